@@ -1,0 +1,17 @@
+import { fileURLToPath } from 'node:url'
+import { defineConfig } from 'vitest/config'
+
+export default defineConfig({
+  resolve: {
+    alias: {
+      'stowage/testing': fileURLToPath(new URL('./src/testing.ts', import.meta.url)),
+      stowage: fileURLToPath(new URL('./src/index.ts', import.meta.url)),
+    },
+  },
+  test: {
+    include: ['test/**/*.test.ts'],
+    globalSetup: ['test/servers/setup.ts'],
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
+  },
+})
