@@ -1,0 +1,184 @@
+import { randomInt } from 'node:crypto'
+import sanitize from 'sanitize-filename'
+import { InvalidNameError } from './errors.js'
+
+declare const checked: unique symbol
+/** A name that has passed the naming rule: relative, `/`-separated, NFC. Backends never see any other. */
+export type Name = string & { readonly [checked]: 'name' }
+/** A {@link Name} of a folder, or `''` for the root. Without a trailing `/`. */
+export type Folder = Name | ''
+
+/** Bytes a name may have: the limit for keys on R2 and S3. */
+export const MAX_NAME_BYTES = 1024
+/** Bytes one segment may have: the limit of every common filesystem. */
+const MAX_SEGMENT_BYTES = 255
+/** `_` and seven random characters, as Django has it. */
+const SUFFIX_LENGTH = 8
+/** The folder, at any depth, that backends keep for themselves. */
+export const RESERVED_SEGMENT = '.stowage'
+
+/** The rule for names, applied by every method before anything else. `limit` is the backend's, in bytes. */
+export function toName(input: unknown, operation: string, limit: number = MAX_NAME_BYTES): Name {
+  const text = normalise(input, operation)
+  if (/\/\.?$/.test(text)) throw invalid(operation, input, 'a name must not end in "/" or "/."')
+  return check(text, input, operation, limit)
+}
+
+/** The rule for folder arguments: as for names, but a trailing `/` is fine, and so is the root where `root` says so. */
+export function toFolder(input: unknown, operation: string, root: boolean): Folder {
+  const text = normalise(input, operation)
+  const folder = segmentsOf(text).join('/')
+  if (folder === '') {
+    if (root && !text.startsWith('/')) return ''
+    if (!text.startsWith('/')) throw invalid(operation, input, 'the folder must not be empty')
+  }
+  return check(text, input, operation, MAX_NAME_BYTES)
+}
+
+/** Tells whether a name found in a backend is one that callers can use as it is. */
+export function isName(text: string): text is Name {
+  try {
+    return toName(text, 'list') === text
+  } catch {
+    return false
+  }
+}
+
+function normalise(input: unknown, operation: string): string {
+  if (typeof input !== 'string') {
+    throw invalid(
+      operation,
+      undefined,
+      `a name must be a string, not ${input === null ? 'null' : typeof input}`,
+    )
+  }
+  // Checked before NFC, which would leave a lone surrogate alone; two of them are one file on disk (U+FFFD).
+  if (!input.isWellFormed())
+    throw invalid(operation, input, 'the name has a lone surrogate, so it is no valid Unicode')
+  return input.replaceAll('\\', '/').normalize('NFC')
+}
+
+function segmentsOf(text: string): string[] {
+  return text.split('/').filter((segment) => segment !== '' && segment !== '.')
+}
+
+function check(text: string, input: unknown, operation: string, limit: number): Name {
+  const refuse = (reason: string) => invalid(operation, input, reason)
+  if (text.startsWith('/') || /^[a-z]:\//i.test(text)) throw refuse('the name must be relative, not absolute')
+  if (/\p{Cc}/u.test(text)) throw refuse('the name has a control character')
+  const segments = segmentsOf(text)
+  if (segments.length === 0) throw refuse('the name is empty')
+  for (const segment of segments) {
+    if (segment === '..') throw refuse('the name has a ".." segment')
+    if (Buffer.byteLength(segment) > MAX_SEGMENT_BYTES) {
+      throw refuse(`a segment of the name is longer than ${MAX_SEGMENT_BYTES} bytes`)
+    }
+    // Case and trailing dots or spaces: some filesystems do not tell these apart.
+    if (segment.replace(/[. ]+$/, '').toLowerCase() === RESERVED_SEGMENT) {
+      throw refuse(`"${RESERVED_SEGMENT}" is reserved for the storage itself`)
+    }
+  }
+  const name = segments.join('/')
+  if (Buffer.byteLength(name) > limit) {
+    throw refuse(
+      `the name is longer than ${limit} bytes${limit < MAX_NAME_BYTES ? ' (the prefix takes the rest)' : ''}`,
+    )
+  }
+  return name as Name // The one place where the brand is given: everything above has been checked.
+}
+
+function invalid(operation: string, input: unknown, reason: string): InvalidNameError {
+  return new InvalidNameError({ operation, file: typeof input === 'string' ? input : undefined, reason })
+}
+
+/** UTF-8 byte order, the order of keys on R2 and S3. JavaScript's own differs where surrogates come in. */
+export function compareNames(a: string, b: string): number {
+  const length = Math.min(a.length, b.length)
+  for (let i = 0; i < length; i++) {
+    const x = a.charCodeAt(i)
+    const y = b.charCodeAt(i)
+    // A surrogate stands for a code point above all that one unit can hold.
+    if (x !== y) return isSurrogate(x) === isSurrogate(y) ? x - y : isSurrogate(x) ? 1 : -1
+  }
+  return a.length - b.length
+}
+
+function isSurrogate(unit: number): boolean {
+  return unit >= 0xd800 && unit <= 0xdfff
+}
+
+/** The last segment. */
+export function baseName(name: string): string {
+  return name.slice(name.lastIndexOf('/') + 1)
+}
+
+/**
+ * Django's alternative for a taken name, `report_Ab3dE9x.pdf`: seven random characters before all of its extensions,
+ * except where what follows a dot has a space in it, which no extension has (`v1.2 final.pdf`). The stem is shortened
+ * where the result would be too long.
+ */
+export function alternativeName(name: Name, operation: string, limit: number = MAX_NAME_BYTES): Name {
+  const file = baseName(name)
+  const directory = name.slice(0, name.length - file.length)
+  const { stem, extension } = splitExtensions(file)
+  const suffix = `_${randomSuffix()}`
+  const room =
+    Math.min(MAX_SEGMENT_BYTES, limit - Buffer.byteLength(directory)) - Buffer.byteLength(suffix + extension)
+  const shortened = truncate(stem, room)
+  if (shortened === '') {
+    throw invalid(operation, name, 'the name is taken and too long to take the suffix of an alternative name')
+  }
+  return toName(`${directory}${shortened}${suffix}${extension}`, operation, limit)
+}
+
+/** `a.tar.gz` → `a` + `.tar.gz`; `.env` → `.env`; `v1.2 final.pdf` → `v1.2 final` + `.pdf`. */
+function splitExtensions(file: string): { stem: string; extension: string } {
+  const match = /^(\.*[^.].*?)((?:\.[^.\s]+)+)$/su.exec(file)
+  return match?.[1] === undefined || match[2] === undefined
+    ? { stem: file, extension: '' }
+    : { stem: match[1], extension: match[2] }
+}
+
+const SUFFIX_ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789'
+
+function randomSuffix(): string {
+  let suffix = ''
+  while (suffix.length < SUFFIX_LENGTH - 1) suffix += SUFFIX_ALPHABET[randomInt(SUFFIX_ALPHABET.length)]
+  return suffix
+}
+
+/** The longest start of `text` that has at most `bytes` bytes of UTF-8 and does not cut a character. */
+function truncate(text: string, bytes: number): string {
+  if (bytes <= 0) return ''
+  if (Buffer.byteLength(text) <= bytes) return text
+  let kept = ''
+  let used = 0
+  for (const character of text) {
+    used += Buffer.byteLength(character)
+    if (used > bytes) break
+    kept += character
+  }
+  return kept
+}
+
+/**
+ * Turns the file name that a user's browser sent into one safe segment: the base name only, NFC, white space to `_`,
+ * letters, marks, digits, `-`, `_` and `.` kept and everything else dropped, short enough to take an alternative's
+ * suffix, the extension kept. A name that Windows keeps for a device (`con.txt`) gets a leading `_`.
+ *
+ * @throws {InvalidNameError} when nothing is left.
+ * @example sanitizeFilename('../My Résumé (1).pdf') // 'My_Résumé_1.pdf'
+ */
+export function sanitizeFilename(filename: string): string {
+  const operation = 'sanitizeFilename'
+  if (typeof filename !== 'string') throw invalid(operation, undefined, 'the file name must be a string')
+  const base = baseName(filename.toWellFormed().replaceAll('\\', '/')).normalize('NFC').trim()
+  const kept = base.replace(/ /g, '_').replace(/[^\p{L}\p{M}\p{N}\-_.]/gu, '')
+  // The library drops trailing dots, `.` and `..`, and device names; those are kept here behind a `_`.
+  const safe = sanitize(kept) || (/[^._]/.test(kept) ? sanitize(`_${kept}`) : '')
+  if (!/[^.]/.test(safe)) throw invalid(operation, filename, 'nothing is left of the file name')
+  const dot = safe.lastIndexOf('.')
+  const extension = dot > 0 ? truncate(safe.slice(dot), 32) : ''
+  const stem = dot > 0 ? safe.slice(0, dot) : safe
+  return `${truncate(stem, MAX_SEGMENT_BYTES - SUFFIX_LENGTH - Buffer.byteLength(extension))}${extension}`
+}

@@ -1,0 +1,78 @@
+import { randomUUID } from 'node:crypto'
+import { InvalidNameError } from './errors.js'
+import { sanitizeFilename, toName } from './names.js'
+
+/** An id as databases give it. One with `/`, `\`, `..` or nothing in it is refused. */
+export type Id = string | number | bigint
+
+/**
+ * `documents/{roomId}/{filename}`, the file name sanitised.
+ * @throws {InvalidNameError} for an id that is no plain id, or a file name that nothing is left of.
+ * @example documentPath(42, 'Annual report.pdf') // 'documents/42/Annual_report.pdf'
+ */
+export function documentPath(roomId: Id, filename: string): string {
+  return build(
+    'documentPath',
+    'documents',
+    segment('documentPath', 'roomId', roomId),
+    sanitizeFilename(filename),
+  )
+}
+
+/** `voice_notes/{roomId}/{filename}`, the file name sanitised. @throws {InvalidNameError} as {@link documentPath}. */
+export function voiceNotePath(roomId: Id, filename: string): string {
+  return build(
+    'voiceNotePath',
+    'voice_notes',
+    segment('voiceNotePath', 'roomId', roomId),
+    sanitizeFilename(filename),
+  )
+}
+
+/**
+ * `chat_uploads/{uuid}.{ext}`: a random UUID, and the extension in lower case if there is one.
+ * @throws {InvalidNameError} for a file name that nothing is left of.
+ */
+export function chatUploadPath(filename: string): string {
+  return build('chatUploadPath', 'chat_uploads', `${randomUUID()}${extensionOf(filename)}`)
+}
+
+/** `ai_speech/{roomId}/reply_{messageId}.mp3`. @throws {InvalidNameError} for an id that is no plain id. */
+export function aiSpeechPath(roomId: Id, messageId: Id): string {
+  const operation = 'aiSpeechPath'
+  const message = segment(operation, 'messageId', messageId)
+  return build(operation, 'ai_speech', segment(operation, 'roomId', roomId), `reply_${message}.mp3`)
+}
+
+/**
+ * `user_avatars/{userId}.{ext}`. One name per user and type: save it with `ifExists: 'overwrite'`.
+ * @throws {InvalidNameError} as {@link documentPath}.
+ */
+export function userAvatarPath(userId: Id, filename: string): string {
+  return build(
+    'userAvatarPath',
+    'user_avatars',
+    `${segment('userAvatarPath', 'userId', userId)}${extensionOf(filename)}`,
+  )
+}
+
+function build(operation: string, ...segments: string[]): string {
+  return toName(segments.join('/'), operation)
+}
+
+function segment(operation: string, parameter: string, id: Id): string {
+  const text = typeof id === 'number' && !Number.isSafeInteger(id) ? '' : String(id ?? '')
+  if (text.trim() === '' || /[/\\]|\.\.|^\.$/.test(text)) {
+    throw new InvalidNameError({
+      operation,
+      file: text,
+      reason: `${parameter} must be a plain id: a whole number, or text that is not empty and has no "/", "\\" or ".." in it`,
+    })
+  }
+  return text
+}
+
+/** `.png` of `Photo.PNG`, nothing of `photo` or `.hidden`. */
+function extensionOf(filename: string): string {
+  return /[^.]\.([^.]+)$/.exec(sanitizeFilename(filename))?.[1]?.toLowerCase().replace(/^/, '.') ?? ''
+}

@@ -1,0 +1,653 @@
+import type { Body } from './content.js'
+import { silence, toBody } from './content.js'
+import {
+  type DeleteFailure,
+  DeleteManyError,
+  type ErrorContext,
+  FileNotFoundError,
+  isStorageError,
+  Problem,
+  SourceFailure,
+  StorageError,
+  toStorageError,
+} from './errors.js'
+import { type Attributes, attachment, toAttributes, toContentType } from './metadata.js'
+import {
+  alternativeName,
+  baseName,
+  type Folder,
+  isName,
+  MAX_NAME_BYTES,
+  type Name,
+  toFolder,
+  toName,
+} from './names.js'
+import { type DeliveredRange, type OpenBody, StoredFile } from './stored-file.js'
+import type {
+  AbortOptions,
+  ByteRange,
+  Content,
+  CopyOptions,
+  DeletePrefixOptions,
+  DirectoryListing,
+  FileInfo,
+  IfExists,
+  ListedFile,
+  OpenOptions,
+  SaveOptions,
+  SignedUpload,
+  SignedUploadOptions,
+  SignedUrlOptions,
+} from './types.js'
+import { applyRules } from './uploads.js'
+
+/** A save for a backend: everything checked and resolved. */
+export interface StageRequest {
+  /** The name that was asked for; the one that it gets is told to `publish`. */
+  readonly name: Name
+  readonly body: Body
+  readonly attributes: Attributes
+  readonly signal: AbortSignal | undefined
+  /** Tell how many bytes are stored so far. */
+  progress(bytes: number): void
+}
+
+/** A copy or a move for a backend. */
+export interface StageCopyRequest {
+  readonly from: Name
+  /** Whether the source goes away when the copy is published. */
+  readonly move: boolean
+  readonly signal: AbortSignal | undefined
+}
+
+/** Content on its way: nobody sees it until it is published. */
+export interface Staged {
+  /**
+   * Makes the content visible under `name`, in one step, and durable as the backend promises. With `createOnly` a
+   * taken name is left alone and the answer is false, without a race; the next call has another name.
+   */
+  publish(name: Name, createOnly: boolean): Promise<boolean>
+  /** Frees whatever is left. Called once in any case. MUST NOT fail. */
+  discard(): Promise<void>
+}
+
+/** What a backend knows about a file. */
+export type FileState = Omit<FileInfo, 'name'>
+
+export interface ReadRequest {
+  readonly name: Name
+  /** Undefined for the whole file. */
+  readonly range: ByteRange | undefined
+  readonly signal: AbortSignal | undefined
+}
+
+export interface OpenedFile {
+  readonly state: FileState
+  readonly range: DeliveredRange
+  readonly body: OpenBody
+}
+
+/** One entry of a listing: a file, or (one level only) a folder. Names are the callers', without the prefix. */
+export type Entry =
+  | ({ readonly kind: 'file' } & ListedFile)
+  | { readonly kind: 'directory'; readonly name: string }
+
+export interface SignRequest {
+  readonly name: Name
+  /** Seconds from `signedAt`. */
+  readonly expiresIn: number
+  readonly signedAt: Date
+  readonly contentDisposition: string | undefined
+  readonly contentType: string | undefined
+}
+
+export interface SignUploadRequest {
+  readonly name: Name
+  readonly size: number
+  /** Seconds from `signedAt`. */
+  readonly expiresIn: number
+  readonly signedAt: Date
+  readonly createOnly: boolean
+  readonly attributes: Attributes
+}
+
+/**
+ * A place for files. The public methods hold all policy, once: naming, defaults, collisions, limits, errors. A backend
+ * extends this class and fills in the protected hooks, which do I/O only: their input is checked and complete, they
+ * throw whatever happens, and `classify` says what it means.
+ *
+ * Every method rejects with a `StorageError`; only `url` is synchronous and throws it.
+ */
+export abstract class Storage {
+  /** How the storage calls itself in errors: `FileSystemStorage(/srv/uploads)`. MUST NOT hold a secret. */
+  protected abstract readonly label: string
+  /** Bytes a name may have; less than 1,024 where a prefix takes its share. */
+  protected get nameLimit(): number {
+    return MAX_NAME_BYTES
+  }
+
+  /** Takes the content in, as far as that can be done without a name. On failure it MUST leave nothing behind. */
+  protected abstract stage(request: StageRequest): Promise<Staged>
+  /** Prepares a copy of a file with its attributes. A missing source MUST be found here and be `NotFound`. */
+  protected abstract stageCopy(request: StageCopyRequest): Promise<Staged>
+  /** Opens a file; a missing one is `NotFound`, a range that starts past its end `RangeNotSatisfiable`. */
+  protected abstract read(request: ReadRequest): Promise<OpenedFile>
+  /** What is known about a file, or null where there is none. MUST throw when the backend cannot tell. */
+  protected abstract head(name: Name, signal: AbortSignal | undefined): Promise<FileState | null>
+  /** Deletes at most 1,000 files; missing ones are success. The failures are returned, a general one is thrown. */
+  protected abstract remove(
+    names: readonly Name[],
+    signal: AbortSignal | undefined,
+  ): Promise<readonly { readonly name: Name; readonly error: unknown }[]>
+  /** Deletes (or with `dryRun` counts) all files below a folder, also ones that no name fits. */
+  protected abstract removeBelow(
+    folder: Name,
+    dryRun: boolean,
+    signal: AbortSignal | undefined,
+  ): Promise<number>
+  /** The entries below a folder in batches, in UTF-8 byte order of their full names; a missing folder has none. */
+  protected abstract entries(
+    folder: Folder,
+    recursive: boolean,
+    signal: AbortSignal | undefined,
+  ): AsyncIterable<readonly Entry[]>
+  /** The public address. No I/O. */
+  protected abstract locate(name: Name): string
+  protected abstract sign(request: SignRequest): Promise<string>
+  /** The address for one upload, and the headers that the uploader must send. */
+  protected abstract signUpload(
+    request: SignUploadRequest,
+  ): Promise<{ readonly url: string; readonly headers: Record<string, string> }>
+  /** Says what an error of the hooks means. */
+  protected abstract classify(error: unknown): Problem
+
+  /**
+   * Stores a file and tells the name that it really got.
+   *
+   * Never overwrites unless told to: a taken name is resolved without a race, across processes and machines. All or
+   * nothing: readers see the old content or the new, and a save that fails or is aborted leaves nothing behind.
+   *
+   * @throws {InvalidNameError} before anything is touched.
+   * @throws {FileExistsError} with `ifExists: 'error'`, or when a name below a file is asked for on disk.
+   * @throws {UploadRejectedError} when `maxSize` or `allowedTypes` are broken.
+   * @throws {StorageError} with code `Full`, `PermissionDenied`, `Unavailable`, …; an error of the content's own source
+   * is thrown as it is.
+   * @example
+   * const name = await storage.save('documents/42/report.pdf', file, { contentType: 'application/pdf' })
+   */
+  async save(name: string, content: Content, options: SaveOptions = {}): Promise<string> {
+    const { signal } = options
+    silence(content)
+    return this.#run('save', name, signal, async (context) => {
+      const target = toName(name, 'save', this.nameLimit)
+      const body = toBody(content)
+      checkOptions(options, SAVE_OPTIONS)
+      const ifExists = toIfExists(options.ifExists)
+      const attributes = toAttributes(target, options)
+      const judged = await applyRules(body, options, attributes.contentType, context, signal)
+      const progress = progressReporter(options, judged.body.size)
+      const staged = await this.stage({
+        name: target,
+        body: judged.body,
+        attributes:
+          judged.contentType === undefined ? attributes : { ...attributes, contentType: judged.contentType },
+        signal,
+        progress: progress.report,
+      })
+      const stored = await this.#publish(staged, target, ifExists, 'save', signal)
+      progress.finish()
+      return stored
+    })
+  }
+
+  /**
+   * Opens a file for reading. Costs one request; the content is fetched as it is read.
+   *
+   * @throws {FileNotFoundError} here, not later.
+   * @throws {StorageError} `RangeNotSatisfiable` for a range that starts at or past the end.
+   * @example const text = await (await storage.open('notes/today.txt')).text()
+   */
+  async open(name: string, options: OpenOptions = {}): Promise<StoredFile> {
+    const { signal } = options
+    return this.#run('open', name, signal, async (context) => {
+      const target = toName(name, 'open', this.nameLimit)
+      checkOptions(options, OPEN_OPTIONS)
+      const opened = await this.read({ name: target, range: toRange(options.range), signal })
+      const explain = (error: unknown) => this.#explain(error, { ...context, operation: 'read' }, signal)
+      return new StoredFile({ ...opened.state, name: target }, opened.range, opened.body, explain)
+    })
+  }
+
+  /** Whether there is a file of this name. False only when the backend says so: if it cannot tell, this rejects. */
+  async exists(name: string, options: AbortOptions = {}): Promise<boolean> {
+    return this.#run('exists', name, options.signal, async () => {
+      const target = toName(name, 'exists', this.nameLimit)
+      checkOptions(options, ABORT_OPTIONS)
+      return (await this.head(target, options.signal)) !== null
+    })
+  }
+
+  /** Everything known about a file. @throws {FileNotFoundError} */
+  async stat(name: string, options: AbortOptions = {}): Promise<FileInfo> {
+    return this.#stat('stat', name, options)
+  }
+
+  /** The size of a file in bytes. @throws {FileNotFoundError} */
+  async size(name: string, options: AbortOptions = {}): Promise<number> {
+    return (await this.#stat('size', name, options)).size
+  }
+
+  async #stat(operation: string, name: string, options: AbortOptions): Promise<FileInfo> {
+    return this.#run(operation, name, options.signal, async (context) => {
+      const target = toName(name, operation, this.nameLimit)
+      checkOptions(options, ABORT_OPTIONS)
+      const state = await this.head(target, options.signal)
+      if (state === null) throw new FileNotFoundError({ ...context, reason: 'there is no such file' })
+      return { ...state, name: target }
+    })
+  }
+
+  /**
+   * The public address of a file, percent-encoded per segment. Synchronous and without I/O: it does not tell whether
+   * the file is there. @throws {InvalidNameError}
+   */
+  url(name: string): string {
+    return this.locate(toName(name, 'url', this.nameLimit))
+  }
+
+  /**
+   * A private address that anybody who has it may read the file at, until it expires. Does not tell whether the file
+   * is there.
+   *
+   * @throws {StorageError} `InvalidArgument` for times out of range, `Unsupported` where the backend cannot sign.
+   * @example await storage.signedUrl('documents/42/report.pdf', { expiresIn: 300, download: true })
+   */
+  async signedUrl(name: string, options: SignedUrlOptions = {}): Promise<string> {
+    return this.#run('signedUrl', name, options.signal, async () => {
+      const target = toName(name, 'signedUrl', this.nameLimit)
+      checkOptions(options, SIGNED_URL_OPTIONS)
+      const { download = false, contentType, stableFor } = options
+      if (typeof download !== 'boolean' && (typeof download !== 'string' || download === '')) {
+        throw new Problem('InvalidArgument', 'download must be true, false or a file name')
+      }
+      const times = toSigningTimes(options.expiresIn, stableFor)
+      return this.sign({
+        name: target,
+        ...times,
+        contentDisposition:
+          download === false ? undefined : attachment(download === true ? baseName(target) : download),
+        contentType: contentType === undefined ? undefined : toContentType(contentType),
+      })
+    })
+  }
+
+  /**
+   * An address that lets a browser send one file straight to the backend, which refuses any other size and type and,
+   * unless `ifExists` is `'overwrite'`, to replace a file.
+   *
+   * @example
+   * const upload = await storage.signedUpload(chatUploadPath('photo.png'), { size: file.size, contentType: file.type })
+   * // in the browser:
+   * await fetch(upload.url, { method: upload.method, headers: upload.headers, body: file })
+   */
+  async signedUpload(name: string, options: SignedUploadOptions): Promise<SignedUpload> {
+    const { signal } = options
+    return this.#run('signedUpload', name, signal, async () => {
+      const target = toName(name, 'signedUpload', this.nameLimit)
+      checkOptions(options, SIGNED_UPLOAD_OPTIONS)
+      const { size, cacheControl, metadata } = options
+      if (!Number.isSafeInteger(size) || size < 0) {
+        throw new Problem('InvalidArgument', 'size must be the exact number of bytes that will be uploaded')
+      }
+      const contentType = toContentType(options.contentType)
+      const attributes = toAttributes(target, { contentType, cacheControl, ...(metadata && { metadata }) })
+      const ifExists = toIfExists(options.ifExists)
+      const times = toSigningTimes(options.expiresIn, undefined)
+      const chosen = ifExists === 'rename' ? await this.#freeName(target, signal) : target
+      const createOnly = ifExists !== 'overwrite'
+      const { url, headers } = await this.signUpload({ name: chosen, size, ...times, createOnly, attributes })
+      const expiresAt = new Date(times.signedAt.getTime() + times.expiresIn * 1000)
+      return { method: 'PUT', url, headers, name: chosen, expiresAt }
+    })
+  }
+
+  /** Deletes a file. A missing one is success. Never deletes a folder. */
+  async delete(name: string, options: AbortOptions = {}): Promise<void> {
+    return this.#run('delete', name, options.signal, async () => {
+      const target = toName(name, 'delete', this.nameLimit)
+      checkOptions(options, ABORT_OPTIONS)
+      const [failure] = await this.remove([target], options.signal)
+      if (failure) throw failure.error
+    })
+  }
+
+  /**
+   * Deletes any number of files, 1,000 a request on R2 and S3. Missing ones are success. The names of an array or any
+   * other plain iterable are all checked before the first file is deleted; those of an async iterable as they come.
+   *
+   * @throws {DeleteManyError} when some could not be deleted; all the others were.
+   */
+  async deleteMany(
+    names: Iterable<string> | AsyncIterable<string>,
+    options: AbortOptions = {},
+  ): Promise<void> {
+    const { signal } = options
+    return this.#run('deleteMany', undefined, signal, async (context) => {
+      checkOptions(options, ABORT_OPTIONS)
+      const deleted: string[] = []
+      const failures: DeleteFailure[] = []
+      for await (const { valid, invalid } of this.#batches(names)) {
+        signal?.throwIfAborted()
+        failures.push(...invalid)
+        if (valid.length === 0) continue
+        const failed = new Set<string>()
+        for (const { name, error } of await this.remove(valid, signal)) {
+          failed.add(name)
+          failures.push({ name, error: this.#toStorageError(error, { ...context, file: name }) })
+        }
+        for (const name of valid) if (!failed.has(name)) deleted.push(name)
+      }
+      if (failures.length > 0) throw new DeleteManyError(deleted, failures, context)
+    })
+  }
+
+  /** Names in batches of what one request takes. A bad name of an async iterable comes too late to refuse everything. */
+  async *#batches(
+    names: Iterable<string> | AsyncIterable<string>,
+  ): AsyncIterable<{ valid: readonly Name[]; invalid: readonly DeleteFailure[] }> {
+    if (typeof names !== 'object' || names === null) {
+      throw new Problem('InvalidArgument', 'deleteMany takes an array or another iterable of names')
+    }
+    if (!(Symbol.asyncIterator in names)) {
+      const all = Array.from(names, (name) => toName(name, 'deleteMany', this.nameLimit))
+      for (let start = 0; start < all.length; start += DELETE_BATCH) {
+        yield { valid: all.slice(start, start + DELETE_BATCH), invalid: [] }
+      }
+      return
+    }
+    let valid: Name[] = []
+    let invalid: DeleteFailure[] = []
+    for await (const name of names) {
+      try {
+        valid.push(toName(name, 'deleteMany', this.nameLimit))
+      } catch (error) {
+        if (!isStorageError(error)) throw error
+        invalid.push({ name: String(name), error })
+      }
+      if (valid.length === DELETE_BATCH) {
+        yield { valid, invalid }
+        valid = []
+        invalid = []
+      }
+    }
+    yield { valid, invalid }
+  }
+
+  /**
+   * Deletes everything below a folder, never a sibling: `users/1` leaves `users/10` alone. Refuses the root.
+   * With `dryRun` it only counts.
+   */
+  async deletePrefix(prefix: string, options: DeletePrefixOptions = {}): Promise<{ deleted: number }> {
+    return this.#run('deletePrefix', prefix, options.signal, async () => {
+      const folder = toFolder(prefix, 'deletePrefix', false)
+      checkOptions(options, DELETE_PREFIX_OPTIONS)
+      if (folder === '') throw new Problem('InvalidName', 'deletePrefix refuses the root')
+      return { deleted: await this.removeBelow(folder, options.dryRun ?? false, options.signal) }
+    })
+  }
+
+  /**
+   * The files below a folder, of all depths, in UTF-8 byte order, fetched as they are asked for. A missing folder has
+   * none. Files that no legal name fits (put there by others, such as the key `a//b`) are left out.
+   *
+   * @example for await (const { name, size } of storage.list('documents/42')) console.log(name, size)
+   */
+  async *list(prefix = '', options: AbortOptions = {}): AsyncIterable<ListedFile> {
+    const { signal } = options
+    try {
+      const folder = toFolder(prefix, 'list', true)
+      checkOptions(options, ABORT_OPTIONS)
+      signal?.throwIfAborted()
+      for await (const batch of this.entries(folder, true, signal)) {
+        for (const entry of batch) {
+          if (entry.kind !== 'file' || !isName(entry.name)) continue
+          const { name, size, lastModified, etag } = entry
+          yield { name, size, lastModified, etag }
+        }
+        signal?.throwIfAborted()
+      }
+    } catch (error) {
+      throw this.#explain(error, { operation: 'list', file: prefix, storage: this.label }, signal)
+    }
+  }
+
+  /** One level of a folder, as base names in UTF-8 byte order. A missing folder is empty. */
+  async listdir(path = '', options: AbortOptions = {}): Promise<DirectoryListing> {
+    const { signal } = options
+    return this.#run('listdir', path, signal, async () => {
+      const folder = toFolder(path, 'listdir', true)
+      checkOptions(options, ABORT_OPTIONS)
+      const listing: DirectoryListing = { directories: [], files: [] }
+      for await (const batch of this.entries(folder, false, signal)) {
+        for (const { kind, name } of batch) {
+          if (isName(name)) listing[kind === 'file' ? 'files' : 'directories'].push(baseName(name))
+        }
+        signal?.throwIfAborted()
+      }
+      return listing
+    })
+  }
+
+  /**
+   * Copies a file with its content type, headers and metadata, on the server where the backend can. Tells the name
+   * that the copy really got. @throws {FileNotFoundError} when the source is missing; the target is untouched then.
+   */
+  async copy(from: string, to: string, options: CopyOptions = {}): Promise<string> {
+    return this.#copy('copy', from, to, options)
+  }
+
+  /**
+   * Moves a file; the same as {@link copy} otherwise. Onto itself it is left alone. On R2 and S3 a move is a copy and
+   * a delete: if the delete fails, both files are there and the error says so.
+   */
+  async move(from: string, to: string, options: CopyOptions = {}): Promise<string> {
+    return this.#copy('move', from, to, options)
+  }
+
+  async #copy(operation: 'copy' | 'move', from: string, to: string, options: CopyOptions): Promise<string> {
+    const { signal } = options
+    return this.#run(operation, from, signal, async (context) => {
+      const source = toName(from, operation, this.nameLimit)
+      const target = toName(to, operation, this.nameLimit)
+      checkOptions(options, COPY_OPTIONS)
+      const ifExists = toIfExists(options.ifExists)
+      if (source === target && (operation === 'move' || ifExists === 'overwrite')) {
+        if ((await this.head(source, signal)) === null) {
+          throw new FileNotFoundError({ ...context, reason: 'there is no such file' })
+        }
+        return target
+      }
+      const staged = await this.stageCopy({ from: source, move: operation === 'move', signal })
+      return this.#publish(staged, target, ifExists, operation, signal)
+    })
+  }
+
+  /** The collision loop: a taken name is found out by trying, so that no other writer can come in between. */
+  async #publish(
+    staged: Staged,
+    target: Name,
+    ifExists: IfExists,
+    operation: string,
+    signal: AbortSignal | undefined,
+  ): Promise<Name> {
+    try {
+      let name = target
+      for (let attempt = 0; attempt < RENAME_ATTEMPTS; attempt++) {
+        signal?.throwIfAborted()
+        if (await staged.publish(name, ifExists !== 'overwrite')) return name
+        if (ifExists === 'error')
+          throw new Problem('AlreadyExists', `${JSON.stringify(target)} already exists`)
+        name = alternativeName(target, operation, this.nameLimit)
+      }
+      throw new Problem('Unknown', `no free name was found in ${RENAME_ATTEMPTS} attempts`)
+    } finally {
+      await staged.discard()
+    }
+  }
+
+  async #freeName(target: Name, signal: AbortSignal | undefined): Promise<Name> {
+    let name = target
+    for (let attempt = 0; attempt < RENAME_ATTEMPTS; attempt++) {
+      if ((await this.head(name, signal)) === null) return name
+      name = alternativeName(target, 'signedUpload', this.nameLimit)
+    }
+    throw new Problem('Unknown', `no free name was found in ${RENAME_ATTEMPTS} attempts`)
+  }
+
+  /** Where every public method runs: nothing escapes but a `StorageError`, or the very error of the caller's source. */
+  async #run<T>(
+    operation: string,
+    file: string | undefined,
+    signal: AbortSignal | undefined,
+    work: (context: ErrorContext) => Promise<T>,
+  ): Promise<T> {
+    const context: ErrorContext = {
+      operation,
+      file: typeof file === 'string' ? file : undefined,
+      storage: this.label,
+    }
+    try {
+      signal?.throwIfAborted()
+      return await work(context)
+    } catch (error) {
+      throw this.#explain(error, context, signal)
+    }
+  }
+
+  #explain(error: unknown, context: ErrorContext, signal: AbortSignal | undefined): unknown {
+    if (isStorageError(error)) return error
+    if (signal?.aborted)
+      return new StorageError('Aborted', {
+        ...context,
+        reason: 'aborted by the caller',
+        cause: signal.reason,
+      })
+    if (error instanceof SourceFailure) return error.cause
+    return this.#toStorageError(error, context)
+  }
+
+  #toStorageError(error: unknown, context: ErrorContext): StorageError {
+    if (isStorageError(error)) return error
+    return toStorageError(error instanceof Problem ? error : this.classify(error), context)
+  }
+}
+
+const RENAME_ATTEMPTS = 100
+/** What one DeleteObjects request takes. */
+const DELETE_BATCH = 1000
+/** Seconds; the limit of SigV4, and R2's. */
+const MAX_EXPIRY = 604_800
+
+const ABORT_OPTIONS: OptionNames<AbortOptions> = { signal: true }
+const OPEN_OPTIONS: OptionNames<OpenOptions> = { ...ABORT_OPTIONS, range: true }
+const COPY_OPTIONS: OptionNames<CopyOptions> = { ...ABORT_OPTIONS, ifExists: true }
+const DELETE_PREFIX_OPTIONS: OptionNames<DeletePrefixOptions> = { ...ABORT_OPTIONS, dryRun: true }
+const SAVE_OPTIONS: OptionNames<SaveOptions> = {
+  ...COPY_OPTIONS,
+  contentType: true,
+  cacheControl: true,
+  contentDisposition: true,
+  contentLanguage: true,
+  contentEncoding: true,
+  metadata: true,
+  maxSize: true,
+  allowedTypes: true,
+  onProgress: true,
+}
+const SIGNED_URL_OPTIONS: OptionNames<SignedUrlOptions> = {
+  ...ABORT_OPTIONS,
+  expiresIn: true,
+  download: true,
+  contentType: true,
+  stableFor: true,
+}
+const SIGNED_UPLOAD_OPTIONS: OptionNames<SignedUploadOptions> = {
+  ...COPY_OPTIONS,
+  size: true,
+  contentType: true,
+  expiresIn: true,
+  cacheControl: true,
+  metadata: true,
+}
+
+/** Every option of an options type; a type that gains one does not compile until it stands here, too. */
+type OptionNames<Options> = { readonly [Option in keyof Required<Options>]: true }
+
+/** What the compiler does for TypeScript, for everybody else: a misspelt option is refused, not ignored. */
+function checkOptions(options: object, known: object): void {
+  for (const option in options) {
+    if (!Object.hasOwn(known, option)) {
+      throw new Problem(
+        'InvalidArgument',
+        `there is no option "${option}"; there are ${Object.keys(known).join(', ')}`,
+      )
+    }
+  }
+}
+
+function toIfExists(value: IfExists | undefined): IfExists {
+  if (value === undefined) return 'rename'
+  if (value !== 'rename' && value !== 'overwrite' && value !== 'error') {
+    throw new Problem('InvalidArgument', "ifExists must be 'rename', 'overwrite' or 'error'")
+  }
+  return value
+}
+
+function toRange(range: ByteRange | undefined): ByteRange | undefined {
+  if (range === undefined) return undefined
+  const { offset, length } = range
+  if (
+    !Number.isSafeInteger(offset) ||
+    (length !== undefined && !(Number.isSafeInteger(length) && length >= 0))
+  ) {
+    throw new Problem(
+      'InvalidArgument',
+      'range must have a whole offset and, if any, a whole length of 0 or more bytes',
+    )
+  }
+  return offset === 0 && length === undefined ? undefined : { offset, length }
+}
+
+/** When a signature is made and how long it lasts. A stable URL is signed at the start of its window. */
+function toSigningTimes(
+  expiresIn: number | undefined,
+  stableFor: number | undefined,
+): { signedAt: Date; expiresIn: number } {
+  const seconds = expiresIn ?? 3600
+  if (!Number.isSafeInteger(seconds) || seconds < 1 || seconds > MAX_EXPIRY) {
+    throw new Problem(
+      'InvalidArgument',
+      `expiresIn must be a whole number of seconds from 1 to ${MAX_EXPIRY}`,
+    )
+  }
+  const now = Math.floor(Date.now() / 1000)
+  if (stableFor === undefined) return { signedAt: new Date(now * 1000), expiresIn: seconds }
+  if (!Number.isSafeInteger(stableFor) || stableFor < 1 || seconds + stableFor > MAX_EXPIRY) {
+    throw new Problem(
+      'InvalidArgument',
+      `stableFor must be a whole number of seconds, 1 or more, and at most ${MAX_EXPIRY} together with expiresIn`,
+    )
+  }
+  return { signedAt: new Date((now - (now % stableFor)) * 1000), expiresIn: seconds + stableFor }
+}
+
+/** Passes progress on to the caller: never backwards, and once with everything. */
+function progressReporter({ onProgress }: SaveOptions, total: number | undefined) {
+  let reported = -1
+  const report = (bytes: number) => {
+    if (!onProgress || bytes <= reported) return
+    reported = bytes
+    onProgress(total === undefined ? { bytes } : { bytes, total })
+  }
+  return { report, finish: () => report(Math.max(0, reported)) }
+}

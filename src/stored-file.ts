@@ -1,0 +1,141 @@
+import { Readable } from 'node:stream'
+import { StorageError } from './errors.js'
+import type { FileInfo } from './types.js'
+
+/** An opened file as a backend hands it out. */
+export interface OpenBody {
+  /** All the bytes, in one buffer. MUST fail rather than give fewer bytes than the backend announced. */
+  bytes(): Promise<Buffer>
+  /** The bytes as they come. MUST emit an error rather than end early. Destroying it MUST free everything. */
+  stream(): Readable
+  /** Frees what an unread body holds. Never fails; harmless after a read. */
+  close(): Promise<void>
+}
+
+/** The bytes that an opened file delivers, within the whole file. */
+export interface DeliveredRange {
+  readonly offset: number
+  readonly length: number
+}
+
+/**
+ * A file that has been opened: its {@link FileInfo} and its content, which can be read once, in one of many forms.
+ * `size` is that of the whole file, also when only a range was opened; `range` says what is delivered.
+ *
+ * A handle that is never read gives its connection or descriptor back by itself after a while; `close()` or
+ * `await using` does it at once.
+ */
+export class StoredFile implements FileInfo {
+  readonly name: string
+  readonly size: number
+  readonly contentType: string
+  readonly lastModified: Date
+  readonly etag: string
+  readonly cacheControl?: string
+  readonly contentDisposition?: string
+  readonly contentLanguage?: string
+  readonly contentEncoding?: string
+  readonly metadata: Readonly<Record<string, string>>
+  /** What is delivered: the whole file, or the part that was asked for. */
+  readonly range: DeliveredRange
+  readonly #body: OpenBody
+  readonly #explain: (error: unknown) => unknown
+  #used = false
+
+  /** Made by `Storage.open`. `explain` turns what the body throws into what callers see. */
+  constructor(info: FileInfo, range: DeliveredRange, body: OpenBody, explain: (error: unknown) => unknown) {
+    this.name = info.name
+    this.size = info.size
+    this.contentType = info.contentType
+    this.lastModified = info.lastModified
+    this.etag = info.etag
+    if (info.cacheControl !== undefined) this.cacheControl = info.cacheControl
+    if (info.contentDisposition !== undefined) this.contentDisposition = info.contentDisposition
+    if (info.contentLanguage !== undefined) this.contentLanguage = info.contentLanguage
+    if (info.contentEncoding !== undefined) this.contentEncoding = info.contentEncoding
+    this.metadata = info.metadata
+    this.range = range
+    this.#body = body
+    this.#explain = explain
+  }
+
+  /** The whole content in one buffer. */
+  async bytes(): Promise<Buffer> {
+    const body = this.#take()
+    try {
+      return await body.bytes()
+    } catch (error) {
+      throw this.#explain(error)
+    }
+  }
+
+  /** The same as {@link bytes}, under Django's name. */
+  read(): Promise<Buffer> {
+    return this.bytes()
+  }
+
+  async arrayBuffer(): Promise<ArrayBuffer> {
+    const bytes = await this.bytes()
+    const copy = new ArrayBuffer(bytes.byteLength)
+    new Uint8Array(copy).set(bytes)
+    return copy
+  }
+
+  /** The content as UTF-8 text. */
+  async text(): Promise<string> {
+    return (await this.bytes()).toString('utf8')
+  }
+
+  /** The content as JSON. Throws `SyntaxError` where it is none. */
+  async json<T = unknown>(): Promise<T> {
+    return JSON.parse(await this.text()) as T // The caller says what is in the file.
+  }
+
+  /** The content as a `Blob` of the file's type. */
+  async blob(): Promise<Blob> {
+    return new Blob([await this.arrayBuffer()], { type: this.contentType })
+  }
+
+  /** The content as a Node stream. A body that is cut short ends in an `error` event, never in a short success. */
+  stream(): Readable {
+    const stream = this.#take().stream()
+    const destroy = stream._destroy.bind(stream)
+    stream._destroy = (error, done) => destroy(error, (cause) => done(cause && toError(this.#explain(cause))))
+    return stream
+  }
+
+  /** The content as a web stream. */
+  webStream(): ReadableStream<Uint8Array> {
+    return Readable.toWeb(this.stream()) as ReadableStream<Uint8Array> // Node types its own ReadableStream apart.
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<Buffer> {
+    return this.stream()[Symbol.asyncIterator]()
+  }
+
+  /** Frees what the handle holds. Harmless when it was read, or closed before. */
+  async close(): Promise<void> {
+    this.#used = true
+    await this.#body.close()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  #take(): OpenBody {
+    if (this.#used) {
+      throw new StorageError('InvalidArgument', {
+        operation: 'read',
+        file: this.name,
+        reason: 'the content was already read or closed; open the file again',
+      })
+    }
+    this.#used = true
+    return this.#body
+  }
+}
+
+function toError(value: unknown): Error {
+  return value instanceof Error ? value : new Error(String(value))
+}

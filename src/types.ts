@@ -1,0 +1,164 @@
+import type { Readable } from 'node:stream'
+import type { StoredFile } from './stored-file.js'
+
+/** One piece of a streamed content. Strings are UTF-8. */
+export type Chunk = string | Uint8Array | ArrayBuffer | ArrayBufferView
+
+/**
+ * Whatever can be saved: text (stored as UTF-8), bytes, a `Blob` or `File`, a Node or web stream, any iterable of
+ * chunks, or a file that another storage has opened. A view into a larger buffer saves its own bytes only.
+ */
+export type Content =
+  | Chunk
+  | Blob
+  | Readable
+  | ReadableStream
+  | Iterable<Chunk>
+  | AsyncIterable<Chunk>
+  | StoredFile
+
+/** What to do when the name is taken. */
+export type IfExists =
+  /** Store under a free alternative name, as Django does: `report.pdf` → `report_Ab3dE9x.pdf`. */
+  | 'rename'
+  /** Replace the file: its content, headers and metadata. */
+  | 'overwrite'
+  /** Reject with `FileExistsError`. */
+  | 'error'
+
+/** Every method that does I/O takes a signal. */
+export interface AbortOptions {
+  /** Ends the work promptly; the promise rejects with code `Aborted`, whose `cause` is the signal's `reason`. */
+  signal?: AbortSignal | undefined
+}
+
+/** HTTP headers that are stored with a file. */
+export interface FileHeaders {
+  /** How caches may keep the file. Default: none on disk and in memory, the storage's `cacheControl` on R2 and S3. */
+  cacheControl?: string | undefined
+  /** How browsers show the file. A file name outside ASCII is rewritten as RFC 8187 asks. */
+  contentDisposition?: string | undefined
+  /** The language of the content, e.g. `en-US`. */
+  contentLanguage?: string | undefined
+  /** A coding the caller has already applied, e.g. `gzip`. This package never compresses or decompresses. */
+  contentEncoding?: string | undefined
+}
+
+/** How far a save has come. */
+export interface SaveProgress {
+  /** Bytes stored so far. */
+  bytes: number
+  /** Bytes in all, where the content tells. */
+  total?: number
+}
+
+export interface UploadRules {
+  /** The most bytes the content may have. */
+  maxSize?: number | undefined
+  /** The types it may have, judged by its bytes: `'image/png'`, `'audio/*'`. */
+  allowedTypes?: readonly string[] | undefined
+}
+
+export interface SaveOptions extends AbortOptions, FileHeaders, UploadRules {
+  /** What to do when the name is taken. Default `'rename'`. */
+  ifExists?: IfExists | undefined
+  /**
+   * The MIME type. Default: by the name's extension, else `application/octet-stream`. With `allowedTypes` it is what
+   * the bytes are, so that a file is never served as something else than was checked.
+   */
+  contentType?: string | undefined
+  /**
+   * The caller's own notes: keys of letters, digits and `-` (stored in lower case), Unicode values; 8,000 bytes in all.
+   * Come back from `stat` and `open`.
+   */
+  metadata?: Readonly<Record<string, string>> | undefined
+  /** Called as bytes are stored, at last with all of them. An error it throws fails the save. */
+  onProgress?: ((progress: SaveProgress) => void) | undefined
+}
+
+export interface OpenOptions extends AbortOptions {
+  /**
+   * A part of the file: `offset` in bytes, negative counts from the end; `length` in bytes, default to the end.
+   * An end past the file's is clamped; a start at or past it is `RangeNotSatisfiable`.
+   */
+  range?: ByteRange | undefined
+}
+
+export interface ByteRange {
+  readonly offset: number
+  readonly length?: number | undefined
+}
+
+export interface CopyOptions extends AbortOptions {
+  /** What to do when the new name is taken. Default `'rename'`. */
+  ifExists?: IfExists | undefined
+}
+
+export interface DeletePrefixOptions extends AbortOptions {
+  /** Count only, delete nothing. Default false. */
+  dryRun?: boolean | undefined
+}
+
+/** One file in a listing. */
+export interface ListedFile {
+  readonly name: string
+  /** Bytes. */
+  readonly size: number
+  readonly lastModified: Date
+  /** Quoted, as in HTTP. Changes whenever the content does; compare for equality only. */
+  readonly etag: string
+}
+
+/** Everything a storage knows about a file. */
+export interface FileInfo extends ListedFile {
+  readonly contentType: string
+  readonly cacheControl?: string
+  readonly contentDisposition?: string
+  readonly contentLanguage?: string
+  readonly contentEncoding?: string
+  readonly metadata: Readonly<Record<string, string>>
+}
+
+/** One level of a folder, as base names in UTF-8 byte order. */
+export interface DirectoryListing {
+  directories: string[]
+  files: string[]
+}
+
+export interface SignedUrlOptions extends AbortOptions {
+  /** Seconds the address is good for, 1 to 604,800 (7 days). Default 3,600. */
+  expiresIn?: number | undefined
+  /** Makes browsers save the file rather than show it: `true` under its own base name, or under the given one. */
+  download?: boolean | string | undefined
+  /** Serve the file as this type. */
+  contentType?: string | undefined
+  /**
+   * Seconds. The same URL is given out within each window of this length, so that browsers and CDNs can cache it.
+   * Each URL is good for at least `expiresIn` when it is handed out; the two together are at most 604,800.
+   */
+  stableFor?: number | undefined
+}
+
+export interface SignedUploadOptions extends AbortOptions {
+  /** The exact size in bytes; the backend refuses any other. */
+  size: number
+  /** The type the uploader must send; the backend refuses any other. */
+  contentType: string
+  /** Seconds the address is good for, 1 to 604,800 (7 days). Default 3,600. */
+  expiresIn?: number | undefined
+  /** `'rename'` (default) picks a free name now and signs create-only, `'error'` signs create-only, `'overwrite'` neither. */
+  ifExists?: IfExists | undefined
+  cacheControl?: string | undefined
+  metadata?: Readonly<Record<string, string>> | undefined
+}
+
+/** An address that takes one upload. */
+export interface SignedUpload {
+  method: 'PUT'
+  url: string
+  /** What the uploader must send along, as it is; `Content-Length` is sent by every HTTP client on its own. */
+  headers: Record<string, string>
+  /** The name the file will have. */
+  name: string
+  expiresAt: Date
+}

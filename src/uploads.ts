@@ -1,0 +1,181 @@
+import type { Body } from './content.js'
+import { ofBytes } from './content.js'
+import { type ErrorContext, Problem, UploadRejectedError } from './errors.js'
+import type { UploadRules } from './types.js'
+
+/** The rules for what users send in a chat: at most 50 MiB; PDF, JPEG, PNG and WebM audio, judged by their bytes. */
+export const chatUploadRules: { readonly maxSize: number; readonly allowedTypes: readonly string[] } =
+  Object.freeze({
+    maxSize: 50 * 1024 * 1024,
+    allowedTypes: Object.freeze(['application/pdf', 'image/jpeg', 'image/png', 'audio/webm']),
+  })
+
+/** Bytes that are enough to tell every type: office files show theirs behind the first zip entries. */
+const SAMPLE_BYTES = 64 * 1024
+
+export interface JudgedBody {
+  readonly body: Body
+  /** What the bytes are, where `allowedTypes` asked for it. */
+  readonly contentType: string | undefined
+}
+
+/**
+ * Holds a body against the rules, as it streams and without buffering more than a sample. `claimed` is the type that
+ * the caller or the name's extension claims: it refines what the bytes only show to be text, and is otherwise ignored.
+ *
+ * @throws {UploadRejectedError} here, or from the body while it is read.
+ */
+export async function applyRules(
+  body: Body,
+  rules: UploadRules,
+  claimed: string,
+  context: ErrorContext,
+  signal: AbortSignal | undefined,
+): Promise<JudgedBody> {
+  const { maxSize, allowedTypes } = rules
+  if (maxSize !== undefined && !(Number.isSafeInteger(maxSize) && maxSize >= 0)) {
+    throw new Problem('InvalidArgument', 'maxSize must be a whole number of bytes')
+  }
+  if (allowedTypes !== undefined && !(Array.isArray(allowedTypes) && allowedTypes.every(isTypePattern))) {
+    throw new Problem(
+      'InvalidArgument',
+      'allowedTypes must be a list of MIME types such as "image/png" or "audio/*"',
+    )
+  }
+  let judged = maxSize === undefined ? body : limit(body, maxSize, context)
+  if (allowedTypes === undefined) return { body: judged, contentType: undefined }
+  const sample = await takeSample(judged, signal)
+  judged = sample.body
+  const found = await detectType(sample.head, claimed)
+  if (!allowedTypes.some((pattern) => matches(found, pattern))) {
+    await sample.release()
+    throw new UploadRejectedError({ reason: 'type', allowed: [...allowedTypes], found }, context)
+  }
+  return { body: judged, contentType: canonical(claimed) === found ? claimed : found }
+}
+
+function isTypePattern(pattern: unknown): pattern is string {
+  return typeof pattern === 'string' && /^[\w.+-]+\/(?:\*|[\w.+-]+)$/.test(pattern)
+}
+
+function limit(body: Body, maxSize: number, context: ErrorContext): Body {
+  const reject = (found: number) =>
+    new UploadRejectedError({ reason: 'size', limit: maxSize, found }, context)
+  if (body.size !== undefined && body.size > maxSize) throw reject(body.size)
+  if (body.bytes !== undefined) return body
+  return {
+    ...body,
+    async *chunks(signal) {
+      let bytes = 0
+      for await (const chunk of body.chunks(signal)) {
+        bytes += chunk.byteLength
+        if (bytes > maxSize) throw reject(bytes)
+        yield chunk
+      }
+    },
+  }
+}
+
+/** The first bytes of a body, and the body as it was. */
+async function takeSample(body: Body, signal: AbortSignal | undefined) {
+  if (body.bytes !== undefined) {
+    return { head: body.bytes.subarray(0, SAMPLE_BYTES), body, release: async () => {} }
+  }
+  const iterator = body.chunks(signal)[Symbol.asyncIterator]()
+  const taken: Uint8Array[] = []
+  let bytes = 0
+  let ended = false
+  while (bytes < SAMPLE_BYTES && !ended) {
+    const result = await iterator.next()
+    if (result.done) ended = true
+    else {
+      taken.push(result.value)
+      bytes += result.value.byteLength
+    }
+  }
+  const head = Buffer.concat(taken)
+  const release = async () => {
+    await iterator.return?.()
+  }
+  if (ended) return { head: head.subarray(0, SAMPLE_BYTES), body: ofBytes(head), release }
+  if (body.replayable) await release()
+  const rest: AsyncIterable<Uint8Array> = { [Symbol.asyncIterator]: () => iterator }
+  const chunks = async function* () {
+    yield* taken.splice(0)
+    yield* rest
+  }
+  return { head, body: body.replayable ? body : { ...body, chunks }, release }
+}
+
+/** Text formats that have no magic bytes: for these the claim decides, once the bytes are seen to be plain text. */
+const TEXT_CLAIMS =
+  /^(?:text\/(?!html|xml|javascript)[\w.+-]+|application\/(?:json|[\w.+-]+\+json|x-ndjson|yaml|x-yaml|toml|sql|rtf))$/
+
+/** The type that the bytes have, as one name per type: what a browser would make of them counts, not what is claimed. */
+async function detectType(head: Uint8Array, claimed: string): Promise<string> {
+  const { fileTypeFromBuffer } = await import('file-type')
+  const found = (await fileTypeFromBuffer(head))?.mime
+  if (found !== undefined)
+    return canonical(AUDIO_ONLY[found]?.(latin1(head)) ? found.replace('video', 'audio') : found)
+  const text = plainText(head)
+  if (text === undefined) return 'application/octet-stream'
+  const markup =
+    /^\s*(?:<!--[\s\S]*?-->\s*)*<(?:(!doctype\s+html|html|head|body|script|iframe|img|style|title|table|div|a|p|h1|br)\b|(svg)\b|(\?xml|!doctype|[a-z]))/i.exec(
+      text,
+    )
+  if (markup?.[1] !== undefined) return 'text/html'
+  if (markup?.[2] !== undefined) return 'image/svg+xml'
+  if (markup?.[3] !== undefined) return /<svg\b/i.test(text) ? 'image/svg+xml' : 'application/xml'
+  const claim = canonical(claimed)
+  return TEXT_CLAIMS.test(claim) ? claim : 'text/plain'
+}
+
+/** Containers that browsers record voice notes in: whether the head shows sound and no picture. */
+const AUDIO_ONLY: Readonly<Record<string, (head: string) => boolean>> = {
+  // Matroska's CodecID element (0x86) names each track's codec: `A_OPUS`, `V_VP9`.
+  'video/webm': (head) => /\x86[\x80-\xff]A_/.test(head) && !/\x86[\x80-\xff]V_/.test(head),
+  // ISO 14496-12 §8.4.3: each track's handler box says `soun` or `vide`, 8 bytes after its own type.
+  'video/mp4': (head) => /hdlr[\s\S]{8}soun/.test(head) && !/hdlr[\s\S]{8}vide/.test(head),
+}
+
+function latin1(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1')
+}
+
+function plainText(head: Uint8Array): string | undefined {
+  try {
+    // A sample may end in the middle of a character: `stream` leaves that alone.
+    const text = new TextDecoder('utf-8', { fatal: true }).decode(head, { stream: true })
+    return /[\0-\x08\x0e-\x1a\x1c-\x1f\x7f]/.test(text) ? undefined : text
+  } catch {
+    return undefined
+  }
+}
+
+/** Other names in use for the same type. */
+const ALIASES: Readonly<Record<string, string>> = {
+  'image/jpg': 'image/jpeg',
+  'image/pjpeg': 'image/jpeg',
+  'image/vnd.microsoft.icon': 'image/x-icon',
+  'audio/mp3': 'audio/mpeg',
+  'audio/x-mpeg': 'audio/mpeg',
+  'audio/x-m4a': 'audio/mp4',
+  'audio/m4a': 'audio/mp4',
+  'audio/x-wav': 'audio/wav',
+  'audio/wave': 'audio/wav',
+  'audio/vnd.wave': 'audio/wav',
+  'audio/opus': 'audio/ogg',
+  'audio/x-flac': 'audio/flac',
+  'application/x-pdf': 'application/pdf',
+  'text/xml': 'application/xml',
+}
+
+function canonical(type: string): string {
+  const essence = (type.split(';')[0] ?? '').trim().toLowerCase()
+  return ALIASES[essence] ?? essence
+}
+
+function matches(type: string, pattern: string): boolean {
+  const wanted = canonical(pattern)
+  return wanted.endsWith('/*') ? type.startsWith(wanted.slice(0, -1)) : type === wanted
+}
