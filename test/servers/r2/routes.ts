@@ -1,0 +1,240 @@
+import { deleteObjects } from './bulk-delete.js'
+import type { Operation } from './call.js'
+import { copyObject } from './copy.js'
+import { headerNotImplemented, S3Error } from './errors.js'
+import { listMultipartUploads, listObjectsV2, listParts } from './listing.js'
+import {
+  abortMultipartUpload,
+  completeMultipartUpload,
+  createMultipartUpload,
+  uploadPart,
+  uploadPartCopy,
+} from './multipart.js'
+import { deleteObject, getObject, headBucket, headObject, overridable, putObject } from './objects.js'
+import type { S3Request } from './request.js'
+
+interface Route {
+  readonly operation: string
+  readonly method: string
+  readonly on: 'bucket' | 'object'
+  /** Query parameters that make it this operation. */
+  readonly needs?: readonly string[]
+  /** Query parameters it may have besides. */
+  readonly allows?: readonly string[]
+  /** Whether x-amz-copy-source makes it this operation. */
+  readonly copies?: true
+  /** The x-amz-*, cf-* and conditional headers it implements. */
+  readonly headers?: RegExp
+  /** Whether the operation reads the body itself. */
+  readonly readsBody?: true
+  readonly run: Operation
+}
+
+const conditional = 'if-(?:none-)?match|if-(?:un)?modified-since'
+const written = 'x-amz-meta-[^ ]+|x-amz-storage-class'
+
+/** First match counts, so the narrower ones come first. */
+const routes: readonly Route[] = [
+  { operation: 'HeadBucket', method: 'HEAD', on: 'bucket', run: headBucket },
+  {
+    operation: 'ListObjectsV2',
+    method: 'GET',
+    on: 'bucket',
+    needs: ['list-type'],
+    allows: [
+      'continuation-token',
+      'delimiter',
+      'encoding-type',
+      'fetch-owner',
+      'max-keys',
+      'prefix',
+      'start-after',
+    ],
+    run: listObjectsV2,
+  },
+  {
+    operation: 'ListMultipartUploads',
+    method: 'GET',
+    on: 'bucket',
+    needs: ['uploads'],
+    allows: ['delimiter', 'encoding-type', 'key-marker', 'max-uploads', 'prefix', 'upload-id-marker'],
+    run: listMultipartUploads,
+  },
+  {
+    operation: 'DeleteObjects',
+    method: 'POST',
+    on: 'bucket',
+    needs: ['delete'],
+    headers: /^x-amz-checksum-crc32$|^x-amz-sdk-checksum-algorithm$/,
+    readsBody: true,
+    run: deleteObjects,
+  },
+  {
+    operation: 'ListParts',
+    method: 'GET',
+    on: 'object',
+    needs: ['uploadId'],
+    allows: ['max-parts', 'part-number-marker'],
+    run: listParts,
+  },
+  {
+    operation: 'GetObject',
+    method: 'GET',
+    on: 'object',
+    allows: overridable,
+    headers: new RegExp(`^(?:${conditional})$`),
+    run: getObject,
+  },
+  {
+    operation: 'HeadObject',
+    method: 'HEAD',
+    on: 'object',
+    headers: new RegExp(`^(?:${conditional})$`),
+    run: headObject,
+  },
+  {
+    operation: 'UploadPartCopy',
+    method: 'PUT',
+    on: 'object',
+    needs: ['partNumber', 'uploadId'],
+    copies: true,
+    headers: /^x-amz-copy-source(?:-range)?$/,
+    readsBody: true,
+    run: uploadPartCopy,
+  },
+  {
+    operation: 'UploadPart',
+    method: 'PUT',
+    on: 'object',
+    needs: ['partNumber', 'uploadId'],
+    readsBody: true,
+    run: uploadPart,
+  },
+  {
+    operation: 'CopyObject',
+    method: 'PUT',
+    on: 'object',
+    copies: true,
+    headers: new RegExp(
+      `^(?:x-amz-copy-source(?:-(?:${conditional}))?|x-amz-metadata-directive|cf-copy-destination-(?:${conditional})|${written})$`,
+    ),
+    readsBody: true,
+    run: copyObject,
+  },
+  {
+    operation: 'PutObject',
+    method: 'PUT',
+    on: 'object',
+    headers: new RegExp(`^(?:${conditional}|${written})$`),
+    readsBody: true,
+    run: putObject,
+  },
+  {
+    operation: 'CreateMultipartUpload',
+    method: 'POST',
+    on: 'object',
+    needs: ['uploads'],
+    headers: new RegExp(`^(?:${conditional}|${written})$`),
+    readsBody: true,
+    run: createMultipartUpload,
+  },
+  {
+    operation: 'CompleteMultipartUpload',
+    method: 'POST',
+    on: 'object',
+    needs: ['uploadId'],
+    headers: new RegExp(`^(?:${conditional})$`),
+    readsBody: true,
+    run: completeMultipartUpload,
+  },
+  {
+    operation: 'AbortMultipartUpload',
+    method: 'DELETE',
+    on: 'object',
+    needs: ['uploadId'],
+    run: abortMultipartUpload,
+  },
+  {
+    operation: 'DeleteObject',
+    method: 'DELETE',
+    on: 'object',
+    headers: /^x-amz-if-match-last-modified-time$/,
+    run: deleteObject,
+  },
+]
+
+/** Bucket operations that R2 has but an object token may not use. */
+const bucketOwnerOnly: Readonly<Record<string, string>> = { PUT: 'CreateBucket', DELETE: 'DeleteBucket' }
+
+/** S3's name for what is asked, also when it is not implemented. */
+export function operationOf(
+  request: S3Request,
+  bucket: string,
+  key: string,
+  names: ReadonlySet<string>,
+): string {
+  if (bucket === '') return 'ListBuckets'
+  const owner = key === '' ? bucketOwnerOnly[request.method] : undefined
+  return (
+    owner ?? routeOf(request, key, names)?.operation ?? `${request.method}${key === '' ? 'Bucket' : 'Object'}`
+  )
+}
+
+/** The operation to run, or the refusal: AccessDenied, or NotImplemented for whatever is not on its list. */
+export function checkedRoute(
+  request: S3Request,
+  bucket: string,
+  key: string,
+  names: ReadonlySet<string>,
+): Route {
+  if (bucket === '' || (key === '' && bucketOwnerOnly[request.method] !== undefined)) {
+    throw new S3Error('AccessDenied', 'Access Denied')
+  }
+  const route = routeOf(request, key, names)
+  if (route === undefined) {
+    throw new S3Error('NotImplemented', `${operationOf(request, bucket, key, names)} not implemented`)
+  }
+  const known = new Set(['x-id', ...(route.needs ?? []), ...(route.allows ?? [])])
+  for (const name of names) {
+    if (known.has(name) || (request.isPresigned && signatureParameters.has(name))) continue
+    throw new S3Error('NotImplemented', `${route.operation} search parameter ${name} not implemented`)
+  }
+  const guarded = new RegExp(`^x-amz-|^cf-|^(?:${conditional})$`)
+  for (const [name, value] of request.headers) {
+    if (guarded.test(name) && !requestHeaders.has(name) && !route.headers?.test(name)) {
+      throw headerNotImplemented(name, value)
+    }
+  }
+  return route
+}
+
+/** `DELETE`, a path and one of these would be a signature, not a question to the operation. */
+const signatureParameters = new Set([
+  'X-Amz-Algorithm',
+  'X-Amz-Content-Sha256',
+  'X-Amz-Credential',
+  'X-Amz-Date',
+  'X-Amz-Expires',
+  'X-Amz-Security-Token',
+  'X-Amz-Signature',
+  'X-Amz-SignedHeaders',
+])
+
+const requestHeaders = new Set([
+  'x-amz-content-sha256',
+  'x-amz-date',
+  'x-amz-security-token',
+  'x-amz-user-agent',
+])
+
+function routeOf(request: S3Request, key: string, names: ReadonlySet<string>): Route | undefined {
+  const on = key === '' ? 'bucket' : 'object'
+  const copies = request.header('x-amz-copy-source') !== undefined
+  return routes.find(
+    (route) =>
+      route.method === request.method &&
+      route.on === on &&
+      (route.copies === true) === copies &&
+      (route.needs ?? []).every((name) => names.has(name)),
+  )
+}
