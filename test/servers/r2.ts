@@ -28,7 +28,7 @@ export interface StrictR2 {
   readonly region: 'auto'
   readonly accessKeyId: string
   readonly secretAccessKey: string
-  readonly sessionToken: string | undefined
+  readonly sessionToken?: string
   /** Every request that arrived, refused ones too; empty it with `requests.length = 0`. */
   readonly requests: LoggedRequest[]
   readonly buckets: Map<string, Bucket>
@@ -61,7 +61,8 @@ export async function startStrictR2(options: StrictR2Options = {}): Promise<Stri
   const behaviour: Behaviour = { ...usualBehaviour, ...changes }
   const buckets = new Map(bucketNames.map((name) => [name, new Bucket(name)]))
   const requests: LoggedRequest[] = []
-  const credentials = { accessKeyId, secretAccessKey, sessionToken }
+  const token = sessionToken === undefined ? {} : { sessionToken }
+  const credentials = { accessKeyId, secretAccessKey, ...token }
   const log = (entry: LoggedRequest) => {
     if (requests.length >= requestLogLimit) requests.shift()
     requests.push(entry)

@@ -14,7 +14,7 @@ export interface Faults {
   /** Processing time once the body is in, before anything is stored; in place of the general `delayMs`. */
   readonly delayMs?: number
   /** The operation is done, then this is answered: a lost acknowledgement. */
-  readonly then?: Answer | 'reset'
+  readonly afterwards?: Answer | 'reset'
   /** The response body ends with a closed connection after so many bytes. */
   readonly cutAfter?: number
   /** The response body stops flowing, connection open, after so many bytes. */

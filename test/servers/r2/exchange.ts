@@ -135,8 +135,8 @@ async function operate(
   }
   if (route.readsBody === undefined) await receive()
   const reply = await route.run(call)
-  if (faults.then === 'reset') throw new Unanswered('reset')
-  return faults.then === undefined ? reply : answerReply(faults.then)
+  if (faults.afterwards === 'reset') throw new Unanswered('reset')
+  return faults.afterwards === undefined ? reply : answerReply(faults.afterwards)
 }
 
 /** Carries out what stops the operation; what does not is handed back. */
