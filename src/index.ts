@@ -1,3 +1,4 @@
+export { FileSystemStorage, type FileSystemStorageOptions } from './backends/filesystem.js'
 export { MemoryStorage, type MemoryStorageOptions } from './backends/memory.js'
 export {
   ConfigurationError,

@@ -1,0 +1,346 @@
+import type { BigIntStats } from 'node:fs'
+import { dirname } from 'node:path'
+import { toBody } from '../content.js'
+import { ConfigurationError, Problem, type StorageErrorCode } from '../errors.js'
+import type { Attributes } from '../metadata.js'
+import { type Folder, type Name, toName } from '../names.js'
+import { resolveRange } from '../ranges.js'
+import {
+  type Entry,
+  type FileState,
+  type OpenedFile,
+  type ReadRequest,
+  type StageCopyRequest,
+  type Staged,
+  type StageRequest,
+  Storage,
+} from '../storage.js'
+import { type CommitContext, Draft, removeVersion } from './filesystem/atomic.js'
+import { FileBody } from './filesystem/body.js'
+import { Root } from './filesystem/root.js'
+import { Sidecars } from './filesystem/sidecar.js'
+import { SWEEP_AGE, sweep } from './filesystem/sweep.js'
+import {
+  close,
+  fstat,
+  hasCode,
+  lstat,
+  lstatIfThere,
+  open,
+  READ,
+  realpath,
+  tolerate,
+  unlink,
+} from './filesystem/syscalls.js'
+import { etagOf, namesBelow, removeEmptyFolders, walk } from './filesystem/walk.js'
+import { joinUrl, toBaseUrl } from './options.js'
+
+export interface FileSystemStorageOptions {
+  /** The folder that the files are kept in; made with the first save. Default `./uploads`. */
+  location?: string | undefined
+  /** What `url()` puts before a name. Default `/uploads/`. */
+  baseUrl?: string | undefined
+  /** Permissions of files, exact whatever the umask. Default `0o644`. */
+  fileMode?: number | undefined
+  /** Permissions of every folder that is made, exact whatever the umask. Default `0o755`. */
+  directoryMode?: number | undefined
+  /** Whether what is acknowledged survives a power cut. Default true; false is several times faster. */
+  fsync?: boolean | undefined
+  /** The key of signed addresses, 32 bytes or more. Default: a random one for each process. */
+  signingSecret?: string | undefined
+}
+
+/** Deletes that run side by side. */
+const DELETE_CONCURRENCY = 16
+/** Looks at a file that is replaced again and again meanwhile. */
+const READ_ATTEMPTS = 100
+
+/**
+ * Files in a folder of the local filesystem, under their own names, so that other programs can use them as well. What a
+ * file's name does not tell (another content type, headers, metadata) is kept in the folder `.stowage` below the root,
+ * as are files that are just being written.
+ *
+ * A save is visible in one step and, with `fsync`, on the disk when it is acknowledged. Symbolic links never lead out
+ * of the root. A folder that is empty after a delete is removed, as on R2 and S3 folders do not exist by themselves.
+ * Untrusted local users must not be able to write to the root.
+ */
+export class FileSystemStorage extends Storage {
+  protected readonly label: string
+  readonly #context: CommitContext
+  readonly #baseUrl: string
+  #sweptAt = 0
+
+  constructor(options: FileSystemStorageOptions = {}) {
+    super()
+    const { location = './uploads', fileMode = 0o644, directoryMode = 0o755, fsync = true } = options
+    if (typeof location !== 'string' || location === '' || location.includes('\0')) {
+      throw new ConfigurationError({ reason: 'the option location must be the path of a folder' })
+    }
+    for (const [option, mode] of Object.entries({ fileMode, directoryMode })) {
+      if (!Number.isInteger(mode) || mode < 0 || mode > 0o7777) {
+        throw new ConfigurationError({
+          reason: `the option ${option} must be a permission mode such as 0o644`,
+        })
+      }
+    }
+    if (options.signingSecret !== undefined && Buffer.byteLength(options.signingSecret) < 32) {
+      throw new ConfigurationError({ reason: 'the option signingSecret must have 32 bytes or more' })
+    }
+    const root = new Root({ location, directoryMode, fsync })
+    this.#context = { root, sidecars: new Sidecars(root, fsync, fileMode), fsync, fileMode }
+    this.#baseUrl = toBaseUrl(options.baseUrl)
+    this.label = `FileSystemStorage(${root.path})`
+  }
+
+  /** The absolute path of a file, for programs that want one. @throws {InvalidNameError} */
+  path(name: string): string {
+    return this.#context.root.pathOf(toName(name, 'path', this.nameLimit))
+  }
+
+  protected async stage({ body, attributes, signal, progress }: StageRequest): Promise<Staged> {
+    const draft = await Draft.write(this.#context, attributes, body.chunks(signal), progress)
+    if (Date.now() - this.#sweptAt > SWEEP_AGE) {
+      this.#sweptAt = Date.now()
+      void sweep(this.#context.root, this.#context.sidecars)
+    }
+    return draft
+  }
+
+  protected async stageCopy({ from, move, signal }: StageCopyRequest): Promise<Staged> {
+    const { root } = this.#context
+    const pinned = move ? await Draft.pin(root, root.pathOf(from)) : null
+    if (pinned !== null) {
+      try {
+        const source = await this.#openAt(pinned, from, await root.holdsParents(from))
+        return this.#removingSource(
+          Draft.ofPinned(this.#context, source.attributes, pinned, source.fd),
+          from,
+          source.stats,
+        )
+      } catch (error) {
+        await unlink(pinned).catch(() => {})
+        throw error
+      }
+    }
+    const { fd, stats, attributes } = await this.#open(from)
+    const body = new FileBody(fd, { offset: 0, length: Number(stats.size) })
+    const draft = await Draft.write(this.#context, attributes, toBody(body.stream()).chunks(signal))
+    return move ? this.#removingSource(draft, from, stats) : draft
+  }
+
+  /** A draft whose publication ends a move. */
+  #removingSource(draft: Draft, from: Name, source: BigIntStats): Staged {
+    const { root, sidecars, fsync } = this.#context
+    const path = root.pathOf(from)
+    return {
+      publish: async (name, createOnly) => {
+        const target = root.pathOf(name)
+        // Two names of one file, by a link among the folders: to remove the one would be to remove the other.
+        const taken = createOnly ? null : await lstat(target).catch(() => null)
+        if (taken?.ino === source.ino && (await realpath(target)) === (await realpath(path))) return true
+        if (!(await draft.publish(name, createOnly))) return false
+        await removeVersion(root, path, source.ino)
+        await sidecars.remove(from, source)
+        await root.prune(from)
+        if (fsync) await root.syncAbove(path)
+        return true
+      },
+      discard: () => draft.discard(),
+    }
+  }
+
+  protected async read({ name, range }: ReadRequest): Promise<OpenedFile> {
+    const { fd, stats, attributes } = await this.#open(name)
+    try {
+      const delivered = resolveRange(range, Number(stats.size))
+      return { state: toState(stats, attributes), range: delivered, body: new FileBody(fd, delivered) }
+    } catch (error) {
+      await close(fd)
+      throw error
+    }
+  }
+
+  async #open(name: Name): Promise<{ fd: number; stats: BigIntStats; attributes: Attributes }> {
+    const { root } = this.#context
+    try {
+      return await this.#openAt(root.pathOf(name), name)
+    } catch (error) {
+      if (!hasCode(error, 'ELOOP')) throw error
+      const real = await root.follow(root.pathOf(name))
+      if (real === null) throw new Problem('NotFound', 'there is no such file')
+      return this.#openAt(real, name)
+    }
+  }
+
+  /** Opens what is at `path`, known as `name`, with the attributes of just that version. `inside`: known to be. */
+  async #openAt(path: string, name: Name, inside?: boolean) {
+    const { root, sidecars } = this.#context
+    for (let attempt = 0; attempt < READ_ATTEMPTS; attempt++) {
+      const fd = await open(path, READ)
+      try {
+        const stats = await fstat(fd)
+        if (!stats.isFile() || !(inside ?? (await root.holdsOpened(fd, name)))) {
+          throw new Problem('NotFound', 'there is no such file')
+        }
+        const attributes =
+          (await sidecars.read(name, stats)) ?? (await this.#withoutSidecar(path, name, stats))
+        if (attributes) return { fd, stats, attributes }
+      } catch (error) {
+        await close(fd)
+        throw error
+      }
+      await close(fd)
+    }
+    throw new Problem('Unavailable', 'the file is replaced all the time')
+  }
+
+  /** The attributes of a version that has no sidecar, or null if it has been replaced, which may be why. */
+  async #withoutSidecar(path: string, name: Name, version: BigIntStats): Promise<Attributes | null> {
+    const current = await lstatIfThere(path)
+    if (current?.ino !== version.ino || current.mtimeNs !== version.mtimeNs) return null
+    return this.#context.sidecars.readRestored(name, version)
+  }
+
+  protected async head(name: Name): Promise<FileState | null> {
+    const { root, sidecars } = this.#context
+    let path: string | null = root.pathOf(name)
+    for (let attempt = 0; attempt < READ_ATTEMPTS; attempt++) {
+      const stats = await lstatIfThere(path)
+      if (stats === null || !(await root.holdsParents(name))) return null
+      if (stats.isSymbolicLink()) {
+        path = await root.follow(path)
+        if (path === null) return null
+        continue
+      }
+      if (!stats.isFile()) return null
+      const attributes = (await sidecars.read(name, stats)) ?? (await this.#withoutSidecar(path, name, stats))
+      if (attributes) return toState(stats, attributes)
+    }
+    throw new Problem('Unavailable', 'the file is replaced all the time')
+  }
+
+  protected async remove(names: readonly Name[], signal: AbortSignal | undefined) {
+    const { root, fsync } = this.#context
+    const failures: { name: Name; error: unknown }[] = []
+    const folders = new Set<string>()
+    await eachOf(names, async (name) => {
+      try {
+        if (!signal?.aborted && (await this.#remove(name))) folders.add(dirname(root.pathOf(name)))
+      } catch (error) {
+        failures.push({ name, error })
+      }
+    })
+    signal?.throwIfAborted()
+    if (fsync) await eachOf([...folders], (folder) => root.syncAbove(`${folder}/x`))
+    return failures
+  }
+
+  /** Whether there was a file, or a link (which is removed itself, not what it leads to). */
+  async #remove(name: Name): Promise<boolean> {
+    const { root, sidecars } = this.#context
+    const path = root.pathOf(name)
+    const stats = await lstatIfThere(path)
+    if (stats === null || !(stats.isFile() || stats.isSymbolicLink()) || !(await root.holdsParents(name)))
+      return false
+    await tolerate(unlink(path), 'ENOENT')
+    await sidecars.remove(name, stats)
+    await root.prune(name)
+    return true
+  }
+
+  protected async removeBelow(
+    folder: Name,
+    dryRun: boolean,
+    signal: AbortSignal | undefined,
+  ): Promise<number> {
+    const { root, fsync } = this.#context
+    const path = root.pathOf(folder)
+    const stats = await lstatIfThere(path)
+    if (!stats?.isDirectory() || !(await root.holdsParents(folder))) return 0
+    let deleted = 0
+    for await (const batch of namesBelow(root, folder)) {
+      signal?.throwIfAborted()
+      deleted += batch.length
+      // Names of all kinds, also such as no caller could use: they come from the folder itself.
+      if (!dryRun) await eachOf(batch as Name[], (name) => this.#remove(name))
+    }
+    if (dryRun) return deleted
+    await removeEmptyFolders(path)
+    await root.prune(folder)
+    if (fsync) await root.syncAbove(path)
+    return deleted
+  }
+
+  protected async *entries(folder: Folder, recursive: boolean): AsyncIterable<readonly Entry[]> {
+    const { root } = this.#context
+    if (folder !== '') {
+      const stats = await lstatIfThere(root.pathOf(folder))
+      if (!stats?.isDirectory() || !(await root.holdsParents(folder))) return
+    }
+    yield* walk(root, folder, recursive)
+  }
+
+  protected locate(name: Name): string {
+    return joinUrl(this.#baseUrl, name)
+  }
+
+  protected async sign(): Promise<never> {
+    throw new Problem('Unsupported', 'FileSystemStorage has no signed addresses yet')
+  }
+
+  protected async signUpload(): Promise<never> {
+    throw new Problem('Unsupported', 'FileSystemStorage has no signed addresses yet')
+  }
+
+  protected classify(error: unknown): Problem {
+    const [code, reason] = SYSTEM_ERRORS[codeOf(error)] ?? ['Unknown', undefined]
+    const what = error instanceof Error ? error.message : String(error)
+    return new Problem(code, reason === undefined ? what : `${reason} (${what})`, { cause: error })
+  }
+}
+
+/** What the system's error codes mean, and what to do about them. */
+const SYSTEM_ERRORS: Readonly<Record<string, readonly [StorageErrorCode, string]>> = {
+  ENOENT: ['NotFound', 'there is no such file'],
+  ENOTDIR: ['NotFound', 'there is no such file'],
+  ELOOP: ['NotFound', 'there is no such file'],
+  ENXIO: ['NotFound', 'there is no such file'],
+  EEXIST: ['AlreadyExists', 'there is something else of this name'],
+  EISDIR: ['AlreadyExists', 'there is a folder of this name'],
+  ENAMETOOLONG: ['InvalidName', 'the path is longer than the filesystem takes'],
+  EACCES: ['PermissionDenied', 'the process may not do this: check owner and mode of the storage folder'],
+  EPERM: ['PermissionDenied', 'the process may not do this: check owner and mode of the storage folder'],
+  EROFS: ['PermissionDenied', 'the filesystem is mounted read-only'],
+  ENOSPC: ['Full', 'the disk is full, or out of inodes: free some space'],
+  EDQUOT: ['Full', 'the disk quota is used up'],
+  EFBIG: ['Full', 'the file is larger than the filesystem or a limit of the process allows'],
+  EMFILE: ['Unavailable', 'the process has too many open files: raise its limit (ulimit -n)'],
+  ENFILE: ['Unavailable', 'the system has too many open files'],
+  ENOMEM: ['Unavailable', 'the system is out of memory'],
+  EAGAIN: ['Unavailable', 'the system is busy'],
+  EBUSY: ['Unavailable', 'the file is in use'],
+  ETIMEDOUT: ['Unavailable', 'the filesystem does not answer'],
+  ESTALE: ['Unavailable', 'the network filesystem has lost the file'],
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : ''
+}
+
+function toState(stats: BigIntStats, attributes: Attributes): FileState {
+  return {
+    ...attributes,
+    size: Number(stats.size),
+    etag: etagOf(stats),
+    lastModified: new Date(Number(stats.mtimeMs)),
+  }
+}
+
+async function eachOf<T>(items: readonly T[], work: (item: T) => Promise<unknown>): Promise<void> {
+  const queue = items.values()
+  await Promise.all(
+    Array.from({ length: Math.min(DELETE_CONCURRENCY, items.length) }, async () => {
+      for (const item of queue) await work(item)
+    }),
+  )
+}

@@ -1,0 +1,304 @@
+import { randomBytes } from 'node:crypto'
+import fs, { type BigIntStats } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { Problem } from '../../errors.js'
+import type { Attributes } from '../../metadata.js'
+import { type Name, RESERVED_SEGMENT } from '../../names.js'
+import type { Staged } from '../../storage.js'
+import type { Root } from './root.js'
+import { isMarked, type Sidecars } from './sidecar.js'
+import {
+  CREATE,
+  close,
+  copyFile,
+  fchmod,
+  fstat,
+  fsync,
+  fsyncDirectory,
+  hasCode,
+  link,
+  lstat,
+  open,
+  READ,
+  rename,
+  rmdir,
+  unlink,
+  writeAll,
+} from './syscalls.js'
+
+/** What all commits of a storage share. */
+export interface CommitContext {
+  readonly root: Root
+  readonly sidecars: Sidecars
+  /** Whether a save is on the disk, not only in the system's cache, when it is acknowledged. */
+  readonly fsync: boolean
+  readonly fileMode: number
+}
+
+/** Where unpublished content lies: on the root's own filesystem, out of sight. */
+export function tempFolder(root: Root): string {
+  return join(root.path, RESERVED_SEGMENT, 'tmp')
+}
+
+/** A concurrent delete may prune the target's folder again and again, but not for ever. */
+const PARENT_ATTEMPTS = 50
+/** What `link` says where there are no hard links: FAT, some network and FUSE filesystems. */
+const NO_HARD_LINKS = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK']
+
+/**
+ * A file on its way: written under a temporary name, made durable, then linked (create-only: the kernel refuses a taken
+ * name) or renamed (replace) to its own name in one step. Its sidecar, if any, goes first.
+ */
+export class Draft implements Staged {
+  readonly #context: CommitContext
+  readonly #attributes: Attributes
+  #path: string
+  /** Open until the content is sealed. */
+  #fd: number | undefined
+  /** Whether the file has changes that a power cut could take. */
+  #dirty: boolean
+  /** Which version of the file this is; known once a sidecar asked for it. */
+  #version: BigIntStats | undefined
+  /** The folder of a mount below the root, where the temporary file had to go. */
+  #neighbour: string | undefined
+
+  private constructor(
+    context: CommitContext,
+    attributes: Attributes,
+    path: string,
+    fd: number,
+    dirty: boolean,
+  ) {
+    this.#context = context
+    this.#attributes = attributes
+    this.#path = path
+    this.#fd = fd
+    this.#dirty = dirty
+  }
+
+  /** Writes content to a temporary file. On failure nothing is left of it. */
+  static async write(
+    context: CommitContext,
+    attributes: Attributes,
+    chunks: AsyncIterable<Uint8Array>,
+    progress: (bytes: number) => void = () => {},
+  ): Promise<Draft> {
+    const path = join(tempFolder(context.root), randomName())
+    const fd = await createTemp(context, path)
+    const draft = new Draft(context, attributes, path, fd, true)
+    try {
+      let bytes = 0
+      for await (const chunk of chunks) {
+        await writeAll(fd, chunk)
+        bytes += chunk.byteLength
+        progress(bytes)
+      }
+      progress(bytes)
+      return draft
+    } catch (error) {
+      await draft.discard()
+      throw error
+    }
+  }
+
+  /** Gives an existing file a temporary second name. Null where the filesystem has no hard links. */
+  static async pin(root: Root, path: string): Promise<string | null> {
+    const temp = join(tempFolder(root), randomName())
+    for (let attempt = 1; ; attempt++) {
+      try {
+        await link(path, temp)
+        return temp
+      } catch (error) {
+        if (hasCode(error, 'EXDEV', ...NO_HARD_LINKS)) return null
+        // Either the source is gone, which the second attempt tells, or there has never been a save.
+        if (!hasCode(error, 'ENOENT') || attempt > 1) throw error
+        await root.makeDirectory(tempFolder(root))
+      }
+    }
+  }
+
+  /** A file pinned at `path` and opened as `fd`; both belong to the draft from here on. */
+  static ofPinned(context: CommitContext, attributes: Attributes, path: string, fd: number): Draft {
+    return new Draft(context, attributes, path, fd, false)
+  }
+
+  async publish(name: Name, createOnly: boolean): Promise<boolean> {
+    const { root, sidecars, fsync: durable } = this.#context
+    const version = await this.#seal(sidecars.needed(name, this.#attributes))
+    if (version) await sidecars.write(name, version, this.#attributes)
+    let published = false
+    try {
+      published = await this.#commit(name, createOnly)
+    } catch (error) {
+      if (!hasCode(error, 'EXDEV') || this.#neighbour !== undefined) throw error
+      await this.#moveNextTo(root.pathOf(name))
+      return await this.publish(name, createOnly)
+    } finally {
+      if (!published && version) await sidecars.remove(name, version)
+    }
+    if (!published) return false
+    await Promise.all([this.discard(), durable && fsyncDirectory(dirname(root.pathOf(name)))])
+    return true
+  }
+
+  /** The content is complete: makes it durable, closes it, and tells the version if a sidecar is to be bound to it. */
+  async #seal(withSidecar: boolean): Promise<BigIntStats | undefined> {
+    if (withSidecar && this.#version === undefined) {
+      const fd = this.#fd ?? (await open(this.#path, READ))
+      this.#fd = fd
+      this.#version = await fstat(fd)
+      if (!isMarked(this.#version)) {
+        await this.#context.sidecars.mark(fd)
+        this.#version = await fstat(fd)
+        this.#dirty = true
+      }
+    }
+    const fd = this.#fd
+    if (fd !== undefined) {
+      if (this.#dirty && this.#context.fsync) await fsync(fd)
+      this.#dirty = false
+      this.#fd = undefined
+      await close(fd)
+    }
+    return withSidecar ? this.#version : undefined
+  }
+
+  async #commit(name: Name, createOnly: boolean): Promise<boolean> {
+    const { root } = this.#context
+    for (let attempt = 1; ; attempt++) {
+      try {
+        await root.makeParent(name)
+        return createOnly ? await this.#create(root.pathOf(name)) : await this.#replace(name)
+      } catch (error) {
+        if (hasCode(error, 'ENOENT') && attempt < PARENT_ATTEMPTS) continue
+        if (hasCode(error, 'ENOTDIR')) {
+          throw new Problem('AlreadyExists', 'one of the folders in the name is a file', { cause: error })
+        }
+        throw error
+      }
+    }
+  }
+
+  async #create(target: string): Promise<boolean> {
+    try {
+      await link(this.#path, target)
+      return true
+    } catch (error) {
+      if (hasCode(error, 'EEXIST')) return false
+      if (hasCode(error, ...NO_HARD_LINKS)) return this.#createWithoutLinks(target)
+      throw error
+    }
+  }
+
+  /**
+   * Without hard links, a lock file stands for the name while it is looked for and renamed to. Weaker: a process that
+   * replaces the name at the same time does not heed the lock. A lock left by a crash makes the name look taken until
+   * it is swept.
+   */
+  async #createWithoutLinks(target: string): Promise<boolean> {
+    const lock = join(
+      tempFolder(this.#context.root),
+      `lock-${Buffer.from(target).toString('base64url').slice(-200)}`,
+    )
+    try {
+      await close(await open(lock, CREATE, 0o600))
+    } catch (error) {
+      if (hasCode(error, 'EEXIST')) return false
+      throw error
+    }
+    try {
+      await lstat(target)
+      return false
+    } catch (error) {
+      if (!hasCode(error, 'ENOENT')) throw error
+      await rename(this.#path, target)
+      return true
+    } finally {
+      await unlink(lock).catch(() => {})
+    }
+  }
+
+  async #replace(name: Name): Promise<boolean> {
+    const { root, sidecars } = this.#context
+    const target = root.pathOf(name)
+    const replaced = await lstat(target).catch(() => null)
+    try {
+      await rename(this.#path, target)
+    } catch (error) {
+      if (hasCode(error, 'EISDIR', 'ENOTEMPTY', 'EEXIST') || replaced?.isDirectory()) {
+        throw new Problem('AlreadyExists', 'there is a folder of this name', { cause: error })
+      }
+      throw error
+    }
+    if (replaced?.ino !== this.#version?.ino) await sidecars.remove(name, replaced)
+    return true
+  }
+
+  /** A folder below the root may be a mount, and neither a link nor a rename leads into another filesystem. */
+  async #moveNextTo(target: string): Promise<void> {
+    const { root } = this.#context
+    const folder = join(dirname(target), RESERVED_SEGMENT)
+    const temp = join(folder, randomName())
+    await root.makeDirectory(folder)
+    this.#neighbour = folder
+    await copyFile(this.#path, temp, fs.constants.COPYFILE_EXCL)
+    await unlink(this.#path).catch(() => {})
+    this.#path = temp
+    this.#version = undefined
+    this.#dirty = true
+    this.#fd = await open(temp, fs.constants.O_RDWR)
+    await fchmod(this.#fd, this.#context.fileMode)
+  }
+
+  /** Removes what is left of the temporary file. Failing is only a leak, which the sweep finds. */
+  async discard(): Promise<void> {
+    const fd = this.#fd
+    this.#fd = undefined
+    if (fd !== undefined) await close(fd).catch(() => {})
+    if (this.#path === '') return
+    const path = this.#path
+    this.#path = ''
+    await unlink(path).catch(() => {})
+    if (this.#neighbour !== undefined) await rmdir(this.#neighbour).catch(() => {})
+  }
+}
+
+/**
+ * Takes a file's name away if it is still the version `ino`: the end of a move. A newer file that was saved under the
+ * name meanwhile must stay, so the name is taken away first, then looked at, and a newer file is put back.
+ */
+export async function removeVersion(root: Root, path: string, ino: bigint): Promise<void> {
+  const aside = join(tempFolder(root), randomName())
+  try {
+    await rename(path, aside)
+  } catch (error) {
+    if (hasCode(error, 'ENOENT', 'ENOTDIR')) return
+    if (!hasCode(error, 'EXDEV')) throw error
+    return unlink(path)
+  }
+  if ((await lstat(aside)).ino !== ino) {
+    // EEXIST: an even newer file has the name by now.
+    await link(aside, path).catch((error: unknown) => {
+      if (!hasCode(error, 'EEXIST')) throw error
+    })
+  }
+  await unlink(aside)
+}
+
+async function createTemp({ root, fileMode }: CommitContext, path: string): Promise<number> {
+  let fd: number
+  try {
+    fd = await open(path, CREATE, fileMode)
+  } catch (error) {
+    if (!hasCode(error, 'ENOENT')) throw error
+    await root.makeDirectory(tempFolder(root))
+    fd = await open(path, CREATE, fileMode)
+  }
+  // Synchronous: a new file's mode is in memory, and only an unusual umask makes the chmod necessary.
+  if ((fs.fstatSync(fd).mode & 0o7777) !== fileMode) await fchmod(fd, fileMode)
+  return fd
+}
+
+function randomName(): string {
+  return randomBytes(15).toString('base64url')
+}

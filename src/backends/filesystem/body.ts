@@ -1,0 +1,67 @@
+import { Readable } from 'node:stream'
+import { Problem } from '../../errors.js'
+import type { DeliveredRange, OpenBody } from '../../stored-file.js'
+import { close, read } from './syscalls.js'
+
+const CHUNK_BYTES = 128 * 1024
+
+/** The content of an open file, within a range. Owns the descriptor. */
+export class FileBody implements OpenBody {
+  readonly #range: DeliveredRange
+  #fd: number | undefined
+
+  constructor(fd: number, range: DeliveredRange) {
+    this.#fd = fd
+    this.#range = range
+  }
+
+  async bytes(): Promise<Buffer> {
+    const { offset, length } = this.#range
+    const bytes = Buffer.allocUnsafe(length)
+    try {
+      let done = 0
+      while (done < length) done += await this.#readInto(bytes, done, length - done, offset + done)
+      return bytes
+    } finally {
+      void this.close() // Nothing is lost if a close after reading fails, so nobody waits for it.
+    }
+  }
+
+  stream(): Readable {
+    let { offset, length } = this.#range
+    const pull = async (): Promise<Buffer | null> => {
+      if (length === 0) return null
+      const chunk = Buffer.allocUnsafe(Math.min(length, CHUNK_BYTES))
+      const bytesRead = await this.#readInto(chunk, 0, chunk.byteLength, offset)
+      offset += bytesRead
+      length -= bytesRead
+      return chunk.subarray(0, bytesRead)
+    }
+    let reading: Promise<unknown> = Promise.resolve()
+    return new Readable({
+      highWaterMark: CHUNK_BYTES,
+      read() {
+        reading = pull().then(
+          (chunk) => this.push(chunk),
+          (error: Error) => this.destroy(error),
+        )
+      },
+      // The descriptor must not be closed, and given to another file, under a running read.
+      destroy: (error, done) => void reading.then(() => this.close()).then(() => done(error)),
+    })
+  }
+
+  async close(): Promise<void> {
+    const fd = this.#fd
+    this.#fd = undefined
+    if (fd !== undefined) await close(fd).catch(() => {})
+  }
+
+  async #readInto(buffer: Buffer, start: number, length: number, position: number): Promise<number> {
+    if (this.#fd === undefined) throw new Problem('InvalidArgument', 'the file was closed')
+    const { bytesRead } = await read(this.#fd, buffer, start, length, position)
+    // Saves never change a file in place; somebody else did.
+    if (bytesRead === 0) throw new Problem('Corrupt', 'the file became shorter while it was read')
+    return bytesRead
+  }
+}

@@ -1,0 +1,130 @@
+import fs from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { promisify } from 'node:util'
+
+/** The calls of `node:fs` that the backend uses, as promises; the callback form costs less than `fs/promises`. */
+const promisedOpen = promisify(fs.open)
+const promisedReaddir = promisify(fs.readdir)
+export const close = promisify(fs.close)
+export const read = promisify(fs.read)
+export const write = promisify(fs.write)
+export const fsync = promisify(fs.fsync)
+export const fchmod = promisify(fs.fchmod)
+export const chmod = promisify(fs.chmod)
+export const futimes = promisify(fs.futimes)
+export const link = promisify(fs.link)
+export const unlink = promisify(fs.unlink)
+export const rename = promisify(fs.rename)
+export const rmdir = promisify(fs.rmdir)
+export const mkdir = promisify(fs.mkdir)
+export const copyFile = promisify(fs.copyFile)
+export const realpath = promisify(fs.realpath.native)
+
+/** `O_NOFOLLOW` and `O_NONBLOCK` do not exist on Windows, nor does what they guard against. */
+const NOFOLLOW = fs.constants.O_NOFOLLOW ?? 0
+const NONBLOCK = fs.constants.O_NONBLOCK ?? 0
+/** For reading: never through a link, and never waiting for the other end of a FIFO. */
+export const READ = fs.constants.O_RDONLY | NOFOLLOW | NONBLOCK
+/** For a file that must be new. */
+export const CREATE = fs.constants.O_WRONLY | fs.constants.O_CREAT | fs.constants.O_EXCL | NOFOLLOW
+
+/** How long to wait for a free descriptor, in milliseconds. */
+const DESCRIPTOR_WAITS = [5, 10, 20, 50, 100, 200, 400, 800, 1600]
+
+/** Opens a file. When the process has no descriptor left, waits a while for one. */
+export function open(path: string, flags: number, mode?: number): Promise<number> {
+  return withDescriptor(() => promisedOpen(path, flags, mode))
+}
+
+export function readdir(path: string): Promise<fs.Dirent[]> {
+  return withDescriptor(() => promisedReaddir(path, { withFileTypes: true }))
+}
+
+async function withDescriptor<T>(work: () => Promise<T>): Promise<T> {
+  for (const wait of DESCRIPTOR_WAITS) {
+    try {
+      return await work()
+    } catch (error) {
+      if (!hasCode(error, 'EMFILE', 'ENFILE')) throw error
+      await sleep(wait)
+    }
+  }
+  return work()
+}
+
+export function lstat(path: string): Promise<fs.BigIntStats> {
+  return new Promise((resolve, reject) => {
+    fs.lstat(path, { bigint: true }, (error, stats) => (error ? reject(error) : resolve(stats)))
+  })
+}
+
+/** Null where there is nothing, or nothing can be. */
+export async function lstatIfThere(path: string): Promise<fs.BigIntStats | null> {
+  try {
+    return await lstat(path)
+  } catch (error) {
+    if (hasCode(error, 'ENOENT', 'ENOTDIR', 'ELOOP')) return null
+    throw error
+  }
+}
+
+export function fstat(fd: number): Promise<fs.BigIntStats> {
+  return new Promise((resolve, reject) => {
+    fs.fstat(fd, { bigint: true }, (error, stats) => (error ? reject(error) : resolve(stats)))
+  })
+}
+
+/** The whole of a file below the root's reserved folder, or null if it is not there. */
+export async function readText(path: string): Promise<string | null> {
+  return new Promise((resolve, reject) => {
+    fs.readFile(path, 'utf8', (error, text) => {
+      if (!error) resolve(text)
+      else if (hasCode(error, 'ENOENT')) resolve(null)
+      else reject(error)
+    })
+  })
+}
+
+/** Writes all of the bytes at the end of what was written before. One `write` may take only a part of them. */
+export async function writeAll(fd: number, bytes: Uint8Array): Promise<void> {
+  let written = 0
+  while (written < bytes.byteLength) {
+    written += (await write(fd, bytes, written, bytes.byteLength - written, null)).bytesWritten
+  }
+}
+
+/** Makes the entries of a directory durable. Windows cannot, and needs not. False if it is not there any more. */
+export async function fsyncDirectory(path: string): Promise<boolean> {
+  let fd: number
+  try {
+    fd = await open(path, fs.constants.O_RDONLY)
+  } catch (error) {
+    if (hasCode(error, 'ENOENT')) return false
+    if (process.platform === 'win32') return true
+    throw error
+  }
+  try {
+    await fsync(fd)
+    return true
+  } catch (error) {
+    if (process.platform !== 'win32') throw error
+    return true
+  } finally {
+    await close(fd)
+  }
+}
+
+export function hasCode(error: unknown, ...codes: readonly string[]): boolean {
+  return (
+    error instanceof Error && 'code' in error && typeof error.code === 'string' && codes.includes(error.code)
+  )
+}
+
+/** Runs `work` and swallows the errors named; any other error passes. */
+export async function tolerate(work: Promise<unknown>, ...codes: readonly string[]): Promise<void> {
+  try {
+    await work
+  } catch (error) {
+    if (!hasCode(error, ...codes)) throw error
+  }
+}

@@ -1,0 +1,95 @@
+import type { BigIntStats, Dirent } from 'node:fs'
+import { join } from 'node:path'
+import { compareNames, type Folder, RESERVED_SEGMENT } from '../../names.js'
+import type { Entry } from '../../storage.js'
+import type { Root } from './root.js'
+import { hasCode, lstatIfThere, readdir, rmdir } from './syscalls.js'
+
+/** Files looked at together: enough to keep the thread pool busy. */
+const BATCH = 64
+
+/** The identity of a file's content, as HTTP wants it: changes whenever the content does. */
+export function etagOf({ ino, mtimeNs, size }: BigIntStats): string {
+  return `"${ino.toString(16)}-${mtimeNs.toString(16)}-${size.toString(16)}"`
+}
+
+/**
+ * The files below a folder in UTF-8 byte order of their names. No link is followed, the storage's own folders are left
+ * out, and what vanishes meanwhile is passed over. Memory: the names of one folder per level.
+ */
+export async function* walk(root: Root, folder: Folder, recursive: boolean): AsyncIterable<readonly Entry[]> {
+  let batch: Promise<Entry | null>[] = []
+  for await (const found of entriesBelow(root, folder, recursive)) {
+    batch.push(
+      found.directory ? Promise.resolve({ kind: 'directory', name: found.name }) : toEntry(root, found.name),
+    )
+    if (batch.length < BATCH) continue
+    yield (await Promise.all(batch)).filter((entry) => entry !== null)
+    batch = []
+  }
+  yield (await Promise.all(batch)).filter((entry) => entry !== null)
+}
+
+async function* entriesBelow(
+  root: Root,
+  folder: string,
+  recursive: boolean,
+): AsyncIterable<{ name: string; directory: boolean }> {
+  for (const entry of await sortedEntries(join(root.path, folder))) {
+    const name = folder === '' ? entry.name : `${folder}/${entry.name}`
+    if (!entry.isDirectory()) yield { name, directory: false }
+    else if (recursive) yield* entriesBelow(root, name, true)
+    else yield { name, directory: true }
+  }
+}
+
+/** A folder sorts as its name and `/`, since that is what the names of its files begin with. */
+async function sortedEntries(path: string): Promise<Dirent[]> {
+  const keyOf = (entry: Dirent) => (entry.isDirectory() ? `${entry.name}/` : entry.name)
+  return (await ownEntries(path))
+    .filter((entry) => entry.isFile() || entry.isDirectory())
+    .sort((a, b) => compareNames(keyOf(a), keyOf(b)))
+}
+
+/** What is in a folder, but for the storage's own. A folder that is not there is empty. */
+async function ownEntries(path: string): Promise<Dirent[]> {
+  return (await readdirIfThere(path)).filter((entry) => entry.name !== RESERVED_SEGMENT)
+}
+
+export async function readdirIfThere(path: string): Promise<Dirent[]> {
+  try {
+    return await readdir(path)
+  } catch (error) {
+    if (hasCode(error, 'ENOENT', 'ENOTDIR')) return []
+    throw error
+  }
+}
+
+/** Everything below a folder that a delete takes away, files and links, a folder at a time. */
+export async function* namesBelow(root: Root, folder: string): AsyncIterable<readonly string[]> {
+  const entries = await ownEntries(join(root.path, folder))
+  for (const entry of entries) if (entry.isDirectory()) yield* namesBelow(root, `${folder}/${entry.name}`)
+  yield entries
+    .filter((entry) => entry.isFile() || entry.isSymbolicLink())
+    .map((entry) => `${folder}/${entry.name}`)
+}
+
+/** Removes a folder and those below it, as far as there is nothing in them. */
+export async function removeEmptyFolders(path: string): Promise<void> {
+  for (const entry of await ownEntries(path)) {
+    if (entry.isDirectory()) await removeEmptyFolders(join(path, entry.name))
+  }
+  await rmdir(path).catch(() => {}) // Not empty: somebody saves here just now.
+}
+
+async function toEntry(root: Root, name: string): Promise<Entry | null> {
+  const stats = await lstatIfThere(join(root.path, name))
+  if (!stats?.isFile()) return null
+  return {
+    kind: 'file',
+    name,
+    size: Number(stats.size),
+    lastModified: new Date(Number(stats.mtimeMs)),
+    etag: etagOf(stats),
+  }
+}
