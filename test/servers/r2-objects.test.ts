@@ -1,8 +1,5 @@
 import {
-  CopyObjectCommand,
-  type CopyObjectCommandInput,
   DeleteObjectCommand,
-  DeleteObjectsCommand,
   GetObjectCommand,
   type GetObjectCommandInput,
   HeadBucketCommand,
@@ -34,8 +31,6 @@ const put = (Key: string, changes: Partial<PutObjectCommandInput> = {}) =>
   client.send(new PutObjectCommand({ Bucket, Key, Body: 'hello', ...changes }))
 const get = (Key: string, changes: Partial<GetObjectCommandInput> = {}) =>
   client.send(new GetObjectCommand({ Bucket, Key, ...changes }))
-const copy = (Key: string, CopySource: string, changes: Partial<CopyObjectCommandInput> = {}) =>
-  client.send(new CopyObjectCommand({ Bucket, Key, CopySource, ...changes }))
 
 describe('put, get, head, delete', () => {
   it('returns bytes, headers and metadata', async () => {
@@ -215,153 +210,5 @@ describe('put, get, head, delete', () => {
     expect(await outcome(put('k'))).toBe('200')
     expect(await outcome(put('k'))).toBe('429 TooManyRequests')
     expect(await outcome(put('other'))).toBe('200')
-  })
-})
-
-describe('copy', () => {
-  const conditional = (sdk: S3Client, name: string, value: string) => {
-    sdk.middlewareStack.add(
-      (next) => (args) => {
-        Object.assign((args.request as { headers: object }).headers, { [name]: value })
-        return next(args)
-      },
-      { step: 'build', name },
-    )
-    return sdk
-  }
-
-  it('carries content and attributes along, across buckets', async () => {
-    await put('a b+☺', { ContentType: 'text/plain', Metadata: { m: '1' } })
-    const source = `/${Bucket}/${encodeURIComponent('a b+☺')}`
-    await client.send(new CopyObjectCommand({ Bucket: 'other', Key: 'k', CopySource: source }))
-    expect(r2.bucket('other').get('k')).toMatchObject({
-      etag: md5OfHello,
-      metadata: { m: '1' },
-      headers: { 'content-type': 'text/plain' },
-    })
-  })
-
-  it('wants a leading slash, an encoded source and a key that exists', async () => {
-    r2.bucket().plant('anyfilename%25.txt')
-    r2.bucket().plant('a+b')
-    expect(await outcome(copy('k', `${Bucket}/a`))).toBe('400 InvalidArgument')
-    expect(await outcome(copy('k', `/${Bucket}/anyfilename%25.txt`))).toBe('404 NoSuchKey')
-    expect(await outcome(copy('k', `/${Bucket}/anyfilename%2525.txt`))).toBe('200')
-    expect(await outcome(copy('k', `/${Bucket}/a+b`))).toBe('404 NoSuchKey')
-    expect(await outcome(copy('k', `/${Bucket}/a%2Bb`))).toBe('200')
-    expect(await outcome(copy('k', '/nope/a'))).toBe('404 NoSuchBucket')
-    expect(await outcome(copy('k', `/${Bucket}/a%2Bb?versionId=1`))).toBe('400 InvalidArgument')
-  })
-
-  it('replaces, keeps or merges metadata; onto itself it must change something', async () => {
-    await put('k', { ContentType: 'text/plain', Metadata: { a: '1', b: '2' } })
-    const self = `/${Bucket}/k`
-    expect(await outcome(copy('k', self))).toBe('400 InvalidRequest')
-    const merge = { method: 'PUT', path: self }
-    const headers = { 'x-amz-copy-source': self, 'x-amz-metadata-directive': 'MERGE', 'x-amz-meta-b': '3' }
-    expect((await raw(r2, { ...merge, headers })).status).toBe(200)
-    expect(r2.bucket().get('k')).toMatchObject({
-      metadata: { a: '1', b: '3' },
-      headers: { 'content-type': 'text/plain' },
-    })
-    await copy('k', self, { MetadataDirective: 'REPLACE', Metadata: { c: '4' } })
-    expect(r2.bucket().get('k')).toMatchObject({
-      metadata: { c: '4' },
-      headers: { 'content-type': 'application/octet-stream' },
-    })
-  })
-
-  it('evaluates conditions on the source', async () => {
-    const { ETag = '' } = await put('k')
-    const source = `/${Bucket}/k`
-    expect(await outcome(copy('c', source, { CopySourceIfMatch: ETag }))).toBe('200')
-    expect(await outcome(copy('c', source, { CopySourceIfMatch: '"x"' }))).toBe('412 PreconditionFailed')
-    expect(await outcome(copy('c', source, { CopySourceIfNoneMatch: ETag }))).toBe('412 PreconditionFailed')
-    expect(await outcome(copy('c', source, { CopySourceIfNoneMatch: '"x"' }))).toBe('200')
-  })
-
-  it("evaluates R2's conditions on the destination, unless it is to be another server", async () => {
-    await put('k')
-    const createOnly = conditional(sdkFor(r2), 'cf-copy-destination-if-none-match', '*')
-    const send = () =>
-      outcome(createOnly.send(new CopyObjectCommand({ Bucket, Key: 'c', CopySource: `/${Bucket}/k` })))
-    expect(await send()).toBe('200')
-    expect(await send()).toBe('412 PreconditionFailed')
-    r2.behaviour.conditionalCopyHeader = false
-    expect(await send()).toBe('200')
-    const plain = conditional(sdkFor(r2), 'if-none-match', '*')
-    const command = new CopyObjectCommand({ Bucket, Key: 'c', CopySource: `/${Bucket}/k` })
-    expect(await outcome(plain.send(command))).toBe('501 NotImplemented')
-  })
-
-  it('refuses a source over 5 GiB', async () => {
-    r2.bucket().plant('huge', 5 * 1024 ** 3 + 1)
-    expect(await outcome(copy('c', `/${Bucket}/huge`))).toBe('400 EntityTooLarge')
-  })
-})
-
-describe('bulk delete', () => {
-  const bulk = (keys: string[], Quiet = false) =>
-    client.send(
-      new DeleteObjectsCommand({ Bucket, Delete: { Objects: keys.map((Key) => ({ Key })), Quiet } }),
-    )
-  const body = '<Delete><Object><Key>a</Key></Object></Delete>'
-  const post = { method: 'POST', path: '/test-bucket', query: { delete: '' }, body }
-
-  it('deletes odd and missing keys, and reports each', async () => {
-    const keys = ["I'm a < & weird path", 'a/😀.file', ' lead', 'trail ', 'line\nend', 'missing']
-    for (const key of keys.slice(0, -1)) r2.bucket().plant(key)
-    expect((await bulk(keys)).Deleted?.map(({ Key }) => Key)).toEqual(keys)
-    expect(r2.bucket().size).toBe(0)
-    expect((await bulk(keys, true)).Deleted).toBeUndefined()
-  })
-
-  it('reports the keys a test makes fail', async () => {
-    r2.behaviour.onBulkDelete = (_, key) =>
-      key === 'b' ? { code: 'AccessDenied', message: 'locked' } : undefined
-    for (const key of ['a', 'b']) r2.bucket().plant(key)
-    expect((await bulk(['a', 'b'], true)).Errors).toEqual([
-      { Key: 'b', Code: 'AccessDenied', Message: 'locked' },
-    ])
-    expect(r2.bucket().keys()).toEqual(['b'])
-  })
-
-  it('takes 1 to 1,000 keys', async () => {
-    expect(await outcome(bulk(Array.from({ length: 1000 }, (_, index) => `k${index}`)))).toBe('200')
-    expect(await outcome(bulk(Array.from({ length: 1001 }, (_, index) => `k${index}`)))).toBe(
-      '400 MalformedXML',
-    )
-    expect(await outcome(bulk([]))).toBe('400 MalformedXML')
-  })
-
-  it('requires a digest and checks it', async () => {
-    expect((await raw(r2, post)).code).toBe('InvalidRequest')
-    expect((await raw(r2, { ...post, headers: { 'content-md5': 'XUFAKrxLKna5cZ2REBfFkg==' } })).code).toBe(
-      'BadDigest',
-    )
-    expect((await raw(r2, { ...post, headers: { 'x-amz-checksum-crc32': 'AAAAAA==' } })).code).toBe(
-      'BadDigest',
-    )
-    expect((await raw(r2, { ...post, headers: { 'x-amz-checksum-crc32': 'AAAA' } })).code).toBe(
-      'InvalidDigest',
-    )
-    expect((await raw(r2, { ...post, headers: { 'x-amz-checksum-sha256': 'AAAA' } })).status).toBe(501)
-  })
-
-  it('refuses XML that is not well-formed', async () => {
-    const { createHash } = await import('node:crypto')
-    for (const broken of [
-      '',
-      '<Delete>',
-      '<Delete></Deleted>',
-      `${body}x`,
-      body.replace('a', '\u0001'),
-      body.replace('a', '&x;'),
-    ]) {
-      const md5 = createHash('md5').update(broken).digest('base64')
-      expect((await raw(r2, { ...post, body: broken, headers: { 'content-md5': md5 } })).code).toBe(
-        'MalformedXML',
-      )
-    }
   })
 })

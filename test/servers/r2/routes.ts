@@ -208,7 +208,7 @@ export function checkedRoute(
   return route
 }
 
-/** `DELETE`, a path and one of these would be a signature, not a question to the operation. */
+/** The query parameters that carry the signature of a presigned request. */
 const signatureParameters = new Set([
   'X-Amz-Algorithm',
   'X-Amz-Content-Sha256',
