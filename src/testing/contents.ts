@@ -3,7 +3,7 @@ import { createCipheriv } from 'node:crypto'
 export const MiB = 1024 * 1024
 
 /** More than two parts of 8 MiB, and no round number. */
-export const LARGE = 20 * MiB + 12_345
+export const LARGE = 17 * MiB + 12_345
 
 /** Bytes that repeat nowhere, the same ones for the same seed. */
 export function pseudoRandom(size: number, seed = 1): Buffer {

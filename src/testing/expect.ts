@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict'
-import { createHash } from 'node:crypto'
 import { inspect } from 'node:util'
 import { isStorageError, type StorageError, type StorageErrorCode } from '../errors.js'
 import type { Storage } from '../storage.js'
@@ -105,6 +104,9 @@ export function inByteOrder(names: readonly string[]): string[] {
   return [...names].sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)))
 }
 
-export function sha256(bytes: Uint8Array): string {
-  return createHash('sha256').update(bytes).digest('hex')
+/** Asserts that a file has exactly these bytes; a difference is not printed, since it may be large. */
+export async function assertBytes(storage: Storage, name: string, bytes: Buffer): Promise<void> {
+  const found = await (await storage.open(name)).bytes()
+  assert.equal(found.length, bytes.length, `the size of ${name}`)
+  assert(found.equals(bytes), `the content of ${name} is another`)
 }

@@ -238,7 +238,8 @@ export const REFUSED_NAMES: readonly RefusedName[] = [
   long('a segment that Unicode normalisation makes longer than 255 bytes', '\u0958'.repeat(50)),
   long('1,025 bytes', nameOf(1025)),
   long('1,025 bytes of Unicode', nameOf(1025, '☺')),
-  long('a megabyte', 'x/'.repeat(524_288) + 'x'),
+  long('a megabyte', 'x'.repeat(1_000_000)),
+  long('ten thousand folders', 'x/'.repeat(10_000)),
   // The storage's own folder.
   ...['.stowage', '.stowage/x', 'a/.stowage', 'a/.stowage/x', '.Stowage/x', '.STOWAGE', '.stowage.'].map(
     (name) => refused(name),

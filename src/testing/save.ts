@@ -50,7 +50,12 @@ export const saveCases: readonly ConformanceCase[] = cases('save', {
     }
   },
   'finds an alternative within the limits for the longest segments': async (storage) => {
-    for (const name of [`${'r'.repeat(251)}.txt`, `d/${'☺'.repeat(84)}.md`, 's'.repeat(255), '😀'.repeat(63)]) {
+    for (const name of [
+      `${'r'.repeat(251)}.txt`,
+      `d/${'☺'.repeat(84)}.md`,
+      's'.repeat(255),
+      '😀'.repeat(63),
+    ]) {
       await storage.save(name, 'first')
       const second = await storage.save(name, 'second')
       assert.notEqual(second, name)
@@ -60,7 +65,9 @@ export const saveCases: readonly ConformanceCase[] = cases('save', {
       assert.equal(await textOf(storage, second), 'second')
     }
   },
-  'finds an alternative for the longest names, or refuses; the first file stays in any case': async (storage) => {
+  'finds an alternative for the longest names, or refuses; the first file stays in any case': async (
+    storage,
+  ) => {
     for (const name of [nameOf(900), nameOf(1000), nameOf(1024), `a.${'x'.repeat(253)}`]) {
       try {
         await storage.save(name, 'first')
@@ -229,7 +236,9 @@ export const saveCases: readonly ConformanceCase[] = cases('save', {
     await rejects('InvalidArgument', () => invoke(storage, 'move', 'a.txt', 'b.txt', { overwrite: true }))
     await rejects('InvalidArgument', () => invoke(storage, 'deletePrefix', 'a', { dryrun: true }))
     await rejects('InvalidArgument', () => invoke(storage, 'signedUrl', 'a.txt', { expires: 60 }))
-    await rejects('InvalidArgument', () => invoke(storage, 'signedUpload', 'b.txt', { ...upload, maxSize: 1 }))
+    await rejects('InvalidArgument', () =>
+      invoke(storage, 'signedUpload', 'b.txt', { ...upload, maxSize: 1 }),
+    )
     await rejects('InvalidArgument', () => invoke(storage, 'deleteMany', ['a.txt'], { recursive: true }))
     for (const method of ['exists', 'stat', 'size', 'delete', 'listdir'] as const) {
       await rejects('InvalidArgument', () => invoke(storage, method, 'a.txt', { sginal: null }), method)

@@ -3,7 +3,7 @@ import { Readable } from 'node:stream'
 import type { Content } from '../types.js'
 import { type Check, type ConformanceCase, cases } from './case.js'
 import { failingAfter, inChunks, LARGE, MiB, pseudoRandom } from './contents.js'
-import { assertEmpty, assertFiles, failure, invoke, namesOf, rejects, sha256, textOf } from './expect.js'
+import { assertBytes, assertEmpty, assertFiles, failure, invoke, namesOf, rejects, textOf } from './expect.js'
 
 const TEXT = 'Grüße, 😀!'
 const BYTES = Buffer.from(TEXT)
@@ -15,7 +15,8 @@ const CONTENTS: Readonly<Record<string, () => Content>> = {
   'a Uint8Array': () => new Uint8Array(BYTES),
   'an ArrayBuffer': () => new Uint8Array(BYTES).buffer,
   'a DataView': () => new DataView(new Uint8Array(BYTES).buffer),
-  'a view into a larger buffer': () => Buffer.concat([Buffer.alloc(9, 1), BYTES, Buffer.alloc(9, 2)]).subarray(9, -9),
+  'a view into a larger buffer': () =>
+    Buffer.concat([Buffer.alloc(9, 1), BYTES, Buffer.alloc(9, 2)]).subarray(9, -9),
   'an Int16Array into a larger buffer': () => {
     const larger = new Uint8Array([1, 1, ...BYTES, 2, 2])
     return new Int16Array(larger.buffer, 2, BYTES.length / 2)
@@ -25,7 +26,8 @@ const CONTENTS: Readonly<Record<string, () => Content>> = {
   'a File': () => new File([BYTES], 'ignored.txt', { type: 'text/ignored' }),
   'a Node stream': () => Readable.from([BYTES.subarray(0, 5), BYTES.subarray(5)], { objectMode: false }),
   'a Node stream of strings': () => Readable.from(['Grüße, ', '😀!']),
-  'a Node stream with an encoding': () => Readable.from([BYTES.subarray(0, 9), BYTES.subarray(9)], { objectMode: false }).setEncoding('utf8'),
+  'a Node stream with an encoding': () =>
+    Readable.from([BYTES.subarray(0, 9), BYTES.subarray(9)], { objectMode: false }).setEncoding('utf8'),
   'a web stream': () => new Blob([BYTES]).stream(),
   'a web stream of strings': () =>
     new ReadableStream({
@@ -44,7 +46,8 @@ const CONTENTS: Readonly<Record<string, () => Content>> = {
   },
   'an object that can be iterated': () => ({ [Symbol.asyncIterator]: () => inChunks(BYTES) }),
   'strings cut inside a character': () => ['Grüße, \ud83d', '\ude00!'],
-  'strings cut inside a character, with an empty one between': () => Readable.from(['Grüße, \ud83d', '', '\ude00!']),
+  'strings cut inside a character, with an empty one between': () =>
+    Readable.from(['Grüße, \ud83d', '', '\ude00!']),
   'bytes cut inside a character': () => Array.from(BYTES, (byte) => Uint8Array.of(byte)),
   'a generator that fills one buffer again and again': function* () {
     const buffer = Buffer.alloc(1)
@@ -83,7 +86,8 @@ const FAILURES: Readonly<Record<string, (error: Error) => Content>> = {
       },
     }),
   'a Node stream that has failed already': (error) => new Readable({ read() {} }).destroy(error),
-  'a Node stream that fails in the middle': (error) => Readable.from(failingAfter(['first ', 'second '], error)),
+  'a Node stream that fails in the middle': (error) =>
+    Readable.from(failingAfter(['first ', 'second '], error)),
   'a web stream that fails at once': (error) =>
     new ReadableStream({
       start(controller) {
@@ -176,28 +180,35 @@ export const streamCases: readonly ConformanceCase[] = cases('contents', {
       assert(progress.bytes >= last)
       last = progress.bytes
     }
-    await storage.save('large.bin', inChunks(bytes), { onProgress, metadata: { large: 'yes' }, contentType: 'video/mp4' })
+    await storage.save('large.bin', inChunks(bytes), {
+      onProgress,
+      metadata: { large: 'yes' },
+      contentType: 'video/mp4',
+    })
     assert.equal(last, LARGE)
     const file = await storage.open('large.bin')
     assert.deepEqual([file.size, file.contentType, file.metadata], [LARGE, 'video/mp4', { large: 'yes' }])
-    assert.equal(sha256(await file.bytes()), sha256(bytes))
+    assert(bytes.equals(await file.bytes()))
   },
   'a large Buffer and a large Blob are stored byte for byte': async (storage) => {
     const bytes = pseudoRandom(LARGE, 2)
     for (const content of [bytes, new Blob([bytes])]) {
       const name = await storage.save('large.bin', content)
-      assert.equal(sha256(await (await storage.open(name)).bytes()), sha256(bytes))
+      await assertBytes(storage, name, bytes)
     }
   },
   'a stream of a whole number of parts is stored byte for byte': async (storage) => {
     for (const size of [5 * MiB, 8 * MiB, 16 * MiB]) {
       const bytes = pseudoRandom(size, 3)
-      const name = await storage.save('even.bin', Readable.from([bytes.subarray(0, MiB), bytes.subarray(MiB)]))
-      assert.equal(sha256(await (await storage.open(name)).bytes()), sha256(bytes))
+      const name = await storage.save(
+        'even.bin',
+        Readable.from([bytes.subarray(0, MiB), bytes.subarray(MiB)]),
+      )
+      await assertBytes(storage, name, bytes)
     }
   },
   'many small chunks are stored byte for byte': async (storage) => {
-    const lines = Array.from({ length: 20_000 }, (_, index) => `line ${index}\n`)
+    const lines = Array.from({ length: 5000 }, (_, index) => `line ${index}\n`)
     await storage.save('log.txt', Readable.from(lines))
     assert.equal(await textOf(storage, 'log.txt'), lines.join(''))
   },
@@ -206,7 +217,7 @@ export const streamCases: readonly ConformanceCase[] = cases('contents', {
     await storage.save('large.bin', 'small')
     const name = await storage.save('large.bin', inChunks(bytes))
     assert.match(name, /^large_[A-Za-z0-9]{7}\.bin$/)
-    assert.equal(sha256(await (await storage.open(name)).bytes()), sha256(bytes))
+    await assertBytes(storage, name, bytes)
     assert.equal(await textOf(storage, 'large.bin'), 'small')
   },
   'a large stream onto a taken name is refused with error and replaces with overwrite': async (storage) => {
@@ -215,7 +226,7 @@ export const streamCases: readonly ConformanceCase[] = cases('contents', {
     await rejects('AlreadyExists', () => storage.save('large.bin', inChunks(bytes), { ifExists: 'error' }))
     assert.equal(await textOf(storage, 'large.bin'), 'small')
     await storage.save('large.bin', inChunks(bytes), { ifExists: 'overwrite' })
-    assert.equal(sha256(await (await storage.open('large.bin')).bytes()), sha256(bytes))
+    await assertBytes(storage, 'large.bin', bytes)
     assert.deepEqual(await namesOf(storage), ['large.bin'])
   },
   'a stream that was read, closed or locked before is refused': async (storage) => {
@@ -234,7 +245,18 @@ export const streamCases: readonly ConformanceCase[] = cases('contents', {
     await assertFiles(storage, { 'a.txt': 'content' })
   },
   'a content of another type is refused': async (storage) => {
-    for (const content of [undefined, null, 42, true, 10n, {}, new Date(), () => 'x', Symbol('x'), new Map([['a', 'b']])]) {
+    for (const content of [
+      undefined,
+      null,
+      42,
+      true,
+      10n,
+      {},
+      new Date(),
+      () => 'x',
+      Symbol('x'),
+      new Map([['a', 'b']]),
+    ]) {
       await rejects('InvalidArgument', () => invoke(storage, 'save', 'a.txt', content), String(content))
     }
     for (const chunk of [42, null, {}, ['x']]) {
