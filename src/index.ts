@@ -1,5 +1,14 @@
 export { FileSystemStorage, type FileSystemStorageOptions } from './backends/filesystem.js'
 export { MemoryStorage, type MemoryStorageOptions } from './backends/memory.js'
+export { R2Storage } from './backends/r2.js'
+export {
+  type R2StorageOptions,
+  type S3CommonOptions,
+  type S3Credentials,
+  S3Storage,
+  type S3StorageOptions,
+} from './backends/s3.js'
+export { createDefaultStorage, defaultStorage, type Environment, setDefaultStorage } from './default.js'
 export {
   ConfigurationError,
   type DeleteFailure,

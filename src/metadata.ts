@@ -1,3 +1,4 @@
+import { extname } from 'node:path'
 import { lookup } from 'mime-types'
 import { Problem } from './errors.js'
 import { baseName } from './names.js'
@@ -39,7 +40,9 @@ const MEDIA_TYPE = /^[\w!#$&^.+-]+\/[\w!#$&^.+-]+(?:\s*;[\x20-\x7e]*)?$/
 
 /** The type that a name's extension stands for. */
 export function contentTypeOf(name: string): string {
-  return lookup(baseName(name)) || DEFAULT_CONTENT_TYPE
+  const extension = extname(baseName(name))
+  // Without a dot the library would take the whole name for an extension.
+  return (extension !== '' && lookup(extension)) || DEFAULT_CONTENT_TYPE
 }
 
 /** A MIME type as the caller gave it, checked. */
@@ -89,7 +92,7 @@ function toMetadata(metadata: unknown): Record<string, string> {
   for (const [key, value] of Object.entries(metadata)) {
     const lower = key.toLowerCase()
     // `_` and the rest are legal in HTTP, but proxies and servers drop or rewrite such headers.
-    if (!/^[a-z0-9-]+$/.test(lower)) {
+    if (!/^[A-Za-z0-9-]+$/.test(key)) {
       throw new Problem(
         'InvalidArgument',
         `the metadata key ${JSON.stringify(key.slice(0, 100))} may have letters, digits and "-" only`,

@@ -15,6 +15,7 @@ import { type Attributes, attachment, toAttributes, toContentType } from './meta
 import {
   alternativeName,
   baseName,
+  compareNames,
   type Folder,
   isName,
   MAX_NAME_BYTES,
@@ -355,7 +356,7 @@ export abstract class Storage {
   async *#batches(
     names: Iterable<string> | AsyncIterable<string>,
   ): AsyncIterable<{ valid: readonly Name[]; invalid: readonly DeleteFailure[] }> {
-    if (typeof names !== 'object' || names === null) {
+    if (typeof names !== 'object' || names === null || !(Symbol.iterator in names || Symbol.asyncIterator in names)) {
       throw new Problem('InvalidArgument', 'deleteMany takes an array or another iterable of names')
     }
     if (!(Symbol.asyncIterator in names)) {
@@ -434,6 +435,8 @@ export abstract class Storage {
         }
         signal?.throwIfAborted()
       }
+      // As names of folders, without the `/` by which the entries are ordered.
+      listing.directories.sort(compareNames)
       return listing
     })
   }

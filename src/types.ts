@@ -46,7 +46,7 @@ export interface FileHeaders {
 
 /** How far a save has come. */
 export interface SaveProgress {
-  /** Bytes stored so far. */
+  /** Bytes that the storage has taken over so far. */
   bytes: number
   /** Bytes in all, where the content tells. */
   total?: number
@@ -72,7 +72,7 @@ export interface SaveOptions extends AbortOptions, FileHeaders, UploadRules {
    * Come back from `stat` and `open`.
    */
   metadata?: Readonly<Record<string, string>> | undefined
-  /** Called as bytes are stored, at last with all of them. An error it throws fails the save. */
+  /** Called as bytes are taken over, at last with all of them. An error it throws fails the save. */
   onProgress?: ((progress: SaveProgress) => void) | undefined
 }
 

@@ -58,7 +58,7 @@ export const signedUploadCases: readonly ConformanceCase[] = cases('signed uploa
   }),
   'refuses any other size': signed(async (storage) => {
     const upload = await storage.signedUpload('a.txt', TEXT)
-    for (const body of ['conten', 'content!', '', 'x'.repeat(100_000)]) {
+    for (const body of ['conten', 'content!', '', 'x'.repeat(1000)]) {
       const status = await put(upload, body)
       assert(status >= 400 && status < 500, `${body.length} bytes were answered with ${status}`)
     }

@@ -1,0 +1,284 @@
+import { Readable } from 'node:stream'
+import { ConfigurationError, Problem, StorageError } from '../errors.js'
+import { encodeExtended } from '../metadata.js'
+import type { Folder, Name } from '../names.js'
+import { resolveRange } from '../ranges.js'
+import {
+  type Entry,
+  type FileState,
+  type OpenedFile,
+  type ReadRequest,
+  type SignRequest,
+  type SignUploadRequest,
+  type StageCopyRequest,
+  type Staged,
+  type StageRequest,
+  Storage,
+} from '../storage.js'
+import { joinUrl } from './options.js'
+import { isClaim, newWriteId, toCommandFields, toFileState } from './s3/attributes.js'
+import { S3Connection } from './s3/connection.js'
+import { copyObject } from './s3/copy.js'
+import { deleteKeys } from './s3/delete.js'
+import { analyse, classify } from './s3/failures.js'
+import { listKeys, toEntries } from './s3/listing.js'
+import { uploadMultipart } from './s3/multipart.js'
+import { type S3Config, type S3StorageOptions, toS3Config } from './s3/options.js'
+import { PartReader, partSizeFor } from './s3/parts.js'
+import { openObject } from './s3/read.js'
+import { presignedQuery } from './s3/sigv4.js'
+import { headObject, putObject } from './s3/writes.js'
+
+export type { R2StorageOptions, S3CommonOptions, S3Credentials, S3StorageOptions } from './s3/options.js'
+
+/**
+ * Files in a bucket of any S3-compatible server: AWS S3, MinIO, Ceph, … The AWS SDK is loaded with the first request.
+ *
+ * A content of at most one part (8 MiB) is one request, a larger one a multipart upload; both are create-only on the
+ * server's side unless told to overwrite. Requests that may pass are tried again. Never sends an ACL.
+ */
+export class S3Storage extends Storage {
+  readonly #connection: S3Connection
+  readonly #config: S3Config
+  /** A HEAD cannot tell a missing key from a missing bucket; this remembers that the bucket was seen. */
+  #bucketSeen = false
+
+  constructor(options: S3StorageOptions) {
+    super()
+    this.#config = toS3Config(options)
+    this.#connection = new S3Connection(this.#config)
+  }
+
+  protected get label(): string {
+    return `S3Storage(${this.#config.bucket})`
+  }
+
+  protected override get nameLimit(): number {
+    return super.nameLimit - Buffer.byteLength(this.#config.prefix)
+  }
+
+  protected async stage({ body, attributes, signal, progress }: StageRequest): Promise<Staged> {
+    const connection = this.#connection
+    const fields = toCommandFields(attributes, this.#config.cacheControl)
+    const partSize = partSizeFor(body, this.#config.partSize)
+    const stop = new AbortController()
+    const newReader = () =>
+      new PartReader(body.chunks(signal ? AbortSignal.any([signal, stop.signal]) : stop.signal), partSize)
+    const small = body.bytes !== undefined && body.bytes.byteLength <= partSize
+    let parts = small ? undefined : newReader()
+    const bytes = small ? body.bytes : await parts?.whole()
+    if (bytes) {
+      progress(bytes.byteLength)
+      return {
+        publish: async (name, createOnly) => {
+          const write = { key: this.#key(name), writeId: newWriteId(), createOnly, signal }
+          return putObject(connection, { ...write, bytes, fields })
+        },
+        discard: async () => {},
+      }
+    }
+    return {
+      publish: async (name, createOnly) => {
+        const key = this.#key(name)
+        if (createOnly && (await headObject(connection, key, signal)) !== null) return false
+        const reader = parts ?? newReader()
+        parts = undefined
+        const write = { key, writeId: newWriteId(), createOnly, signal }
+        if (await uploadMultipart(connection, { ...write, parts: reader, stop, fields, progress }))
+          return true
+        if (body.replayable) return false
+        throw new Problem(
+          'AlreadyExists',
+          'the name was taken while the stream was uploaded; nothing was overwritten, but a stream cannot be sent again',
+        )
+      },
+      discard: async () => {
+        await parts?.stop()
+      },
+    }
+  }
+
+  protected async stageCopy({ from, move, signal }: StageCopyRequest): Promise<Staged> {
+    const fromKey = this.#key(from)
+    const source = await headObject(this.#connection, fromKey, signal)
+    if (source === null || isClaim(source)) throw await this.#missing(from, signal)
+    return {
+      publish: async (name, createOnly) => {
+        const write = { key: this.#key(name), writeId: newWriteId(), createOnly, signal }
+        if (!(await copyObject(this.#connection, { ...write, fromKey, source }))) return false
+        if (move) await this.#removeSource(from, name)
+        return true
+      },
+      discard: async () => {},
+    }
+  }
+
+  async #removeSource(from: Name, to: Name): Promise<void> {
+    const [failure] = await deleteKeys(this.#connection, [this.#key(from)], undefined)
+    if (!failure) return
+    const { code, message, cause } = this.classify(failure.error)
+    const reason = `the copy is at ${JSON.stringify(to)}, but the source could not be deleted: ${message}`
+    throw new StorageError(code, { operation: 'move', file: from, storage: this.label, reason, cause })
+  }
+
+  protected async read({ name, range, signal }: ReadRequest): Promise<OpenedFile> {
+    if (range?.length === 0) return this.#readNothing(name, range, signal)
+    const {
+      output,
+      size,
+      range: delivered,
+      body,
+    } = await openObject(this.#connection, this.#key(name), range, signal)
+    if (isClaim(output)) {
+      await body.close()
+      throw new Problem('NotFound', 'there is no such file')
+    }
+    return { state: toFileState(output, size), range: delivered, body }
+  }
+
+  /** HTTP has no range of zero bytes. */
+  async #readNothing(
+    name: Name,
+    range: ReadRequest['range'],
+    signal: AbortSignal | undefined,
+  ): Promise<OpenedFile> {
+    const state = await this.head(name, signal)
+    if (state === null) throw new Problem('NotFound', 'there is no such file')
+    const body = {
+      bytes: async () => Buffer.alloc(0),
+      stream: () => Readable.from([]),
+      close: async () => {},
+    }
+    return { state, range: resolveRange(range, state.size), body }
+  }
+
+  protected async head(name: Name, signal: AbortSignal | undefined): Promise<FileState | null> {
+    const output = await headObject(this.#connection, this.#key(name), signal)
+    if (output !== null) {
+      this.#bucketSeen = true
+      return isClaim(output) ? null : toFileState(output, output.ContentLength ?? 0)
+    }
+    const missing = await this.#missing(name, signal)
+    if (missing.code === 'NotFound' && this.#bucketSeen) return null
+    throw missing
+  }
+
+  /** Why an object is not there: `NotFound`, also with the bucket's own message. */
+  async #missing(name: Name, signal: AbortSignal | undefined): Promise<Problem> {
+    const notFound = new Problem('NotFound', 'there is no such file')
+    if (this.#bucketSeen) return notFound
+    try {
+      // A GET says which of the two is missing, and needs no permission beyond reading.
+      const { body } = await openObject(this.#connection, this.#key(name), undefined, signal)
+      await body.close()
+    } catch (error) {
+      if (analyse(error).code !== 'NoSuchKey') return this.classify(error)
+    }
+    this.#bucketSeen = true
+    return notFound
+  }
+
+  protected async remove(names: readonly Name[], signal: AbortSignal | undefined) {
+    const keys = new Map(names.map((name) => [this.#key(name), name]))
+    const failures = await deleteKeys(this.#connection, [...keys.keys()], signal)
+    return failures.flatMap(({ key, error }) => {
+      const name = keys.get(key)
+      return name === undefined ? [] : [{ name, error }]
+    })
+  }
+
+  protected async removeBelow(
+    folder: Name,
+    dryRun: boolean,
+    signal: AbortSignal | undefined,
+  ): Promise<number> {
+    let deleted = 0
+    for await (const { keys } of listKeys(this.#connection, `${this.#key(folder)}/`, false, signal)) {
+      deleted += keys.length
+      if (dryRun) continue
+      const [failure] = await deleteKeys(
+        this.#connection,
+        keys.map(({ key }) => key),
+        signal,
+      )
+      if (failure) throw failure.error
+    }
+    return deleted
+  }
+
+  protected async *entries(
+    folder: Folder,
+    recursive: boolean,
+    signal: AbortSignal | undefined,
+  ): AsyncIterable<readonly Entry[]> {
+    const start = folder === '' ? this.#config.prefix : `${this.#key(folder)}/`
+    for await (const page of listKeys(this.#connection, start, !recursive, signal)) {
+      yield toEntries(page, this.#config.prefix)
+    }
+  }
+
+  protected locate(name: Name): string {
+    const { publicBaseUrl, endpoint, bucket } = this.#config
+    if (publicBaseUrl !== undefined) return joinUrl(`${publicBaseUrl}/`, this.#key(name))
+    if (endpoint !== undefined) return joinUrl(`${endpoint}/${bucket}/`, this.#key(name))
+    throw new ConfigurationError({
+      operation: 'url',
+      file: name,
+      reason: 'give the option publicBaseUrl or endpoint',
+    })
+  }
+
+  protected async sign({
+    name,
+    expiresIn,
+    signedAt,
+    contentDisposition,
+    contentType,
+  }: SignRequest): Promise<string> {
+    const query: Record<string, string> = {}
+    if (contentDisposition !== undefined) query['response-content-disposition'] = contentDisposition
+    if (contentType !== undefined) query['response-content-type'] = contentType
+    return this.#presign('GET', name, query, {}, signedAt, expiresIn)
+  }
+
+  protected async signUpload({ name, size, expiresIn, signedAt, createOnly, attributes }: SignUploadRequest) {
+    const fields = toCommandFields(attributes, this.#config.cacheControl)
+    const headers: Record<string, string> = {
+      'content-type': fields.ContentType,
+      'cache-control': fields.CacheControl,
+    }
+    if (createOnly) headers['if-none-match'] = '*'
+    for (const [key, value] of Object.entries(fields.Metadata)) headers[`x-amz-meta-${key}`] = value
+    // Every client sends the length on its own; browsers let nobody else set it.
+    const signed = { ...headers, 'content-length': String(size) }
+    return { url: await this.#presign('PUT', name, {}, signed, signedAt, expiresIn), headers }
+  }
+
+  async #presign(
+    method: string,
+    name: Name,
+    query: Readonly<Record<string, string>>,
+    headers: Readonly<Record<string, string>>,
+    date: Date,
+    expiresIn: number,
+  ): Promise<string> {
+    const connection = this.#connection
+    const [endpoint, credentials, region] = await Promise.all([
+      connection.endpoint(),
+      connection.credentials(),
+      connection.region(),
+    ])
+    const path = `/${this.#config.bucket}/${this.#key(name).split('/').map(encodeExtended).join('/')}`
+    const request = { method, host: new URL(endpoint).host, path, query, headers }
+    const context = { credentials, region: region, date }
+    return `${endpoint}${path}?${presignedQuery(request, context, expiresIn)}`
+  }
+
+  protected classify(error: unknown): Problem {
+    return classify(error)
+  }
+
+  #key(name: Name): string {
+    return this.#config.prefix + name
+  }
+}

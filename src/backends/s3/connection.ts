@@ -1,0 +1,134 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { S3Client } from '@aws-sdk/client-s3'
+import { Problem } from '../../errors.js'
+import { analyse, backoff, type Failure } from './failures.js'
+import type { S3Config, S3Credentials } from './options.js'
+
+type Sdk = typeof import('@aws-sdk/client-s3')
+
+/** What one attempt of a request works with. */
+export interface Attempt {
+  readonly client: S3Client
+  readonly sdk: Sdk
+  /** The options of `client.send`. */
+  readonly options: { readonly abortSignal?: AbortSignal }
+}
+
+/** Before these milliseconds of their end, temporary credentials are fetched anew. */
+const CREDENTIALS_MARGIN = 5 * 60 * 1000
+
+/** The client, loaded and made when it is first needed, and the one layer of retries around it. */
+export class S3Connection {
+  readonly config: S3Config
+  #loaded: Promise<{ readonly client: S3Client; readonly sdk: Sdk }> | undefined
+  #credentials: Promise<S3Credentials> | undefined
+  #credentialsEnd = Number.POSITIVE_INFINITY
+
+  constructor(config: S3Config) {
+    this.config = config
+  }
+
+  /**
+   * Does a request, again and again where its failure may pass. `work` MUST send something that can be sent again.
+   * `onFailure` hears of each failed attempt.
+   */
+  async run<T>(
+    signal: AbortSignal | undefined,
+    work: (attempt: Attempt) => Promise<T>,
+    onFailure?: (failure: Failure) => void,
+  ): Promise<T> {
+    this.#loaded ??= this.#load()
+    const { client, sdk } = await this.#loaded
+    const { config } = this
+    // A client that the caller passed in has its own retries.
+    const maxAttempts = config.client ? 1 : config.maxAttempts
+    const giveUpAt = Date.now() + config.retryTimeout
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await work({ client, sdk, options: signal ? { abortSignal: signal } : {} })
+      } catch (error) {
+        if (signal?.aborted) throw signal.reason
+        const failure = analyse(error)
+        onFailure?.(failure)
+        const wait = backoff(failure, attempt)
+        if (failure.retry === 'no' || attempt >= maxAttempts || Date.now() + wait > giveUpAt) throw error
+        await sleep(wait, undefined, signal ? { signal } : {})
+      }
+    }
+  }
+
+  /** The same for cleaning up after a failure or an abort: bounded, and it never fails. */
+  async attemptQuietly(work: (attempt: Attempt) => Promise<unknown>): Promise<void> {
+    await this.run(AbortSignal.timeout(this.config.idleTimeout), work).catch(() => {})
+  }
+
+  async credentials(): Promise<S3Credentials> {
+    if (this.#credentials === undefined || Date.now() > this.#credentialsEnd - CREDENTIALS_MARGIN) {
+      this.#credentials = this.#fetchCredentials()
+      this.#credentials.then(
+        ({ expiration }) => {
+          this.#credentialsEnd = expiration?.getTime() ?? Number.POSITIVE_INFINITY
+        },
+        () => {
+          this.#credentials = undefined
+        },
+      )
+    }
+    return this.#credentials
+  }
+
+  async #fetchCredentials(): Promise<S3Credentials> {
+    const { credentials, client } = this.config
+    if (typeof credentials === 'function') return credentials()
+    if (credentials) return credentials
+    if (client) return client.config.credentials()
+    throw new Problem('Misconfigured', 'there are no credentials')
+  }
+
+  /** The server's address without a closing slash. */
+  async endpoint(): Promise<string> {
+    const { endpoint, client } = this.config
+    if (endpoint !== undefined) return endpoint
+    const resolved = await client?.config.endpoint?.()
+    if (!resolved)
+      throw new Problem('Misconfigured', 'the client has no endpoint: give the option endpoint as well')
+    return `${resolved.protocol}//${resolved.hostname}${resolved.port ? `:${resolved.port}` : ''}`
+  }
+
+  async region(): Promise<string> {
+    const { region, client } = this.config
+    return client ? client.config.region() : region
+  }
+
+  async #load(): Promise<{ client: S3Client; sdk: Sdk }> {
+    const sdk = await import('@aws-sdk/client-s3')
+    const { config } = this
+    if (config.client) return { client: config.client, sdk }
+    const client = new sdk.S3Client({
+      region: config.region,
+      ...(config.endpoint !== undefined && { endpoint: config.endpoint }),
+      credentials: async () => {
+        const { sessionToken, expiration, ...keys } = await this.credentials()
+        return {
+          ...keys,
+          ...(sessionToken !== undefined && { sessionToken }),
+          ...(expiration && { expiration }),
+        }
+      },
+      forcePathStyle: true,
+      // R2 and others do not know the flexible checksums that are on by default (aws/aws-sdk-js-v3#6810).
+      requestChecksumCalculation: 'WHEN_REQUIRED',
+      responseChecksumValidation: 'WHEN_REQUIRED',
+      // R2 never answers 100, so the client would wait for it: 6 seconds with each larger body.
+      expectContinueHeader: false,
+      maxAttempts: 1, // The retries are in `run`.
+      requestHandler: {
+        connectionTimeout: config.connectTimeout,
+        socketTimeout: config.idleTimeout,
+        httpAgent: { keepAlive: true, maxSockets: config.maxConnections },
+        httpsAgent: { keepAlive: true, maxSockets: config.maxConnections },
+      },
+    })
+    return { client, sdk }
+  }
+}

@@ -1,0 +1,172 @@
+import { Problem, type StorageErrorCode } from '../../errors.js'
+
+/** What went wrong with a request, as far as can be told from what was thrown. */
+export interface Failure {
+  /** HTTP status; undefined when there was no answer. */
+  readonly status: number | undefined
+  /** S3's error code, or the system's. `''` if there is none. */
+  readonly code: string
+  /** Whether another attempt may succeed: at once or so, or not within a second. */
+  readonly retry: 'no' | 'soon' | 'later'
+  /** Seconds that the server asks to wait. */
+  readonly retryAfter: number | undefined
+  /** Whether the server may have done what it was asked for. */
+  readonly ambiguous: boolean
+}
+
+/** R2 and S3 codes that a retry may cure although their status says otherwise. */
+export const RETRYABLE_CODES: ReadonlySet<string> = new Set([
+  'BadDigest', // Damaged on the way.
+  'ClientDisconnect',
+  'ConditionalRequestConflict',
+  'IncompleteBody',
+  'InternalError',
+  'OperationAborted',
+  'RequestTimeTooSkewed', // The client corrects its clock by the answer.
+  'RequestTimeout',
+  'ServiceUnavailable',
+  'SlowDown',
+  'TooMuchConcurrency',
+  'TooManyRequests',
+])
+const THROTTLING_CODES = new Set(['SlowDown', 'TooManyRequests', 'TooMuchConcurrency', 'ReducedConcurrency'])
+/** What TLS and a wrong protocol fail with: no retry helps. */
+const SETUP_CODES = /^(?:CERT_|ERR_TLS|ERR_SSL|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|EPROTO|ERR_INVALID_|HPE_)/
+
+export function analyse(error: unknown): Failure {
+  const status = readNumber(error, '$metadata', 'httpStatusCode')
+  const retryAfter = readRetryAfter(error)
+  const code =
+    readText(error, 'Code') || readText(error, 'code') || (error instanceof Error ? error.name : '')
+  if (status === undefined) {
+    // The SDK and undici fail with many names; all that is no answer is worth another attempt, but for a wrong set-up.
+    const retry =
+      error instanceof Problem || SETUP_CODES.test(code) || error instanceof TypeError ? 'no' : 'soon'
+    return { status, code, retry, retryAfter, ambiguous: true }
+  }
+  const throttled = status === 429 || THROTTLING_CODES.has(code)
+  // 520 to 530 are Cloudflare's own. A success that cannot be understood (HTML of some proxy) counts as no answer.
+  const passing = status < 300 || status === 408 || (status >= 500 && status !== 501 && status !== 507)
+  const retry = throttled ? 'later' : passing || RETRYABLE_CODES.has(code) ? 'soon' : 'no'
+  return { status, code, retry, retryAfter, ambiguous: passing }
+}
+
+/** Milliseconds to wait before the next attempt: exponential, with full jitter, at least a second when throttled. */
+export function backoff(failure: Failure, attempt: number): number {
+  if (failure.retryAfter !== undefined) return Math.min(failure.retryAfter, 20) * 1000
+  const window = Math.min(100 * 2 ** (attempt - 1), 5_000)
+  return failure.retry === 'later' ? 1_000 + Math.random() * (1_000 + window) : Math.random() * window
+}
+
+const REASONS: Readonly<Record<string, readonly [StorageErrorCode, string]>> = {
+  NoSuchBucket: [
+    'NotFound',
+    'the bucket does not exist: check its name, and the endpoint (a jurisdiction has its own)',
+  ],
+  InvalidBucketName: ['Misconfigured', 'the bucket has a name that the server refuses'],
+  NoSuchUpload: ['Unavailable', 'the multipart upload was aborted by somebody else'],
+  Unauthorized: [
+    'PermissionDenied',
+    'the server does not know the access key: check access key id and secret',
+  ],
+  InvalidAccessKeyId: [
+    'PermissionDenied',
+    'the server does not know the access key: check access key id and secret',
+  ],
+  SignatureDoesNotMatch: ['PermissionDenied', 'the signature was refused: check the secret access key'],
+  RequestTimeTooSkewed: ['PermissionDenied', 'the clock of this machine is wrong, so signatures are refused'],
+  ExpiredToken: ['PermissionDenied', 'the temporary credentials have expired'],
+  ExpiredRequest: ['PermissionDenied', 'the signature has expired: check the clock of this machine'],
+  AccessDenied: [
+    'PermissionDenied',
+    'the credentials do not permit this: check what the token may do, and on which bucket',
+  ],
+  NotEntitled: ['PermissionDenied', 'the account has no R2 subscription'],
+  ObjectLockedByBucketPolicy: ['PermissionDenied', 'a bucket lock protects the file'],
+  QuotaExceeded: ['Full', 'the quota of the bucket or the user is used up'],
+  StorageFull: ['Full', 'the storage server is full'],
+  XMinioStorageFull: ['Full', 'the storage server is full'],
+  InsufficientCapacity: ['Full', 'the storage server is full'],
+  EntityTooLarge: ['InvalidArgument', 'the content is larger than the server takes'],
+  MetadataTooLarge: ['InvalidArgument', 'the metadata is larger than the server takes'],
+  InvalidObjectName: ['InvalidName', 'the server refuses the name'],
+  KeyTooLongError: ['InvalidName', 'the server refuses the name as too long'],
+  ENOTFOUND: ['Unavailable', 'the host of the endpoint is not found: check the endpoint and the network'],
+  ECONNREFUSED: [
+    'Unavailable',
+    'the endpoint refuses connections: check the endpoint, or wait until the server is up',
+  ],
+}
+
+const STATUS_REASONS: Readonly<Record<number, readonly [StorageErrorCode, string]>> = {
+  400: ['InvalidArgument', 'the server refuses the request'],
+  401: ['PermissionDenied', 'the credentials were refused: check access key id and secret'],
+  403: ['PermissionDenied', 'permission denied: check the credentials and what they permit'],
+  404: ['NotFound', 'there is no such file'],
+  412: ['AlreadyExists', 'there is a file of this name'],
+  416: ['RangeNotSatisfiable', 'the range starts past the end of the file'],
+  429: ['Unavailable', 'too many requests: try again later'],
+  501: ['Unsupported', 'the server does not support this'],
+  507: ['Full', 'the storage server is full'],
+}
+
+export function classify(error: unknown): Problem {
+  if (error instanceof Problem) return error
+  const { status, code } = analyse(error)
+  scrub(error)
+  const options = { cause: error }
+  const known = REASONS[code] ?? (status === undefined ? undefined : STATUS_REASONS[status])
+  const detail = [code, status].filter(Boolean).join(' ')
+  if (known) return new Problem(known[0], `${known[1]} (${detail})`, options)
+  if (SETUP_CODES.test(code)) {
+    return new Problem(
+      'Misconfigured',
+      `no secure connection to the endpoint: check its scheme and certificate (${detail})`,
+      options,
+    )
+  }
+  if (status === undefined) {
+    // Errors of our own making, such as a TypeError, are no news about the server.
+    if (error instanceof TypeError) return new Problem('Unknown', error.message, options)
+    return new Problem(
+      'Unavailable',
+      `the storage server cannot be reached or does not answer (${detail})`,
+      options,
+    )
+  }
+  if (status < 300)
+    return new Problem(
+      'Unavailable',
+      `the answer is none of an S3 server: check the endpoint (${detail})`,
+      options,
+    )
+  if (status >= 500)
+    return new Problem('Unavailable', `the storage server has a problem (${detail})`, options)
+  return new Problem('Unknown', `the server answered ${detail}`, options)
+}
+
+/** The SDK hangs the raw response on its errors, and with it the request and its signature. */
+function scrub(error: unknown): void {
+  if (typeof error === 'object' && error !== null) Reflect.deleteProperty(error, '$response')
+}
+
+function readText(value: unknown, key: string): string {
+  const found = typeof value === 'object' && value !== null ? Reflect.get(value, key) : undefined
+  return typeof found === 'string' ? found : ''
+}
+
+function readNumber(value: unknown, ...keys: readonly string[]): number | undefined {
+  let found = value
+  for (const key of keys)
+    found = typeof found === 'object' && found !== null ? Reflect.get(found, key) : undefined
+  return typeof found === 'number' ? found : undefined
+}
+
+function readRetryAfter(error: unknown): number | undefined {
+  let headers: unknown = error
+  for (const key of ['$response', 'headers']) {
+    headers = typeof headers === 'object' && headers !== null ? Reflect.get(headers, key) : undefined
+  }
+  const seconds = Number.parseInt(readText(headers, 'retry-after'), 10)
+  return Number.isNaN(seconds) ? undefined : seconds
+}

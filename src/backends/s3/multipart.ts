@@ -1,0 +1,135 @@
+import type { CompletedPart } from '@aws-sdk/client-s3'
+import { Problem } from '../../errors.js'
+import { WRITE_ID_KEY } from '../../metadata.js'
+import type { S3Connection } from './connection.js'
+import { MAX_PARTS, type Part, type PartReader } from './parts.js'
+import {
+  honoursConditionalCompletion,
+  type MarkedWrite,
+  withinASecond,
+  writeClaimed,
+  writeOnce,
+} from './writes.js'
+
+export interface MultipartRequest extends MarkedWrite {
+  readonly parts: PartReader
+  readonly fields: { readonly Metadata: Readonly<Record<string, string>> }
+  /** Stops the source's reader, too. */
+  readonly stop: AbortController
+  progress(bytes: number): void
+}
+
+/** Uploads a content in parts. False: the name was taken at the end. On any failure no part is left. */
+export async function uploadMultipart(connection: S3Connection, request: MultipartRequest): Promise<boolean> {
+  return inUpload(connection, request, request.fields, async (target) => {
+    const parts = await uploadParts(connection, request, target)
+    return completeUpload(connection, request, target, parts)
+  })
+}
+
+export interface UploadTarget {
+  readonly Bucket: string
+  readonly Key: string
+  readonly UploadId: string
+}
+
+/** Creates an upload, and aborts it unless `work` has completed it. */
+export async function inUpload(
+  connection: S3Connection,
+  write: MarkedWrite,
+  fields: { readonly Metadata: Readonly<Record<string, string>> },
+  work: (target: UploadTarget) => Promise<boolean>,
+): Promise<boolean> {
+  const object = { Bucket: connection.config.bucket, Key: write.key }
+  const input = { ...fields, ...object, Metadata: { ...fields.Metadata, [WRITE_ID_KEY]: write.writeId } }
+  const { UploadId } = await connection.run(write.signal, ({ client, sdk, options }) =>
+    client.send(new sdk.CreateMultipartUploadCommand(input), options),
+  )
+  if (!UploadId) throw new Problem('Unavailable', 'the answer is none of an S3 server: check the endpoint')
+  const target = { ...object, UploadId }
+  let completed = false
+  try {
+    completed = await work(target)
+    return completed
+  } finally {
+    if (!completed) {
+      const abort = connection.attemptQuietly(({ client, sdk, options }) =>
+        client.send(new sdk.AbortMultipartUploadCommand(target), options),
+      )
+      // Parts that are left cost money until the bucket's lifecycle rule takes them, so it is worth a moment.
+      await withinASecond(abort)
+    }
+  }
+}
+
+async function uploadParts(
+  connection: S3Connection,
+  { parts, signal, stop, progress }: MultipartRequest,
+  target: UploadTarget,
+): Promise<CompletedPart[]> {
+  const completed: CompletedPart[] = []
+  const running = new Set<Promise<void>>()
+  const ended = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal
+  let failure: { readonly error: unknown } | undefined
+  let bytes = 0
+  const fail = (error: unknown) => {
+    failure ??= { error }
+    stop.abort(error)
+  }
+  const upload = async (part: Part, PartNumber: number) => {
+    const { ETag } = await connection.run(ended, ({ client, sdk, options }) =>
+      client.send(
+        new sdk.UploadPartCommand({
+          ...target,
+          PartNumber,
+          Body: part.bytes,
+          ContentLength: part.bytes.byteLength,
+        }),
+        options,
+      ),
+    )
+    if (ETag === undefined)
+      throw new Problem('Unavailable', 'the answer is none of an S3 server: check the endpoint')
+    completed[PartNumber - 1] = { PartNumber, ETag }
+    bytes += part.bytes.byteLength
+    part.release()
+    progress(bytes)
+  }
+  try {
+    for (let number = 1; failure === undefined; number++) {
+      const part = await parts.next()
+      if (part === null) break
+      if (number > MAX_PARTS) {
+        throw new Problem(
+          'InvalidArgument',
+          `the stream is longer than ${MAX_PARTS} parts: set a larger partSize on the storage`,
+        )
+      }
+      const task = upload(part, number).catch(fail)
+      running.add(task)
+      void task.finally(() => running.delete(task))
+      if (running.size >= connection.config.uploadConcurrency) await Promise.race(running)
+    }
+  } catch (error) {
+    fail(error)
+  }
+  await Promise.all(running)
+  if (failure === undefined) return completed
+  await parts.stop()
+  throw failure.error
+}
+
+/** Makes an upload the object of its key. False: create-only, and the name is taken. */
+export async function completeUpload(
+  connection: S3Connection,
+  write: MarkedWrite,
+  target: UploadTarget,
+  parts: CompletedPart[],
+): Promise<boolean> {
+  const conditional = write.createOnly && (await honoursConditionalCompletion(connection))
+  const input = { ...target, MultipartUpload: { Parts: parts }, ...(conditional && { IfNoneMatch: '*' }) }
+  const doWrite = write.createOnly && !conditional ? writeClaimed : writeOnce
+  return doWrite(connection, write, ({ client, sdk, options }) =>
+    client.send(new sdk.CompleteMultipartUploadCommand(input), options),
+  )
+}

@@ -1,0 +1,81 @@
+import type { Body } from '../../content.js'
+
+/** A piece of a content that is sent by one request. */
+export interface Part {
+  readonly bytes: Uint8Array
+  /** Gives the memory back for the next part. */
+  release(): void
+}
+
+/**
+ * Cuts a content into parts of equal size, the last one excepted, as R2 wants them. Memory: the parts that are not yet
+ * released, whose buffers are used again.
+ */
+export class PartReader {
+  readonly #iterator: AsyncIterator<Uint8Array>
+  readonly #partSize: number
+  readonly #free: Buffer[] = []
+  /** Read from the source, but not yet in a part. */
+  #pending: Uint8Array[] = []
+  #pendingBytes = 0
+  #ended = false
+
+  constructor(chunks: AsyncIterable<Uint8Array>, partSize: number) {
+    this.#iterator = chunks[Symbol.asyncIterator]()
+    this.#partSize = partSize
+  }
+
+  /** The whole content, if it is no larger than a part; else null, and `next` gives the parts. */
+  async whole(): Promise<Uint8Array | null> {
+    while (this.#pendingBytes <= this.#partSize && (await this.#pull()));
+    if (!this.#ended) return null
+    const [only] = this.#pending
+    return this.#pending.length === 1 && only ? only : Buffer.concat(this.#pending)
+  }
+
+  /** The next part, or null after the last one. */
+  async next(): Promise<Part | null> {
+    const buffer = this.#free.pop() ?? Buffer.allocUnsafeSlow(this.#partSize)
+    let filled = 0
+    while (filled < this.#partSize && (this.#pendingBytes > 0 || (await this.#pull()))) {
+      filled += this.#take(buffer.subarray(filled))
+    }
+    if (filled === 0) return null
+    return { bytes: buffer.subarray(0, filled), release: () => this.#free.push(buffer) }
+  }
+
+  /** Leaves the source. */
+  async stop(): Promise<void> {
+    await this.#iterator.return?.()
+  }
+
+  async #pull(): Promise<boolean> {
+    if (this.#ended) return false
+    const { done, value } = await this.#iterator.next()
+    if (done) {
+      this.#ended = true
+      return false
+    }
+    this.#pending.push(value)
+    this.#pendingBytes += value.byteLength
+    return true
+  }
+
+  #take(target: Buffer): number {
+    const chunk = this.#pending.shift()
+    if (chunk === undefined) return 0
+    const taken = chunk.subarray(0, target.byteLength)
+    target.set(taken)
+    if (taken.byteLength < chunk.byteLength) this.#pending.unshift(chunk.subarray(taken.byteLength))
+    this.#pendingBytes -= taken.byteLength
+    return taken.byteLength
+  }
+}
+
+/** The part size for a content: the configured one, or what brings a known size down to 10,000 parts. */
+export function partSizeFor(body: Body, configured: number): number {
+  return Math.max(configured, Math.ceil((body.size ?? 0) / MAX_PARTS))
+}
+
+/** Of R2 and S3. */
+export const MAX_PARTS = 10_000

@@ -1,0 +1,202 @@
+import { createHash } from 'node:crypto'
+import type { HeadObjectCommandOutput } from '@aws-sdk/client-s3'
+import { WRITE_ID_KEY } from '../../metadata.js'
+import { CLAIM_KEY, hasWriteId, isClaim } from './attributes.js'
+import type { Attempt, S3Connection } from './connection.js'
+import { analyse } from './failures.js'
+
+/** Head of an object, or null where the server says 404 (to a missing bucket, too). */
+export async function headObject(
+  connection: S3Connection,
+  key: string,
+  signal: AbortSignal | undefined,
+): Promise<HeadObjectCommandOutput | null> {
+  try {
+    return await connection.run(signal, ({ client, sdk, options }) =>
+      client.send(new sdk.HeadObjectCommand({ Bucket: connection.config.bucket, Key: key }), options),
+    )
+  } catch (error) {
+    if (analyse(error).status === 404) return null
+    throw error
+  }
+}
+
+export interface MarkedWrite {
+  readonly key: string
+  /** Stored with the object, so that it can be told whose write it was. */
+  readonly writeId: string
+  /** Whether a taken name is left alone. */
+  readonly createOnly: boolean
+  /** Whether it is a placeholder that is written. Default false. */
+  readonly claim?: boolean
+  readonly signal: AbortSignal | undefined
+}
+
+/**
+ * Does a write that is carried out at most once. True: it is there. False: the name was taken. When an answer got lost,
+ * another attempt is refused because of our own write: whose it is, is read from the object.
+ */
+export async function writeOnce(
+  connection: S3Connection,
+  write: MarkedWrite,
+  send: (attempt: Attempt) => Promise<unknown>,
+): Promise<boolean> {
+  const { signal } = write
+  let ambiguous = false
+  try {
+    return await connection.run(
+      signal,
+      async (attempt) => {
+        try {
+          await send(attempt)
+          return true
+        } catch (error) {
+          const { status, code } = analyse(error)
+          ambiguous ||= attemptsOf(error) > 1
+          if (status === 412) return ambiguous ? await isWritten(connection, write) : false
+          if (ambiguous && code === 'NoSuchUpload' && (await isWritten(connection, write))) return true
+          throw error
+        }
+      },
+      (failure) => {
+        ambiguous ||= failure.ambiguous
+      },
+    )
+  } catch (error) {
+    if (signal?.aborted) {
+      if (write.createOnly) await withinASecond(removeIfWritten(connection, write))
+    } else if (ambiguous && (await isWritten(connection, write).catch(() => false))) return true
+    throw error
+  }
+}
+
+async function isWritten(
+  connection: S3Connection,
+  { key, writeId, claim, signal }: MarkedWrite,
+): Promise<boolean> {
+  const found = await headObject(connection, key, signal)
+  return found !== null && hasWriteId(found, writeId) && isClaim(found) === (claim ?? false)
+}
+
+/** After an abort: the server may have finished the write all the same. */
+async function removeIfWritten(connection: S3Connection, { key, writeId }: MarkedWrite): Promise<void> {
+  await connection.attemptQuietly(async ({ client, sdk, options }) => {
+    const target = { Bucket: connection.config.bucket, Key: key }
+    const found = await client.send(new sdk.HeadObjectCommand(target), options)
+    if (hasWriteId(found, writeId)) await client.send(new sdk.DeleteObjectCommand(target), options)
+  })
+}
+
+/** Waits for a clean-up, but not long: an abort is to end promptly. */
+export async function withinASecond(work: Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, 1000)
+  })
+  await Promise.race([work, late])
+  clearTimeout(timer)
+}
+
+export interface PutRequest extends MarkedWrite {
+  readonly bytes: Uint8Array
+  readonly fields: { readonly Metadata: Readonly<Record<string, string>> }
+}
+
+/** Stores an object by one PutObject. False: the name was taken. */
+export async function putObject(connection: S3Connection, request: PutRequest): Promise<boolean> {
+  const { key, bytes, createOnly, fields, writeId } = request
+  const input = {
+    ...fields,
+    Bucket: connection.config.bucket,
+    Key: key,
+    Body: bytes,
+    ContentLength: bytes.byteLength,
+    ContentMD5: createHash('md5').update(bytes).digest('base64'),
+  }
+  if (!createOnly) {
+    await connection.run(request.signal, ({ client, sdk, options }) =>
+      client.send(new sdk.PutObjectCommand(input), options),
+    )
+    return true
+  }
+  const marked = { ...input, IfNoneMatch: '*', Metadata: { ...fields.Metadata, [WRITE_ID_KEY]: writeId } }
+  return writeOnce(connection, request, ({ client, sdk, options }) =>
+    client.send(new sdk.PutObjectCommand(marked), options),
+  )
+}
+
+/** Whether completing a multipart upload heeds `If-None-Match` here; tried out where it is not known. */
+export function honoursConditionalCompletion(connection: S3Connection): Promise<boolean> {
+  const { conditionalCompletion } = connection.config
+  if (conditionalCompletion !== undefined) return Promise.resolve(conditionalCompletion)
+  let probed = probes.get(connection)
+  if (probed === undefined) {
+    probed = probeConditionalCompletion(connection)
+    probes.set(connection, probed)
+    probed.catch(() => probes.delete(connection))
+  }
+  return probed
+}
+
+const probes = new WeakMap<S3Connection, Promise<boolean>>()
+
+async function probeConditionalCompletion(connection: S3Connection): Promise<boolean> {
+  const { bucket, prefix } = connection.config
+  const target = { Bucket: bucket, Key: `${prefix}.stowage/probe-${crypto.randomUUID()}` }
+  let upload: { UploadId: string | undefined } | undefined
+  try {
+    return await connection.run(undefined, async ({ client, sdk }) => {
+      await client.send(new sdk.PutObjectCommand({ ...target, Body: Buffer.from('probe') }))
+      const { UploadId } = await client.send(new sdk.CreateMultipartUploadCommand(target))
+      upload = { UploadId }
+      const part = { ...target, UploadId, PartNumber: 1 }
+      const { ETag } = await client.send(new sdk.UploadPartCommand({ ...part, Body: Buffer.from('probe') }))
+      const completion = {
+        ...target,
+        UploadId,
+        IfNoneMatch: '*',
+        MultipartUpload: { Parts: [{ PartNumber: 1, ETag }] },
+      }
+      try {
+        await client.send(new sdk.CompleteMultipartUploadCommand(completion))
+        return false
+      } catch (error) {
+        if (analyse(error).status === 412) return true
+        throw error
+      }
+    })
+  } finally {
+    await connection.attemptQuietly(async ({ client, sdk }) => {
+      await client.send(new sdk.DeleteObjectCommand(target))
+      if (upload)
+        await client.send(new sdk.AbortMultipartUploadCommand({ ...target, ...upload })).catch(() => {})
+    })
+  }
+}
+
+/**
+ * Publishes by a completion or copy that overwrites, create-only, on a server that heeds no condition there: the name is
+ * claimed by a placeholder first. Readers of this package do not see it; a crash leaves it behind, and the name taken.
+ */
+export async function writeClaimed(
+  connection: S3Connection,
+  write: MarkedWrite,
+  send: (attempt: Attempt) => Promise<unknown>,
+): Promise<boolean> {
+  const fields = { Metadata: { [CLAIM_KEY]: '1' } }
+  if (!(await putObject(connection, { ...write, claim: true, bytes: Buffer.alloc(0), fields }))) return false
+  try {
+    return await writeOnce(connection, write, send)
+  } catch (error) {
+    await withinASecond(removeIfWritten(connection, write))
+    throw error
+  }
+}
+
+function attemptsOf(error: unknown): number {
+  if (typeof error !== 'object' || error === null || !('$metadata' in error)) return 1
+  const metadata = error.$metadata
+  return typeof metadata === 'object' && metadata !== null && 'attempts' in metadata
+    ? Number(metadata.attempts)
+    : 1
+}

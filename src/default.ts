@@ -1,0 +1,121 @@
+import { FileSystemStorage } from './backends/filesystem.js'
+import { R2Storage } from './backends/r2.js'
+import { toEndpoint, toPublicBaseUrl } from './backends/s3/options.js'
+import { ConfigurationError } from './errors.js'
+import { Storage } from './storage.js'
+
+/** Environment variables, as in `process.env`. */
+export type Environment = Readonly<Record<string, string | undefined>>
+
+/**
+ * Makes the storage that the environment asks for: R2 with `R2_ENABLED=1` and the `R2_*` variables, else the folder
+ * `MEDIA_ROOT` on the filesystem. Empty variables count as unset.
+ *
+ * @throws {ConfigurationError} that names every variable that is missing or malformed, and never a secret.
+ */
+export function createDefaultStorage(env: Environment = process.env): Storage {
+  const read = (variable: string) => env[variable]?.trim() || undefined
+  if (!isEnabled(read('R2_ENABLED'))) {
+    const signingSecret = read('STORAGE_SIGNING_SECRET')
+    if (signingSecret !== undefined && Buffer.byteLength(signingSecret) < 32) {
+      throw new ConfigurationError({ reason: 'STORAGE_SIGNING_SECRET must have 32 bytes or more' })
+    }
+    return new FileSystemStorage({ location: read('MEDIA_ROOT'), baseUrl: read('MEDIA_URL'), signingSecret })
+  }
+  const missing: string[] = []
+  const need = (variable: string) => {
+    const value = read(variable)
+    if (value === undefined) missing.push(variable)
+    return value ?? ''
+  }
+  const accessKeyId = need('R2_ACCESS_KEY_ID')
+  const secretAccessKey = need('R2_SECRET_ACCESS_KEY')
+  const bucket = need('R2_BUCKET_NAME')
+  const endpoint = need('R2_ENDPOINT_URL')
+  if (missing.length > 0) {
+    throw new ConfigurationError({
+      reason: `R2_ENABLED is on, but ${missing.join(', ')} ${missing.length > 1 ? 'are' : 'is'} not set: set them, or unset R2_ENABLED to keep files on the disk`,
+    })
+  }
+  return new R2Storage({
+    accessKeyId,
+    secretAccessKey,
+    bucket,
+    endpoint: toEndpoint(endpoint, bucket, 'R2_ENDPOINT_URL'),
+    region: read('R2_REGION'),
+    sessionToken: read('R2_SESSION_TOKEN'),
+    prefix: read('R2_PREFIX'),
+    cacheControl: read('R2_CACHE_CONTROL'),
+    publicBaseUrl: toPublicBaseUrl(read('R2_PUBLIC_BASE_URL'), 'R2_PUBLIC_BASE_URL'),
+  })
+}
+
+const SWITCH: Readonly<Record<string, boolean>> = {
+  '1': true,
+  true: true,
+  yes: true,
+  '0': false,
+  false: false,
+  no: false,
+}
+
+function isEnabled(value: string | undefined): boolean {
+  const enabled = value === undefined ? false : SWITCH[value.toLowerCase()]
+  if (enabled === undefined) {
+    throw new ConfigurationError({ reason: 'R2_ENABLED must be 1, true or yes, or 0, false, no or nothing' })
+  }
+  return enabled
+}
+
+/** The current default, shared by the ESM and the CommonJS copy of this package in one process. */
+const shared: { storage?: Storage } = sharedState()
+
+function sharedState(): { storage?: Storage } {
+  const key = Symbol.for('stowage.defaultStorage')
+  const found: unknown = Reflect.get(globalThis, key)
+  if (typeof found === 'object' && found !== null) return found
+  const made = {}
+  Reflect.set(globalThis, key, made)
+  return made
+}
+
+function current(): Storage {
+  shared.storage ??= createDefaultStorage()
+  return shared.storage
+}
+
+/**
+ * The storage of the application. Importing it reads nothing; its first use reads the environment, see
+ * {@link createDefaultStorage}. Tests replace it with {@link setDefaultStorage}.
+ *
+ * @example
+ * import { defaultStorage, documentPath } from 'stowage'
+ * const name = await defaultStorage.save(documentPath(roomId, file.name), file)
+ */
+export const defaultStorage: Storage = new Proxy<Storage>(Object.create(Storage.prototype), {
+  get(_, property) {
+    if (property === 'url') return (name: string) => current().url(name)
+    if (property === 'list') {
+      return async function* (...options: Parameters<Storage['list']>) {
+        yield* current().list(...options)
+      }
+    }
+    const own = property in Storage.prototype && property !== 'constructor'
+    // A method rejects where the environment is wrong, as everything else that goes wrong in it.
+    if (own)
+      return async (...options: unknown[]) =>
+        Reflect.apply(Reflect.get(current(), property), current(), options)
+    return property === 'constructor' ? Storage : Reflect.get(current(), property)
+  },
+})
+
+/** Puts `storage` in the place of the default one; what it returns puts the previous one back, as `using` does. */
+export function setDefaultStorage(storage: Storage): (() => void) & Disposable {
+  const previous = shared.storage
+  shared.storage = storage
+  const restore = () => {
+    if (previous === undefined) delete shared.storage
+    else shared.storage = previous
+  }
+  return Object.assign(restore, { [Symbol.dispose]: restore })
+}
