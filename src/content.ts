@@ -167,7 +167,16 @@ class SourceReader implements AsyncIterator<Uint8Array> {
     if (!release) return
     // A Node stream is destroyed directly: its iterator would first wait for the chunk that never comes.
     if (this.#source instanceof Readable) this.#source.destroy()
-    else Promise.resolve(this.#iterator.return?.()).catch(ignore)
+    else void leave(this.#iterator)
+  }
+}
+
+/** Whatever the source does on its way out, nobody waits for it, and the reason why it was left counts more. */
+async function leave(iterator: AsyncIterator<unknown> | Iterator<unknown>): Promise<void> {
+  try {
+    await iterator.return?.()
+  } catch {
+    // A generator that is just running (it has aborted the save itself) cannot be left, for example.
   }
 }
 
