@@ -4,6 +4,7 @@ import { concurrencyCases } from './testing/concurrency.js'
 import { copyCases } from './testing/copy.js'
 import { deleteCases } from './testing/delete.js'
 import { errorCases } from './testing/errors.js'
+import { etagCases } from './testing/etag.js'
 import { listCases } from './testing/list.js'
 import { metadataCases } from './testing/metadata.js'
 import { nameCases } from './testing/names.js'
@@ -37,6 +38,7 @@ export const conformanceCases: readonly ConformanceCase[] = Object.freeze([
   ...uploadRuleCases,
   ...readCases,
   ...metadataCases,
+  ...etagCases,
   ...listCases,
   ...deleteCases,
   ...copyCases,

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
 import { Readable } from 'node:stream'
+import { isStorageError } from '../errors.js'
 import type { Storage } from '../storage.js'
 import type { Content } from '../types.js'
 import { type Check, type ConformanceCase, cases } from './case.js'
 import { deferred, MiB, never, pseudoRandom } from './contents.js'
-import { assertEmpty, assertFiles, collect, rejects } from './expect.js'
+import { assertEmpty, assertFiles, collect, namesOf, rejects, textOf, within } from './expect.js'
 
 const REASON = new Error('the user went away')
 
@@ -73,6 +74,25 @@ async function abortWhileStalled(
   controller.abort(REASON)
   const error = await rejects('Aborted', () => saving)
   assert.equal(error.cause, REASON)
+}
+
+/** Aborts some work after so many turns of the event loop, and tells whether it was done all the same. */
+async function abortAfter(
+  turns: number,
+  work: (signal: AbortSignal) => Promise<unknown>,
+): Promise<'done' | 'aborted'> {
+  const controller = new AbortController()
+  const pending = work(controller.signal).then(
+    () => 'done' as const,
+    (error: unknown) => {
+      assert(isStorageError(error) && error.code === 'Aborted', String(error))
+      assert.equal(error.cause, REASON)
+      return 'aborted' as const
+    },
+  )
+  for (let turn = 0; turn < turns; turn++) await new Promise((resolve) => setImmediate(resolve))
+  controller.abort(REASON)
+  return within(pending)
 }
 
 function each<T>(
@@ -156,6 +176,27 @@ export const abortCases: readonly ConformanceCase[] = cases('abort', {
     )
     assert.equal(error.cause, REASON)
     await assertEmpty(storage)
+  },
+  'a save that is aborted at any moment is stored whole or not at all, and says which': async (storage) => {
+    for (let turns = 0; turns < 8; turns++) {
+      for (const content of ['content', Readable.from(['con', 'tent'])]) {
+        const name = `${turns}-${typeof content}.txt`
+        const saving = abortAfter(turns, (signal) => storage.save(name, content, { signal }))
+        if ((await saving) === 'done') assert.equal(await textOf(storage, name), 'content')
+        // What was on its way to a server when the signal came may have arrived all the same.
+        else if (await storage.exists(name)) assert.equal(await textOf(storage, name), 'content')
+      }
+    }
+  },
+  'a move that is aborted at any moment loses nothing': async (storage) => {
+    for (let turns = 0; turns < 8; turns++) {
+      const [from, to] = [`${turns}/from.txt`, `${turns}/to.txt`]
+      await storage.save(from, 'content')
+      const moved = await abortAfter(turns, (signal) => storage.move(from, to, { signal }))
+      const left = await namesOf(storage, `${turns}`)
+      assert(moved === 'done' ? left.join() === to : left.length > 0, `${moved}: ${left.join()}`)
+      for (const name of left) assert.equal(await textOf(storage, name), 'content')
+    }
   },
   'a save that is done is not harmed by a later abort': async (storage) => {
     const controller = new AbortController()
