@@ -10,6 +10,7 @@ import {
   nameOf,
   REFUSED_NAMES,
   type RefusedName,
+  shown,
 } from './odd-names.js'
 
 /** Whatever is done with a file does it with this very name, and with no other that looks like it. */
@@ -271,11 +272,3 @@ export const nameCases: readonly ConformanceCase[] = cases('names', {
     },
   ),
 })
-
-/** A name in the title of a case: on one line and in ASCII, so that no two look the same. */
-function shown(name: string): string {
-  return JSON.stringify(name).replace(
-    /[\x7f-\uffff]/g,
-    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  )
-}

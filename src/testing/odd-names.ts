@@ -189,7 +189,7 @@ export interface RefusedName {
 }
 
 const refused = (name: string, asFolder?: 'root' | 'folder'): RefusedName => ({
-  label: JSON.stringify(name).replace(/[\x7f-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16)}`),
+  label: shown(name),
   name,
   ...(asFolder && { asFolder }),
 })
@@ -246,6 +246,12 @@ export const REFUSED_NAMES: readonly RefusedName[] = [
   ),
   ...['.stowage /x', 'a/.sToWaGe. . ./x', './.stowage', '.stowage\\x'].map((name) => refused(name)),
 ]
+
+/** A name in the title of a case: on one line and in ASCII, so that no two look the same. */
+export function shown(name: string): string {
+  const escaped = (unit: string) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`
+  return JSON.stringify(name).replace(/[\x7f-\uffff]/g, escaped)
+}
 
 /** A name of this many bytes, whose segments are all of a legal length. */
 export function nameOf(bytes: number, character = 'n'): string {
