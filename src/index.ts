@@ -23,6 +23,13 @@ export {
   type StorageErrorCode,
   UploadRejectedError,
 } from './errors.js'
+export {
+  type MigrateFailure,
+  type MigrateOptions,
+  type MigrateProgress,
+  type MigrateResult,
+  migrate,
+} from './migrate.js'
 export { sanitizeFilename } from './names.js'
 export {
   aiSpeechPath,
