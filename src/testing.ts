@@ -19,7 +19,7 @@ export type { ConformanceCase, ConformanceHarness } from './testing/case.js'
 
 /**
  * What every storage promises, one case each, for any test runner: a backend of your own is proven by running all of
- * them. They stand on `node:assert` alone, each makes storages of its own, and they may run side by side. Three take
+ * them. They stand on `node:assert` alone, each makes storages of its own, and they may run side by side. Two take
  * a few seconds where signed addresses work, to see them expire.
  *
  * @example
