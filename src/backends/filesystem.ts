@@ -119,13 +119,15 @@ export class FileSystemStorage extends Storage {
         )
       } catch (error) {
         await unlink(pinned).catch(() => {})
-        throw error
+        // A link: the file that it leads to is copied, and the link goes.
+        if (!hasCode(error, 'ELOOP')) throw error
       }
     }
+    const entry = move ? await lstatIfThere(root.pathOf(from)) : null
     const { fd, stats, attributes } = await this.#open(from)
     const body = new FileBody(fd, { offset: 0, length: Number(stats.size) })
     const draft = await Draft.write(this.#context, attributes, toBody(body.stream()).chunks(signal))
-    return move ? this.#removingSource(draft, from, stats) : draft
+    return move ? this.#removingSource(draft, from, entry?.isSymbolicLink() ? entry : stats) : draft
   }
 
   /** A draft whose publication ends a move. */

@@ -11,6 +11,7 @@ import {
   CREATE,
   close,
   copyFile,
+  create,
   fchmod,
   fstat,
   fsync,
@@ -286,17 +287,13 @@ export async function removeVersion(root: Root, path: string, ino: bigint): Prom
 }
 
 async function createTemp({ root, fileMode }: CommitContext, path: string): Promise<number> {
-  let fd: number
   try {
-    fd = await open(path, CREATE, fileMode)
+    return await create(path, fileMode)
   } catch (error) {
     if (!hasCode(error, 'ENOENT')) throw error
     await root.makeDirectory(tempFolder(root))
-    fd = await open(path, CREATE, fileMode)
+    return create(path, fileMode)
   }
-  // Synchronous: a new file's mode is in memory, and only an unusual umask makes the chmod necessary.
-  if ((fs.fstatSync(fd).mode & 0o7777) !== fileMode) await fchmod(fd, fileMode)
-  return fd
 }
 
 function randomName(): string {

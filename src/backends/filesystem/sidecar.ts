@@ -6,14 +6,13 @@ import { type Attributes, contentTypeOf, pickAttributes } from '../../metadata.j
 import { type Name, RESERVED_SEGMENT, toName } from '../../names.js'
 import type { Root } from './root.js'
 import {
-  CREATE,
   close,
+  create,
   fsync,
   fsyncDirectory,
   futimes,
   hasCode,
   lstat,
-  open,
   readdir,
   readText,
   tolerate,
@@ -79,12 +78,12 @@ export class Sidecars {
 
   async #create(path: string): Promise<number> {
     try {
-      return await open(path, CREATE, this.#fileMode)
+      return await create(path, this.#fileMode)
     } catch (error) {
       if (hasCode(error, 'EEXIST')) await tolerate(unlink(path), 'ENOENT')
       else if (hasCode(error, 'ENOENT')) await this.#root.makeDirectory(dirname(path))
       else throw error
-      return open(path, CREATE, this.#fileMode)
+      return create(path, this.#fileMode)
     }
   }
 

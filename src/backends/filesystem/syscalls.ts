@@ -36,6 +36,14 @@ export function open(path: string, flags: number, mode?: number): Promise<number
   return withDescriptor(() => promisedOpen(path, flags, mode))
 }
 
+/** Creates a file, which must be new, with exactly this mode. */
+export async function create(path: string, mode: number): Promise<number> {
+  const fd = await open(path, CREATE, mode)
+  // Synchronous: a new file's mode is in memory, and only an unusual umask makes the chmod necessary.
+  if ((fs.fstatSync(fd).mode & 0o7777) !== mode) await fchmod(fd, mode)
+  return fd
+}
+
 export function readdir(path: string): Promise<fs.Dirent[]> {
   return withDescriptor(() => promisedReaddir(path, { withFileTypes: true }))
 }

@@ -1,0 +1,66 @@
+/** Changes to `node:fs` of this process, to be made before the package is loaded. */
+import fs from 'node:fs'
+
+type Callback = (error: NodeJS.ErrnoException | null, ...rest: unknown[]) => void
+type Call = (...args: unknown[]) => unknown
+
+export function failure(code: string, syscall: string): NodeJS.ErrnoException {
+  return Object.assign(new Error(`${code}: injected, ${syscall}`), { code, syscall })
+}
+
+function replace(
+  name: 'close' | 'fsync' | 'link' | 'open' | 'mkdir' | 'rename' | 'unlink',
+  by: (original: Call) => Call,
+) {
+  // One signature for all of them: what is passed on is what came.
+  Object.assign(fs, { [name]: by(fs[name] as Call) })
+}
+
+/** A filesystem such as FAT: `link` is refused. */
+export function withoutHardLinks(): void {
+  replace(
+    'link',
+    () =>
+      (...args) =>
+        (args.at(-1) as Callback)(failure('EPERM', 'link')),
+  )
+}
+
+/** The nth call fails with EIO; what it should have done is done for `close`, as the kernel does. */
+export function failNth(name: 'fsync' | 'close' | 'link' | 'rename', nth: number): void {
+  let calls = 0
+  replace(name, (original) => (...args) => {
+    calls += 1
+    const callback = args.at(-1) as Callback
+    const fail = () => callback(failure('EIO', name))
+    if (calls !== nth) original(...args)
+    else if (name === 'close') original(args[0], fail)
+    else setImmediate(fail)
+  })
+}
+
+/** What is done to files from now on, in order: `fsync <path>`, `link <path> <path>`, … */
+export function recordCalls(): string[] {
+  const log: string[] = []
+  const paths = new Map<unknown, string>()
+  replace('open', (original) => (...args) => {
+    const callback = args.pop() as Callback
+    original(...args, (error: NodeJS.ErrnoException | null, fd: unknown) => {
+      if (!error) paths.set(fd, String(args[0]))
+      callback(error, fd)
+    })
+  })
+  const done = (name: 'fsync' | 'link' | 'mkdir' | 'rename', describe: (args: unknown[]) => string) =>
+    replace(name, (original) => (...args) => {
+      const callback = args.pop() as Callback
+      original(...args, (error: NodeJS.ErrnoException | null) => {
+        if (!error) log.push(`${name} ${describe(args)}`)
+        callback(error)
+      })
+    })
+  done('fsync', ([fd]) => paths.get(fd) ?? '?')
+  done('mkdir', ([path]) => String(path))
+  done('link', ([from, to]) => `${from} ${to}`)
+  done('rename', ([from, to]) => `${from} ${to}`)
+  return log
+}

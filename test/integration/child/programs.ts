@@ -1,0 +1,248 @@
+/**
+ * What tests let other processes do: `node --import tsx programs.ts <name> <argument as JSON>`. Prints a line when it
+ * is ready, begins when a line comes in, and prints its result as the last line.
+ */
+import { once } from 'node:events'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import type { FileSystemStorageOptions, R2StorageOptions, S3StorageOptions, Storage } from 'stowage'
+import { failNth, recordCalls, withoutHardLinks } from './faults.js'
+
+export type StorageChoice =
+  | ({ kind: 'filesystem' } & FileSystemStorageOptions)
+  | ({ kind: 'r2' } & R2StorageOptions)
+  | ({ kind: 's3' } & S3StorageOptions)
+
+/** Loads the package only now, so that faults can be put in place before. */
+async function storageOf(choice: StorageChoice): Promise<Storage> {
+  const { FileSystemStorage, R2Storage, S3Storage } = await import('stowage')
+  if (choice.kind === 'filesystem') return new FileSystemStorage(choice)
+  return choice.kind === 'r2' ? new R2Storage(choice) : new S3Storage(choice)
+}
+
+export interface Outcome {
+  name?: string
+  code?: string
+  message?: string
+}
+
+async function outcomeOf(work: Promise<string>): Promise<Outcome> {
+  const { isStorageError } = await import('stowage')
+  return work.then(
+    (name) => ({ name }),
+    (error) => ({ code: isStorageError(error) ? error.code : 'none', message: String(error) }),
+  )
+}
+
+/** A content that tells its version, in a size of its own. */
+export function contentOf(version: string, index: number): string {
+  return `${version}\n${'x'.repeat((index * 7919) % 50_000)}`
+}
+
+export const programs = {
+  /** Saves with and without metadata under a umask. */
+  async saveUnderUmask({ umask, ...options }: FileSystemStorageOptions & { umask: number }) {
+    process.umask(umask)
+    const storage = await storageOf({ kind: 'filesystem', ...options })
+    await storage.save('a/b/c/plain.txt', 'plain')
+    await storage.save('a/d/described.txt', 'described', { metadata: { by: 'me' } })
+    await storage.copy('a/d/described.txt', 'e/f/copied.txt')
+    return null
+  },
+
+  /** Saves `contents` under one name, all at the same time; the names they got. */
+  async saveSame({ storage, name, contents }: { storage: StorageChoice; name: string; contents: string[] }) {
+    const target = await storageOf(storage)
+    return Promise.all(contents.map((content) => target.save(name, content)))
+  },
+
+  /** Saves many files at once. */
+  async saveMany({ storage, count }: { storage: StorageChoice; count: number }) {
+    const target = await storageOf(storage)
+    const save = async (index: number) => {
+      async function* slow() {
+        yield `${index}`
+        await sleep(20)
+        yield '!'
+      }
+      return target.save(`many/${index}.txt`, slow(), { metadata: { index: String(index) } })
+    }
+    return Promise.all(Array.from({ length: count }, (_, index) => outcomeOf(save(index))))
+  },
+
+  /** Saves on and on, new and replaced names, until it is killed. */
+  async saveOnAndOn({ storage }: { storage: StorageChoice }) {
+    const target = await storageOf(storage)
+    for (let index = 0; ; index++) {
+      const content = `${'y'.repeat(3_000_000)}end`
+      await Promise.all([
+        target.save(`new/${index}.txt`, content, { metadata: { index: String(index) } }),
+        target.save('replaced.txt', content, { ifExists: 'overwrite', metadata: { index: String(index) } }),
+      ])
+    }
+  },
+
+  /** The calls that make a save, an overwrite with metadata, a move and a delete durable. */
+  async recordCalls({ location, fsync }: { location: string; fsync: boolean }) {
+    const log = recordCalls()
+    const storage = await storageOf({ kind: 'filesystem', location, fsync })
+    const during = async (work: Promise<unknown>) => {
+      await work
+      return log.splice(0)
+    }
+    return {
+      save: await during(storage.save('a/b/x.txt', 'x')),
+      overwrite: await during(
+        storage.save('a/b/x.txt', 'y', { ifExists: 'overwrite', metadata: { by: 'me' } }),
+      ),
+      move: await during(storage.move('a/b/x.txt', 'c/y.txt')),
+      remove: await during(storage.delete('c/y.txt')),
+    }
+  },
+
+  /** A save, create-only or replacing, in which the nth call of a kind fails. */
+  async saveFailing({
+    location,
+    call,
+    nth,
+    ifExists,
+  }: {
+    location: string
+    call: 'fsync' | 'close' | 'link' | 'rename'
+    nth: number
+    ifExists: 'rename' | 'overwrite'
+  }) {
+    failNth(call, nth)
+    const storage = await storageOf({ kind: 'filesystem', location })
+    return outcomeOf(storage.save('kept/x.txt', 'new', { ifExists, metadata: { by: 'me' } }))
+  },
+
+  /** A storage on a filesystem without hard links. */
+  async withoutHardLinks({ location }: { location: string }) {
+    withoutHardLinks()
+    const storage = await storageOf({ kind: 'filesystem', location })
+    const race = Array.from({ length: 20 }, (_, index) => storage.save('d/same.txt', `content ${index}`))
+    const names = await Promise.all(race)
+    const contents = await Promise.all(names.map(async (name) => (await storage.open(name)).text()))
+    await storage.save('d/same.txt', 'replaced', { ifExists: 'overwrite', metadata: { by: 'me' } })
+    const refused = await outcomeOf(storage.save('d/same.txt', 'no', { ifExists: 'error' }))
+    const moved = await storage.move('d/same.txt', 'e/moved.txt')
+    const { metadata } = await storage.stat(moved)
+    const text = await (await storage.open(moved)).text()
+    const sourceExists = await storage.exists('d/same.txt')
+    return { names, contents, refused, moved, metadata, text, sourceExists }
+  },
+
+  /** Every kind of write, by a user who may not write there. */
+  async writeAsNobody({ location }: { location: string }) {
+    const storage = await storageOf({ kind: 'filesystem', location })
+    if (process.getuid?.() === 0) {
+      process.setgid?.(65_534)
+      process.setuid?.(65_534)
+    }
+    return {
+      save: await outcomeOf(storage.save('x.txt', 'x')),
+      delete: await outcomeOf(storage.delete('there.txt').then(() => '')),
+      move: await outcomeOf(storage.move('there.txt', 'y.txt')),
+      open: await outcomeOf(storage.open('there.txt').then((file) => file.text())),
+    }
+  },
+
+  /** Replaces one file for a while, by versions with metadata and without. */
+  async overwriteForAWhile({ storage, who, ms }: { storage: StorageChoice; who: string; ms: number }) {
+    const target = await storageOf(storage)
+    const end = Date.now() + ms
+    let saves = 0
+    for (; Date.now() < end; saves++) {
+      const plain = saves % 3 === 0
+      const version = plain ? 'plain' : `${who}-${saves}`
+      const content = contentOf(version, saves)
+      await target.save('d/hot.txt', content, {
+        ifExists: 'overwrite',
+        ...(!plain && { metadata: { version, size: String(content.length) } }),
+      })
+    }
+    return { saves }
+  },
+
+  /** Reads the same file meanwhile; tells what did not belong together. */
+  async readForAWhile({ storage, ms }: { storage: StorageChoice; ms: number }) {
+    const target = await storageOf(storage)
+    const end = Date.now() + ms
+    const mismatches: string[] = []
+    let reads = 0
+    for (; Date.now() < end; reads++) {
+      const file = await target.open('d/hot.txt')
+      const text = await file.text()
+      const version = text.slice(0, text.indexOf('\n'))
+      const expected = version === 'plain' ? undefined : version
+      if (file.metadata.version !== expected || text.length !== file.size) {
+        mismatches.push(`open: ${version} with ${JSON.stringify(file.metadata)}`)
+      }
+      const { metadata, size } = await target.stat('d/hot.txt')
+      if (metadata.size !== undefined && metadata.size !== String(size)) mismatches.push(`stat: ${size}`)
+    }
+    return { reads, mismatches }
+  },
+
+  /** Saves files of its own for a while in a folder that others keep pruning; tells what got lost. */
+  async saveAmongPrunes({ storage, who, ms }: { storage: StorageChoice; who: string; ms: number }) {
+    const target = await storageOf(storage)
+    const end = Date.now() + ms
+    const lost: string[] = []
+    let saves = 0
+    for (; Date.now() < end; saves++) {
+      const name = await target.save(`deep/er/still/${who}-${saves}.txt`, textOf(who, saves), {
+        ifExists: 'error',
+        ...(saves % 2 === 0 && { metadata: { who } }),
+      })
+      const file = await target.open(name).catch((error) => void lost.push(`${name}: ${error}`))
+      if (file && (await file.text()) !== textOf(who, saves)) lost.push(`${name}: other content`)
+      await target.delete(name)
+    }
+    return { saves, lost }
+  },
+
+  /** Empties a folder as a whole for a while, in which others save. */
+  async deletePrefixForAWhile({
+    storage,
+    prefix,
+    ms,
+  }: {
+    storage: StorageChoice
+    prefix: string
+    ms: number
+  }) {
+    const target = await storageOf(storage)
+    const end = Date.now() + ms
+    let deleted = 0
+    while (Date.now() < end) deleted += (await target.deletePrefix(prefix)).deleted
+    return { deleted }
+  },
+
+  /** Saves for a while in a folder that is deleted as a whole again and again; only an error is a loss. */
+  async saveAmongDeletes({ storage, prefix, ms }: { storage: StorageChoice; prefix: string; ms: number }) {
+    const target = await storageOf(storage)
+    const end = Date.now() + ms
+    const errors: string[] = []
+    let saves = 0
+    for (; Date.now() < end; saves++) {
+      await target.save(`${prefix}/a/b/${saves}.txt`, 'x').catch((error) => void errors.push(String(error)))
+    }
+    return { saves, errors }
+  },
+}
+
+function textOf(who: string, index: number): string {
+  return `content ${who} ${index}`
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const [name = '', argument = 'null'] = process.argv.slice(2)
+  const program = Object.entries(programs).find(([key]) => key === name)?.[1]
+  if (program === undefined) throw new Error(`no program ${name}`)
+  console.log('ready')
+  await once(process.stdin, 'data')
+  const result = await (program as (argument: unknown) => Promise<unknown>)(JSON.parse(argument))
+  process.stdout.write(`${JSON.stringify(result)}\n`, () => process.exit(0))
+}

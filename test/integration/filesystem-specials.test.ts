@@ -1,0 +1,77 @@
+import { execFile } from 'node:child_process'
+import { mkdir } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { FileSystemStorage } from 'stowage'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { fingerprint, newFolder } from './child/folders.js'
+
+const run = promisify(execFile)
+const isRoot = process.getuid?.() === 0
+if (!isRoot) console.log('Not root: no device node can be made, its test is not run.')
+
+let root: string
+let storage: FileSystemStorage
+const server = createServer()
+
+beforeEach(async () => {
+  root = await newFolder()
+  storage = new FileSystemStorage({ location: root })
+  await storage.save('mine.txt', 'mine')
+})
+afterEach(() => new Promise((resolve) => server.close(resolve)))
+
+const kinds: { kind: string; skip?: boolean; make(path: string): Promise<unknown> }[] = [
+  { kind: 'a FIFO', make: (path) => run('mkfifo', [path]) },
+  { kind: 'a socket', make: (path) => new Promise<void>((resolve) => server.listen(path, resolve)) },
+  { kind: 'an endless device', skip: !isRoot, make: (path) => run('mknod', [path, 'c', '1', '5']) },
+  { kind: 'a folder', make: (path) => mkdir(path) },
+]
+
+describe.each(kinds)('$kind at a name', ({ skip, make }) => {
+  it.skipIf(skip)('is no file: reading says so at once, and nothing opens or removes it', async () => {
+    await make(join(root, 'odd'))
+    const before = await fingerprint(root)
+    const missing = { code: 'NotFound' }
+    // More than there are threads in the pool: one that waited for the other end of a FIFO would stop them all.
+    await Promise.all(
+      Array.from({ length: 8 }, () => expect(storage.open('odd')).rejects.toMatchObject(missing)),
+    )
+    await expect(storage.stat('odd')).rejects.toMatchObject(missing)
+    expect(await storage.exists('odd')).toBe(false)
+    await expect(storage.copy('odd', 'copied')).rejects.toMatchObject(missing)
+    await expect(storage.move('odd', 'moved')).rejects.toMatchObject(missing)
+    const names: string[] = []
+    for await (const { name } of storage.list()) names.push(name)
+    expect(names).toEqual(['mine.txt'])
+    expect((await storage.listdir()).files).toEqual(['mine.txt'])
+    await storage.delete('odd')
+    await storage.deleteMany(['odd', 'none'])
+    await expect(storage.save('odd', 'x', { ifExists: 'error' })).rejects.toMatchObject({
+      code: 'AlreadyExists',
+    })
+    expect(await fingerprint(root)).toEqual(before)
+    expect(await storage.save('odd', 'x')).toMatch(/^odd_\w{7}$/)
+  })
+})
+
+it('never replaces a folder by a file, and says what is in the way', async () => {
+  await storage.save('folder/x.txt', 'x')
+  const inTheWay = { code: 'AlreadyExists', message: /folder/ }
+  const overwrite = { ifExists: 'overwrite' } as const
+  await expect(storage.save('folder', 'x', overwrite)).rejects.toMatchObject(inTheWay)
+  await expect(storage.copy('mine.txt', 'folder', overwrite)).rejects.toMatchObject(inTheWay)
+  await expect(storage.move('mine.txt', 'folder', overwrite)).rejects.toMatchObject(inTheWay)
+  await mkdir(join(root, 'empty'))
+  await expect(storage.save('empty', 'x', overwrite)).rejects.toMatchObject(inTheWay)
+  expect(await (await storage.open('mine.txt')).text()).toBe('mine')
+})
+
+it('calls a name below a file taken, and finds nothing there', async () => {
+  await expect(storage.save('mine.txt/x.txt', 'x')).rejects.toMatchObject({ code: 'AlreadyExists' })
+  await expect(storage.open('mine.txt/x.txt')).rejects.toMatchObject({ code: 'NotFound' })
+  expect(await storage.exists('mine.txt/x.txt')).toBe(false)
+  await storage.delete('mine.txt/x.txt')
+  expect(await storage.listdir('mine.txt')).toEqual({ directories: [], files: [] })
+})
