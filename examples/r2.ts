@@ -1,0 +1,15 @@
+import { R2Storage, setDefaultStorage } from 'stowage'
+
+/** For applications that keep their settings somewhere else than in the environment. */
+export function useR2(settings: { accountId: string; bucket: string; keyId: string; secret: string }): void {
+  // #region r2-in-code
+  const storage = new R2Storage({
+    accountId: settings.accountId,
+    bucket: settings.bucket,
+    accessKeyId: settings.keyId,
+    secretAccessKey: settings.secret,
+    publicBaseUrl: 'https://cdn.example.com',
+  })
+  setDefaultStorage(storage)
+  // #endregion
+}

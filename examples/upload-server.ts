@@ -1,0 +1,28 @@
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { chatUploadPath, chatUploadRules, defaultStorage, isStorageError } from 'stowage'
+
+/** `PUT /photo.png` with the file as the body; answers with the name and the address it was stored under. */
+export async function handleUpload(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  try {
+    const filename = decodeURIComponent((request.url ?? '/').slice(1))
+    // Read this way the request stays open after a refusal, so that the refusal can be sent.
+    const body = request.iterator({ destroyOnReturn: false })
+    const name = await defaultStorage.save(chatUploadPath(filename), body, chatUploadRules)
+    answer(response, 201, { name, url: defaultStorage.url(name) })
+  } catch (error) {
+    request.resume()
+    if (isStorageError(error) && error.status < 500) {
+      answer(response, error.status, { error: error.code, message: error.message })
+    } else {
+      console.error(error)
+      const again = isStorageError(error) && error.retryable
+      answer(response, again ? 503 : 500, { error: again ? 'try again later' : 'internal error' })
+    }
+  }
+}
+
+function answer(response: ServerResponse, status: number, body: object): void {
+  response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body))
+}
+
+export const server = createServer(handleUpload)

@@ -1,0 +1,312 @@
+/** What the README shows is what runs: its code blocks are files of examples/ or regions of them, and all of them work. */
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { PassThrough } from 'node:stream'
+import { buffer } from 'node:stream/consumers'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { defaultStorage, FileSystemStorage, MemoryStorage, R2Storage, setDefaultStorage } from 'stowage'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, it } from 'vitest'
+import * as browserUpload from '../examples/browser-upload.js'
+import * as privateFiles from '../examples/private-files.js'
+import { useR2 } from '../examples/r2.js'
+import { server as uploadServer } from '../examples/upload-server.js'
+import * as using from '../examples/using.js'
+import { type StrictR2, startStrictR2 } from './servers/r2.js'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const examples = join(root, 'examples')
+const photo = join(examples, 'files', 'photo.png')
+const voiceNote = join(examples, 'files', 'voice-note.webm')
+const run = promisify(execFile)
+
+let server: StrictR2
+let r2Variables: Record<string, string>
+let r2Storage: R2Storage
+let folder: string
+
+beforeAll(async () => {
+  server = await startStrictR2()
+  const { endpoint, accessKeyId, secretAccessKey } = server
+  const bucket = 'test-bucket'
+  r2Storage = new R2Storage({ endpoint, bucket, accessKeyId, secretAccessKey })
+  r2Variables = {
+    R2_ENABLED: '1',
+    R2_ENDPOINT_URL: endpoint,
+    R2_BUCKET_NAME: bucket,
+    R2_ACCESS_KEY_ID: accessKeyId,
+    R2_SECRET_ACCESS_KEY: secretAccessKey,
+  }
+})
+afterAll(() => server.stop())
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'stowage-examples-'))
+})
+afterEach(async () => {
+  server.reset()
+  await rm(folder, { recursive: true, force: true })
+})
+
+/** Runs a program of examples/ as a reader would, in an empty folder. */
+async function runExample(args: readonly string[], variables: Record<string, string> = {}) {
+  const { PATH = '' } = process.env
+  const { stdout } = await run(process.execPath, ['--import', import.meta.resolve('tsx'), ...args], {
+    cwd: folder,
+    env: { PATH, TSX_TSCONFIG_PATH: join(root, 'tsconfig.json'), NODE_NO_WARNINGS: '1', ...variables },
+    timeout: 50_000,
+  })
+  return stdout
+}
+
+async function filesBelow(path: string): Promise<string[]> {
+  const entries = await readdir(path, { recursive: true, withFileTypes: true })
+  return entries
+    .filter((entry) => entry.isFile() && !entry.parentPath.includes('.stowage'))
+    .map(({ name }) => name)
+}
+
+describe('README.md', () => {
+  it('shows no code but that of examples/', async () => {
+    const sources = new Set<string>()
+    for (const file of await readdir(examples)) {
+      if (!/\.(ts|json)$/.test(file)) continue
+      const text = await readFile(join(examples, file), 'utf8')
+      sources.add(text.trim())
+      for (const [, region] of text.matchAll(/^ *\/\/ #region .*\n([\s\S]*?)^ *\/\/ #endregion/gm)) {
+        sources.add(dedent(region ?? ''))
+      }
+    }
+    const readme = await readFile(join(root, 'README.md'), 'utf8')
+    const blocks = [...readme.matchAll(/^```(?:ts|js|json)\n([\s\S]*?)^```$/gm)].map(
+      ([, block]) => block ?? '',
+    )
+    assert.ok(blocks.length > 10)
+    assert.deepEqual(
+      blocks.filter((block) => !sources.has(block.trim())),
+      [],
+    )
+  })
+
+  it('leads nowhere that is not there', async () => {
+    const readme = await readFile(join(root, 'README.md'), 'utf8')
+    const anchors = new Set([...readme.matchAll(/^#+ (.*)$/gm)].map(([, title]) => `#${slug(title ?? '')}`))
+    const links = [...readme.matchAll(/\]\((?!https?:)([^)\s]+)\)/g)].map(([, link]) => link ?? '')
+    const files = new Set(await readdir(root, { recursive: false }))
+    for (const file of await readdir(examples)) files.add(`examples/${file}`)
+    assert.deepEqual(
+      links.filter((link) => !anchors.has(link) && !files.has(link)),
+      [],
+    )
+  })
+})
+
+describe('npm run demo', () => {
+  it('stores, resolves, refuses, reads and deletes on the disk, with nothing configured', async () => {
+    const output = await runExample([join(examples, 'demo.ts')])
+    for (const type of ['application/pdf', 'audio/webm', 'image/png', 'audio/mpeg', 'image/jpeg']) {
+      assert.match(output, new RegExp(` ${type}$`, 'm'))
+    }
+    assert.match(output, /\/uploads\/documents\/demo-\w+\/Quarterly_report\.pdf$/m)
+    assert.match(output, /Quarterly_report_[A-Za-z0-9]{7}\.pdf/)
+    assert.match(output, /HTTP status 415/)
+    assert.match(output, /^The same on R2: set R2_ENABLED=1, /m)
+    assert.deepEqual(await filesBelow(folder), [])
+  })
+
+  it('leaves the files in place on request', async () => {
+    await runExample([join(examples, 'demo.ts'), '--keep'])
+    assert.equal((await filesBelow(join(folder, 'uploads'))).length, 6)
+  })
+
+  it('does the same in a bucket, and fetches a signed URL there', async () => {
+    const output = await runExample([join(examples, 'demo.ts')], r2Variables)
+    assert.match(output, /in the bucket test-bucket/)
+    assert.match(output, /fetched: HTTP 200, the same bytes/)
+    assert.equal(server.requests.filter(({ method }) => method === 'PUT').length, 7)
+    assert.equal(await count(r2Storage.list()), 0)
+    assert.deepEqual(await readdir(folder), [])
+  })
+
+  it('says what is wrong where variables are missing', async () => {
+    const started = runExample([join(examples, 'demo.ts')], { R2_ENABLED: '1', R2_BUCKET_NAME: 'files' })
+    await assert.rejects(started, (error: { code: number; stderr: string }) => {
+      assert.equal(error.code, 1)
+      assert.match(error.stderr, /R2_ACCESS_KEY_ID, R2_SECRET_ACCESS_KEY, R2_ENDPOINT_URL are not set/)
+      return true
+    })
+  })
+})
+
+describe('the programs', () => {
+  it('quickstart.ts prints what its comments say', async () => {
+    const output = await runExample([join(examples, 'quickstart.ts')])
+    const source = await readFile(join(examples, 'quickstart.ts'), 'utf8')
+    const promised = [...source.matchAll(/console\.log.* \/\/ (.*)$/gm)].map(([, line]) => line)
+    assert.deepEqual(output.trim().split('\n'), promised)
+  })
+
+  it('check-r2.ts tells that a bucket works', async () => {
+    const output = await runExample([join(examples, 'check-r2.ts')], r2Variables)
+    assert.match(output, /^private address: 200 It works\.$/m)
+  })
+
+  it('check-r2.ts tells what is wrong with wrong keys', async () => {
+    const started = runExample([join(examples, 'check-r2.ts')], {
+      ...r2Variables,
+      R2_SECRET_ACCESS_KEY: 'wrong',
+    })
+    await assert.rejects(started, /PermissionDenied save "check\/hello\.txt"/)
+  })
+
+  it.each(['avatars.test.ts', 'map-storage.test.ts'])('%s passes under node:test', async (file) => {
+    const output = await runExample(['--test', '--test-reporter=tap', join(examples, file)])
+    assert.match(output, /^# pass [1-9]\d*\n# fail 0$/m)
+  })
+})
+
+describe.each(['disk', 'R2'])('on %s', (place) => {
+  let restore: () => void
+  beforeEach(() => {
+    restore = setDefaultStorage(place === 'disk' ? new FileSystemStorage({ location: folder }) : r2Storage)
+  })
+  afterEach(() => restore())
+
+  it('an avatar is replaced', async () => {
+    assert.equal(await using.saveAvatar(7, 'me.PNG', await readFile(photo)), 'user_avatars/7.png')
+    assert.equal(await using.saveAvatar(7, 'me.PNG', 'another'), 'user_avatars/7.png')
+    const { size, cacheControl, metadata } = await defaultStorage.stat('user_avatars/7.png')
+    assert.deepEqual([size, cacheControl, metadata], [7, 'max-age=300', { 'uploaded-by': 'user 7' }])
+  })
+
+  it('a stream is stored', async () => {
+    const path = join(folder, 'all.csv')
+    await writeFile(path, 'a,b\n1,2\n')
+    const name = await using.saveStream(path)
+    assert.equal((await defaultStorage.stat(name)).contentType, 'text/csv; charset=utf-8')
+  })
+
+  it('a name is given once', async () => {
+    assert.deepEqual([await using.createOnce(), await using.createOnce()], [true, false])
+  })
+
+  it('uploads are judged by their bytes', async () => {
+    assert.match(await using.saveChatUpload('p.png', await readFile(photo)), /^chat_uploads\/[\w-]{36}\.png$/)
+    await assert.rejects(using.saveChatUpload('p.png', '<html>'), /text\/html is not allowed here/)
+    const name = await using.saveVoiceNote(42, 'note.webm', await readFile(voiceNote))
+    assert.equal((await defaultStorage.stat(name)).contentType, 'audio/webm')
+    await assert.rejects(using.saveVoiceNote(42, 'note.webm', await readFile(photo)), { code: 'Rejected' })
+  })
+
+  it('files are read whole, in part and as streams', async () => {
+    const name = await defaultStorage.save('notes/a.txt', '0123456789')
+    const target = join(folder, 'copy.txt')
+    assert.equal(await using.readAll(name, target), '0123456789')
+    assert.equal(await readFile(target, 'utf8'), '0123456789')
+    assert.deepEqual((await using.readParts(name)).map(String), ['0123', '6789'])
+    const response = new PassThrough()
+    const [sent] = await Promise.all([buffer(response), using.sendTo(name, response)])
+    assert.equal(sent.toString(), '0123456789')
+    assert.equal((await using.openOrNothing(name))?.size, 10)
+    assert.equal(await using.openOrNothing('notes/b.txt'), undefined)
+  })
+
+  it('files are listed, copied, moved and deleted', async () => {
+    await defaultStorage.save('documents/42/plan.txt', 'plan')
+    await defaultStorage.save('documents/42/b.txt', 'bb')
+    assert.equal(await using.listRoom(), 6)
+    assert.equal(await using.copyAndMove(), 'archive/plan.txt')
+    assert.equal(await using.deleteRoom(), 2)
+    assert.equal(await count(defaultStorage.list()), 0)
+  })
+
+  it('the upload server stores and refuses', async () => {
+    uploadServer.listen(0, '127.0.0.1')
+    await once(uploadServer, 'listening')
+    const address = uploadServer.address()
+    assert.ok(typeof address === 'object' && address !== null)
+    const put = (name: string, body: BodyInit) =>
+      fetch(`http://127.0.0.1:${address.port}/${name}`, { method: 'PUT', body })
+    try {
+      const created = await put('holiday.PNG', new Uint8Array(await readFile(photo)))
+      assert.equal(created.status, 201)
+      const { name } = JSON.parse(await created.text())
+      assert.equal((await defaultStorage.stat(name)).contentType, 'image/png')
+      assert.equal((await put('x.png', '<html>hello</html>')).status, 415)
+      assert.equal((await put('%2e%2e', 'x')).status, 400)
+      const large = new Uint8Array(51 * 1024 * 1024)
+      large.set(await readFile(photo))
+      assert.equal((await put('large.png', large)).status, 413)
+      assert.equal(await count(defaultStorage.list()), 1)
+    } finally {
+      uploadServer.close()
+      uploadServer.closeAllConnections()
+    }
+  })
+})
+
+describe('addresses of a bucket', () => {
+  let restore: () => void
+  beforeEach(() => {
+    restore = setDefaultStorage(r2Storage)
+  })
+  afterEach(() => restore())
+
+  it('a private file is downloaded by a signed URL', async () => {
+    await defaultStorage.save('contracts/1.pdf', await readFile(join(examples, 'files', 'report.pdf')))
+    const response = await fetch(await privateFiles.linkForReader('contracts/1.pdf'))
+    assert.equal(response.status, 200)
+    assert.equal(response.headers.get('content-disposition'), 'attachment; filename="Contract.pdf"')
+    assert.equal((await response.arrayBuffer()).byteLength, 649)
+    const page = await privateFiles.linkForPage('contracts/1.pdf')
+    assert.equal((await fetch(page)).status, 200)
+  })
+
+  it('a browser uploads past the server, only what was signed, and the bytes are judged afterwards', async () => {
+    const picture = new Blob([await readFile(photo)], { type: 'image/png' })
+    const signed = await browserUpload.prepareUpload('photo.png', picture.size, picture.type)
+    await assert.rejects(browserUpload.upload(new Blob(['other']), signed), /HTTP 403/)
+    const name = await browserUpload.upload(picture, signed)
+    await assert.rejects(browserUpload.upload(picture, signed), /HTTP 412/)
+    const accepted = await browserUpload.acceptUpload(name)
+    assert.equal((await defaultStorage.stat(accepted)).size, picture.size)
+    assert.equal(await defaultStorage.exists(name), false)
+
+    const lie = new Blob(['<script>alert(1)</script>'], { type: 'image/png' })
+    const page = await browserUpload.upload(
+      lie,
+      await browserUpload.prepareUpload('x.png', lie.size, lie.type),
+    )
+    await assert.rejects(browserUpload.acceptUpload(page), { code: 'Rejected', found: 'text/html' })
+    await assert.rejects(browserUpload.prepareUpload('a.exe', 1, 'application/x-msdownload'), /not allowed/)
+  })
+})
+
+it('an R2 storage made in code becomes the default', () => {
+  const restore = setDefaultStorage(new MemoryStorage())
+  useR2({ accountId: '0123456789abcdef0123456789abcdef', bucket: 'files', keyId: 'id', secret: 'secret' })
+  assert.equal(defaultStorage.url('a b.txt'), 'https://cdn.example.com/a%20b.txt')
+  restore()
+})
+
+function dedent(text: string): string {
+  const indent = /^ */.exec(text)?.[0] ?? ''
+  return text.replaceAll(new RegExp(`^${indent}`, 'gm'), '').trim()
+}
+
+/** As GitHub makes anchors of headings. */
+function slug(title: string): string {
+  return title
+    .toLowerCase()
+    .replace(/[^\p{L}\p{N} _-]/gu, '')
+    .replaceAll(' ', '-')
+}
+
+async function count(items: AsyncIterable<unknown>): Promise<number> {
+  let found = 0
+  for await (const _ of items) found++
+  return found
+}
