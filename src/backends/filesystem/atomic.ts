@@ -126,9 +126,9 @@ export class Draft implements Staged {
   async publish(name: Name, createOnly: boolean): Promise<boolean> {
     const { root, sidecars, fsync: durable } = this.#context
     const version = await this.#seal(sidecars.needed(name, this.#attributes))
-    if (version) await sidecars.write(name, version, this.#attributes)
     let published = false
     try {
+      if (version) await sidecars.write(name, version, this.#attributes)
       published = await this.#commit(name, createOnly)
     } catch (error) {
       if (!hasCode(error, 'EXDEV') || this.#neighbour !== undefined) throw error
@@ -138,8 +138,23 @@ export class Draft implements Staged {
       if (!published && version) await sidecars.remove(name, version)
     }
     if (!published) return false
-    await Promise.all([this.discard(), durable && fsyncDirectory(dirname(root.pathOf(name)))])
+    try {
+      if (durable) await fsyncDirectory(dirname(root.pathOf(name)))
+    } catch (error) {
+      if (createOnly) await this.#withdraw(name)
+      throw error
+    }
+    await this.discard()
     return true
+  }
+
+  /** Takes back what could not be made durable. What was replaced cannot be brought back. */
+  async #withdraw(name: Name): Promise<void> {
+    const { root, sidecars } = this.#context
+    const version = await lstat(this.#path).catch(() => null)
+    if (version === null) return
+    await removeVersion(root, root.pathOf(name), version.ino).catch(() => {})
+    await sidecars.remove(name, version)
   }
 
   /** The content is complete: makes it durable, closes it, and tells the version if a sidecar is to be bound to it. */

@@ -1,11 +1,12 @@
 import fs from 'node:fs'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 
 /** The calls of `node:fs` that the backend uses, as promises; the callback form costs less than `fs/promises`. */
 const promisedOpen = promisify(fs.open)
 const promisedReaddir = promisify(fs.readdir)
-export const close = promisify(fs.close)
+const promisedReadFile = promisify(fs.readFile)
+const promisedClose = promisify(fs.close)
+const promisedCopyFile = promisify(fs.copyFile)
 export const read = promisify(fs.read)
 export const write = promisify(fs.write)
 export const fsync = promisify(fs.fsync)
@@ -17,7 +18,6 @@ export const unlink = promisify(fs.unlink)
 export const rename = promisify(fs.rename)
 export const rmdir = promisify(fs.rmdir)
 export const mkdir = promisify(fs.mkdir)
-export const copyFile = promisify(fs.copyFile)
 export const realpath = promisify(fs.realpath.native)
 
 /** `O_NOFOLLOW` and `O_NONBLOCK` do not exist on Windows, nor does what they guard against. */
@@ -28,10 +28,15 @@ export const READ = fs.constants.O_RDONLY | NOFOLLOW | NONBLOCK
 /** For a file that must be new. */
 export const CREATE = fs.constants.O_WRONLY | fs.constants.O_CREAT | fs.constants.O_EXCL | NOFOLLOW
 
-/** How long to wait for a free descriptor, in milliseconds. */
-const DESCRIPTOR_WAITS = [5, 10, 20, 50, 100, 200, 400, 800, 1600]
+/** Those who wait for a free descriptor, in order. */
+const waiting = new Set<() => void>()
+/** Descriptors are freed by others, too: sockets are. Milliseconds to the next look. */
+const RETRY_AFTER = 100
+/** Milliseconds without any file closed, after which waiting is given up. */
+const PATIENCE = 5_000
+let lastClose = 0
 
-/** Opens a file. When the process has no descriptor left, waits a while for one. */
+/** Opens a file. When the process has no descriptor left, waits for one. */
 export function open(path: string, flags: number, mode?: number): Promise<number> {
   return withDescriptor(() => promisedOpen(path, flags, mode))
 }
@@ -48,16 +53,42 @@ export function readdir(path: string): Promise<fs.Dirent[]> {
   return withDescriptor(() => promisedReaddir(path, { withFileTypes: true }))
 }
 
+export function copyFile(from: string, to: string, mode: number): Promise<void> {
+  return withDescriptor(() => promisedCopyFile(from, to, mode))
+}
+
+export async function close(fd: number): Promise<void> {
+  try {
+    await promisedClose(fd)
+  } finally {
+    lastClose = Date.now()
+    const [oldest] = waiting
+    oldest?.()
+  }
+}
+
 async function withDescriptor<T>(work: () => Promise<T>): Promise<T> {
-  for (const wait of DESCRIPTOR_WAITS) {
+  for (const start = Date.now(); ; ) {
     try {
       return await work()
     } catch (error) {
-      if (!hasCode(error, 'EMFILE', 'ENFILE')) throw error
-      await sleep(wait)
+      if (!hasCode(error, 'EMFILE', 'ENFILE') || Date.now() - Math.max(start, lastClose) > PATIENCE)
+        throw error
+      await freedDescriptor()
     }
   }
-  return work()
+}
+
+function freedDescriptor(): Promise<void> {
+  return new Promise((resolve) => {
+    const wake = () => {
+      clearTimeout(timer)
+      waiting.delete(wake)
+      resolve()
+    }
+    const timer = setTimeout(wake, RETRY_AFTER)
+    waiting.add(wake)
+  })
 }
 
 export function lstat(path: string): Promise<fs.BigIntStats> {
@@ -84,13 +115,12 @@ export function fstat(fd: number): Promise<fs.BigIntStats> {
 
 /** The whole of a file below the root's reserved folder, or null if it is not there. */
 export async function readText(path: string): Promise<string | null> {
-  return new Promise((resolve, reject) => {
-    fs.readFile(path, 'utf8', (error, text) => {
-      if (!error) resolve(text)
-      else if (hasCode(error, 'ENOENT')) resolve(null)
-      else reject(error)
-    })
-  })
+  try {
+    return await withDescriptor(() => promisedReadFile(path, 'utf8'))
+  } catch (error) {
+    if (hasCode(error, 'ENOENT')) return null
+    throw error
+  }
 }
 
 /** Writes all of the bytes at the end of what was written before. One `write` may take only a part of them. */

@@ -103,18 +103,20 @@ export const programs = {
   /** A save, create-only or replacing, in which the nth call of a kind fails. */
   async saveFailing({
     location,
+    name,
     call,
     nth,
     ifExists,
   }: {
     location: string
+    name: string
     call: 'fsync' | 'close' | 'link' | 'rename'
     nth: number
     ifExists: 'rename' | 'overwrite'
   }) {
     failNth(call, nth)
     const storage = await storageOf({ kind: 'filesystem', location })
-    return outcomeOf(storage.save('kept/x.txt', 'new', { ifExists, metadata: { by: 'me' } }))
+    return outcomeOf(storage.save(name, 'new', { ifExists, metadata: { by: 'me' } }))
   },
 
   /** A storage on a filesystem without hard links. */

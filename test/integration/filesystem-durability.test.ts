@@ -1,0 +1,115 @@
+import { readdir, unlink } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { FileSystemStorage } from 'stowage'
+import { afterEach, expect, it, vi } from 'vitest'
+import { inChild, startChild } from './child/child.js'
+import { filesIn, newFolder, sidecarsIn, temporaryFilesIn } from './child/folders.js'
+
+afterEach(() => vi.restoreAllMocks())
+
+it('has file, sidecar and every new folder on the disk before it acknowledges', async () => {
+  const parent = await newFolder()
+  const root = join(parent, 'new', 'root')
+  const { save, overwrite, move, remove } = await inChild('recordCalls', { location: root, fsync: true })
+  const linked = save.findIndex((call) => call.startsWith('link '))
+  const [, temp = '', target] = save[linked]?.split(' ') ?? []
+  expect(target).toBe(join(root, 'a/b/x.txt'))
+  expect(save.slice(0, linked)).toContain(`fsync ${temp}`)
+  expect(save.slice(linked)).toContain(`fsync ${join(root, 'a/b')}`)
+  // A folder exists for good once the folder that it is in was synchronised after it was made.
+  for (const folder of [join(parent, 'new'), root, join(root, 'a'), join(root, 'a/b')]) {
+    const madeAt = save.indexOf(`mkdir ${folder}`)
+    expect(madeAt).toBeGreaterThanOrEqual(0)
+    expect(save.slice(madeAt)).toContain(`fsync ${join(folder, '..')}`)
+  }
+
+  const renamed = overwrite.findIndex((call) => call.startsWith('rename '))
+  const [, draft = ''] = overwrite[renamed]?.split(' ') ?? []
+  const sidecar = overwrite.find((call) => call.startsWith(`fsync ${join(root, '.stowage/meta')}/`)) ?? ''
+  expect(overwrite.slice(0, renamed)).toEqual(expect.arrayContaining([`fsync ${draft}`, sidecar]))
+  expect(overwrite.slice(0, renamed)).toContain(dirname(sidecar))
+  expect(overwrite.slice(renamed)).toEqual([expect.stringMatching(/^rename/), `fsync ${join(root, 'a/b')}`])
+
+  expect(move).toContain(`fsync ${join(root, 'c')}`)
+  expect(move.at(-1)).toBe(`fsync ${root}`) // a and a/b went with their last file.
+  expect(remove).toEqual([`fsync ${root}`])
+})
+
+it('synchronises nothing with fsync: false', async () => {
+  const calls = await inChild('recordCalls', { location: join(await newFolder(), 'root'), fsync: false })
+  for (const each of Object.values(calls)) expect(each.filter((call) => call.startsWith('fsync'))).toEqual([])
+})
+
+it('shows no half file when the process is killed in the middle of saves, and goes on from there', async () => {
+  const root = await newFolder()
+  const storage = new FileSystemStorage({ location: root })
+  for (let round = 0; round < 3; round++) {
+    const child = await startChild('saveOnAndOn', {
+      storage: { kind: 'filesystem', location: root, fsync: false },
+    })
+    child.go()
+    const enough = round * 10 + 5
+    for (let waits = 0; waits < 1000; waits++) {
+      if ((await readdir(join(root, 'new')).catch(() => [])).length >= enough) break
+      await sleep(5)
+    }
+    child.process.kill('SIGKILL')
+    await expect(child.result).rejects.toThrow('SIGKILL')
+    const names: string[] = []
+    for await (const { name } of storage.list()) names.push(name)
+    expect(names.length).toBeGreaterThan(round)
+    for (const name of names) {
+      const file = await storage.open(name)
+      const bytes = await file.bytes()
+      expect(bytes.length).toBe(3_000_003)
+      expect(Buffer.from(bytes.subarray(-3)).toString()).toBe('end')
+      if (name !== 'replaced.txt') {
+        const stem = name.slice('new/'.length).replace(/(_\w{7})?\.txt$/, '')
+        expect(file.metadata).toEqual({ index: stem })
+      }
+    }
+  }
+  await storage.save('after.txt', 'works')
+})
+
+const DAY = 24 * 60 * 60 * 1000
+const later = (ms: number) => {
+  const now = Date.now
+  vi.spyOn(Date, 'now').mockImplementation(() => now() + ms)
+}
+
+it('sweeps what crashes left behind after a day, and nothing that is younger or in use', async () => {
+  const root = await newFolder()
+  const storage = new FileSystemStorage({ location: root })
+  await storage.save('in use.txt', 'x', { metadata: { by: 'me' } })
+  await storage.save('orphan.txt', 'x', { metadata: { by: 'me' } })
+  const child = await startChild('saveOnAndOn', { storage: { kind: 'filesystem', location: root } })
+  child.go()
+  while ((await temporaryFilesIn(root)).length === 0) await sleep(2)
+  child.process.kill('SIGKILL')
+  await expect(child.result).rejects.toThrow('SIGKILL')
+  await unlink(join(root, 'orphan.txt'))
+  const left = await temporaryFilesIn(root)
+  const sidecars = await sidecarsIn(root)
+
+  later(DAY - 60_000)
+  await new FileSystemStorage({ location: root }).save('younger.txt', 'x')
+  await sleep(300)
+  expect(await temporaryFilesIn(root)).toEqual(left)
+  expect(await sidecarsIn(root)).toEqual(sidecars)
+
+  vi.restoreAllMocks()
+  later(DAY + 60_000)
+  const sweeping = new FileSystemStorage({ location: root })
+  await sweeping.save('older.txt', 'x')
+  for (let waits = 0; waits < 200 && (await temporaryFilesIn(root)).length > 0; waits++) await sleep(10)
+  for (let waits = 0; waits < 200 && (await sidecarsIn(root)).length === sidecars.length; waits++)
+    await sleep(10)
+  await sleep(100)
+  expect(await temporaryFilesIn(root)).toEqual([])
+  expect((await sidecarsIn(root)).length).toBeLessThan(sidecars.length)
+  expect((await sweeping.stat('in use.txt')).metadata).toEqual({ by: 'me' })
+  const files = (await filesIn(root)).filter((path) => !path.startsWith('.stowage'))
+  expect(files).toEqual(expect.arrayContaining(['in use.txt', 'older.txt', 'younger.txt']))
+})

@@ -1,0 +1,188 @@
+import { execFile } from 'node:child_process'
+import { chmod, mkdir, readFile, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { FileSystemStorage } from 'stowage'
+import { afterEach, describe, expect, it } from 'vitest'
+import { inChild } from './child/child.js'
+import { filesIn, newFolder, sidecarsIn, temporaryFilesIn } from './child/folders.js'
+
+const run = promisify(execFile)
+
+/** Mounted by a test, taken away after it. */
+const mounts: string[] = []
+const mount = async (folder: string, size: string) => {
+  await run('mount', ['-t', 'tmpfs', '-o', `size=${size},mode=0755`, 'tmpfs', folder])
+  mounts.push(folder)
+}
+const unmount = async () => {
+  for (const folder of mounts.splice(0)) await run('umount', ['-l', folder])
+}
+afterEach(unmount)
+
+const cannotMount = await newFolder()
+  .then((folder) => mount(folder, '64k'))
+  .then(
+    () => unmount().then(() => undefined),
+    (error: Error) => error.message,
+  )
+if (cannotMount !== undefined) {
+  console.log(
+    `No filesystem can be mounted here, so a full disk and a mount below the root are not tested: ${cannotMount}`,
+  )
+}
+
+describe.skipIf(cannotMount !== undefined)('on a disk that fills up', () => {
+  it('says so, leaves nothing behind and keeps the old file', async () => {
+    const root = await newFolder()
+    await mount(root, '1m')
+    const storage = new FileSystemStorage({ location: root })
+    await storage.save('a/x.txt', 'old', { metadata: { by: 'me' } })
+    const before = await filesIn(root)
+    const full = {
+      code: 'Full',
+      status: 507,
+      retryable: false,
+      message: /save "a\/[xy].txt": the disk is full/,
+    }
+    for (const content of ['x'.repeat(2_000_000), new Blob(['x'.repeat(2_000_000)]).stream()]) {
+      await expect(storage.save('a/x.txt', content, { ifExists: 'overwrite' })).rejects.toMatchObject(full)
+    }
+    await expect(storage.save('a/y.txt', 'y'.repeat(2_000_000))).rejects.toMatchObject(full)
+    expect(await filesIn(root)).toEqual(before)
+    const file = await storage.open('a/x.txt')
+    expect([await file.text(), file.metadata]).toEqual(['old', { by: 'me' }])
+    await storage.save('a/z.txt', 'z'.repeat(500_000))
+  })
+
+  it('publishes no file whose metadata did not fit', async () => {
+    const root = await newFolder()
+    await mount(root, '1m')
+    const storage = new FileSystemStorage({ location: root })
+    await storage.save('first.txt', 'x', { metadata: { by: 'me' } })
+    const before = await filesIn(root)
+    // Fits to the last page; the sidecar needs one more.
+    const { stdout } = await run('df', ['--output=avail', '-B1', root])
+    const content = Buffer.alloc(Number(stdout.split('\n')[1]))
+    const save = storage.save('big.bin', content, { metadata: { by: 'me' } })
+    await expect(save).rejects.toMatchObject({ code: 'Full' })
+    expect(await storage.exists('big.bin')).toBe(false)
+    expect(await filesIn(root)).toEqual(before)
+  })
+})
+
+describe.skipIf(cannotMount !== undefined)('with another filesystem mounted on a folder', () => {
+  it('saves, overwrites, copies and moves there and back, metadata included', async () => {
+    const root = await newFolder()
+    const mounted = join(root, 'mounted')
+    await mkdir(mounted)
+    await mount(mounted, '8m')
+    expect((await stat(mounted)).dev).not.toBe((await stat(root)).dev)
+    const storage = new FileSystemStorage({ location: root })
+    const metadata = { by: 'me' }
+    const expectThere = async (name: string, text: string) => {
+      const file = await storage.open(name)
+      expect([await file.text(), file.metadata]).toEqual([text, metadata])
+      expect((await storage.stat(name)).metadata).toEqual(metadata)
+      expect((await stat(storage.path(name))).mode & 0o777).toBe(0o644)
+    }
+    await storage.save('mounted/a/x.txt', 'one', { metadata })
+    await expectThere('mounted/a/x.txt', 'one')
+    expect(await storage.save('mounted/a/x.txt', 'two', { metadata })).toMatch(/^mounted\/a\/x_\w{7}\.txt$/)
+    await storage.save('mounted/a/x.txt', 'three', { metadata, ifExists: 'overwrite' })
+    await expectThere('mounted/a/x.txt', 'three')
+    await storage.move('mounted/a/x.txt', 'here.txt')
+    await expectThere('here.txt', 'three')
+    expect(await storage.exists('mounted/a/x.txt')).toBe(false)
+    await storage.move('here.txt', 'mounted/b.txt')
+    await expectThere('mounted/b.txt', 'three')
+    expect(await storage.exists('here.txt')).toBe(false)
+    await storage.move('mounted/b.txt', 'mounted/c/d.txt')
+    await expectThere('mounted/c/d.txt', 'three')
+    await storage.copy('mounted/c/d.txt', 'mounted/e.txt')
+    await expectThere('mounted/e.txt', 'three')
+    await storage.delete('mounted/e.txt')
+    await expect(storage.save('mounted/big', Buffer.alloc(9_000_000))).rejects.toMatchObject({ code: 'Full' })
+    await storage.deletePrefix('mounted/a')
+    expect(await temporaryFilesIn(root)).toEqual([])
+    expect(await filesIn(mounted)).toEqual(['c/d.txt'])
+    expect(await storage.listdir('mounted')).toEqual({ directories: ['c'], files: [] })
+    expect(await sidecarsIn(root)).toHaveLength(1)
+  })
+})
+
+it('works without hard links: create-only, overwrite, move and metadata', async () => {
+  const root = await newFolder()
+  const result = await inChild('withoutHardLinks', { location: root })
+  expect(new Set(result.names).size).toBe(20)
+  expect(result.contents).toEqual(Array.from({ length: 20 }, (_, index) => `content ${index}`))
+  expect(result.refused).toMatchObject({ code: 'AlreadyExists' })
+  expect(result).toMatchObject({
+    moved: 'e/moved.txt',
+    text: 'replaced',
+    metadata: { by: 'me' },
+    sourceExists: false,
+  })
+  expect(await temporaryFilesIn(root)).toEqual([])
+})
+
+it('tells a user who may not write what to do, and still lets him read', async () => {
+  const root = await newFolder()
+  await new FileSystemStorage({ location: root }).save('there.txt', 'there')
+  await chmod(root, 0o555)
+  await chmod(join(root, '..'), 0o1777)
+  const results = await inChild('writeAsNobody', { location: root })
+  await chmod(root, 0o755)
+  for (const operation of ['save', 'delete', 'move'] as const) {
+    expect(results[operation]).toMatchObject({ code: 'PermissionDenied' })
+    expect(results[operation].message).toContain('check owner and mode of the storage folder')
+    expect(results[operation].message).toContain(root)
+  }
+  expect(results.open).toEqual({ name: 'there' })
+  expect(await readFile(join(root, 'there.txt'), 'utf8')).toBe('there')
+})
+
+it('lets many more saves succeed at a time than the process may have open files', async () => {
+  const root = await newFolder()
+  const storage = { kind: 'filesystem', location: root } as const
+  const results = await inChild('saveMany', { storage, count: 400 }, { openFiles: 60 })
+  expect(results.filter(({ name }) => name === undefined)).toEqual([])
+  expect(await temporaryFilesIn(root)).toEqual([])
+  const { files } = await new FileSystemStorage({ location: root }).listdir('many')
+  expect(files).toHaveLength(400)
+})
+
+/** A save with metadata does each of these calls several times; each of them is made to fail once. */
+describe.each([
+  { call: 'fsync', ifExists: 'overwrite', name: 'kept/x.txt', count: 4 },
+  { call: 'close', ifExists: 'overwrite', name: 'kept/x.txt', count: 4 },
+  { call: 'rename', ifExists: 'overwrite', name: 'kept/x.txt', count: 1 },
+  { call: 'fsync', ifExists: 'rename', name: 'kept/new.txt', count: 5 },
+  { call: 'close', ifExists: 'rename', name: 'kept/new.txt', count: 5 },
+  { call: 'link', ifExists: 'rename', name: 'kept/new.txt', count: 1 },
+] as const)(
+  'when a call of $call fails in a save with ifExists: $ifExists',
+  ({ call, ifExists, name, count }) => {
+    it('rejects and leaves nothing behind; what was there stays, with its own metadata', async () => {
+      const failNth = async (nth: number) => {
+        const root = await newFolder()
+        const storage = new FileSystemStorage({ location: root })
+        await storage.save('kept/x.txt', 'old', { metadata: { by: 'another' } })
+        const before = await filesIn(root)
+        const result = await inChild('saveFailing', { location: root, name, call, nth, ifExists })
+        expect(result).toMatchObject({ code: 'Unknown', message: expect.stringContaining('EIO') })
+        const file = await storage.open('kept/x.txt')
+        const found = [await file.text(), file.metadata]
+        // The last call comes after the replacement, which nothing can bring back: whole, but perhaps not durable.
+        const replaced = ifExists === 'overwrite' && call !== 'rename' && nth === count
+        expect(found).toEqual(replaced ? ['new', { by: 'me' }] : ['old', { by: 'another' }])
+        if (replaced) expect(await temporaryFilesIn(root)).toEqual([])
+        else expect(await filesIn(root)).toEqual(before)
+      }
+      await Promise.all(Array.from({ length: count }, (_, index) => failNth(index + 1)))
+      const root = await newFolder()
+      const result = await inChild('saveFailing', { location: root, name, call, nth: 99, ifExists })
+      expect(result).toEqual({ name })
+    })
+  },
+)
