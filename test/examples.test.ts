@@ -10,8 +10,9 @@ import { buffer } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { defaultStorage, FileSystemStorage, MemoryStorage, R2Storage, setDefaultStorage } from 'stowage'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, it, vi } from 'vitest'
 import * as browserUpload from '../examples/browser-upload.js'
+import { moveToR2 } from '../examples/move-to-r2.js'
 import * as privateFiles from '../examples/private-files.js'
 import { useR2 } from '../examples/r2.js'
 import { server as uploadServer } from '../examples/upload-server.js'
@@ -44,9 +45,11 @@ beforeAll(async () => {
 })
 afterAll(() => server.stop())
 beforeEach(async () => {
+  vi.spyOn(console, 'log').mockImplementation(() => {})
   folder = await mkdtemp(join(tmpdir(), 'stowage-examples-'))
 })
 afterEach(async () => {
+  vi.restoreAllMocks()
   server.reset()
   await rm(folder, { recursive: true, force: true })
 })
@@ -81,12 +84,12 @@ describe('README.md', () => {
       }
     }
     const readme = await readFile(join(root, 'README.md'), 'utf8')
-    const blocks = [...readme.matchAll(/^```(?:ts|js|json)\n([\s\S]*?)^```$/gm)].map(
-      ([, block]) => block ?? '',
+    const blocks = [...readme.matchAll(/^( *)```(?:ts|js|json)\n([\s\S]*?)^\1```$/gm)].map(([, , block]) =>
+      dedent(block ?? ''),
     )
     assert.ok(blocks.length > 10)
     assert.deepEqual(
-      blocks.filter((block) => !sources.has(block.trim())),
+      blocks.filter((block) => !sources.has(block)),
       [],
     )
   })
@@ -228,7 +231,7 @@ describe.each(['disk', 'R2'])('on %s', (place) => {
     await once(uploadServer, 'listening')
     const address = uploadServer.address()
     assert.ok(typeof address === 'object' && address !== null)
-    const put = (name: string, body: BodyInit) =>
+    const put = (name: string, body: string | Uint8Array<ArrayBuffer>) =>
       fetch(`http://127.0.0.1:${address.port}/${name}`, { method: 'PUT', body })
     try {
       const created = await put('holiday.PNG', new Uint8Array(await readFile(photo)))
@@ -283,6 +286,17 @@ describe('addresses of a bucket', () => {
     await assert.rejects(browserUpload.acceptUpload(page), { code: 'Rejected', found: 'text/html' })
     await assert.rejects(browserUpload.prepareUpload('a.exe', 1, 'application/x-msdownload'), /not allowed/)
   })
+})
+
+it('files move from the disk to a bucket', async () => {
+  const disk = new FileSystemStorage({ location: folder })
+  await disk.save('a/1.txt', 'one', { contentType: 'text/markdown' })
+  await disk.save('b/2.txt', 'two')
+  const { endpoint, accessKeyId, secretAccessKey } = server
+  const options = { endpoint, bucket: 'test-bucket', accessKeyId, secretAccessKey }
+  assert.deepEqual(await moveToR2(folder, options), { copied: 2, skipped: 0, failed: [], bytes: 6 })
+  assert.equal((await r2Storage.stat('a/1.txt')).contentType, 'text/markdown')
+  assert.deepEqual(await moveToR2(folder, options), { copied: 0, skipped: 2, failed: [], bytes: 0 })
 })
 
 it('an R2 storage made in code becomes the default', () => {
