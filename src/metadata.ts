@@ -109,7 +109,7 @@ function toMetadata(metadata: unknown): Record<string, string> {
         `the metadata value of "${lower}" must be text without control characters`,
       )
     }
-    bytes += lower.length + Buffer.byteLength(value)
+    bytes += lower.length + storedBytes(value)
     checked[lower] = value
   }
   if (bytes > MAX_METADATA_BYTES) {
@@ -130,10 +130,17 @@ export const WRITE_ID_KEY = 'stowage-write-id'
  * word goes as an RFC 8187 value, which nobody touches.
  */
 export function encodeMetadataValue(value: string): string {
-  if (value === '' || value.trim() !== value || value.includes('=?') || value.startsWith(EXTENDED)) {
-    return EXTENDED + encodeExtended(value)
-  }
+  if (needsExtended(value)) return EXTENDED + encodeExtended(value)
   return /^[\x20-\x7e]*$/.test(value) ? value : `=?UTF-8?B?${Buffer.from(value).toString('base64')}?=`
+}
+
+function needsExtended(value: string): boolean {
+  return value === '' || value.trim() !== value || value.includes('=?') || value.startsWith(EXTENDED)
+}
+
+/** What a value counts towards the limit: R2 decodes RFC 2047 before it counts, and nothing else. */
+function storedBytes(value: string): number {
+  return Buffer.byteLength(needsExtended(value) ? encodeMetadataValue(value) : value)
 }
 
 /** The opposite of {@link encodeMetadataValue}; understands what other writers encode by RFC 2047, too. */

@@ -1,4 +1,5 @@
 import { createHash, type Hash } from 'node:crypto'
+import { setMaxListeners } from 'node:events'
 import { addAbortSignal, pipeline, type Readable, Transform } from 'node:stream'
 import { FileExistsError, isStorageError, StorageError } from './errors.js'
 import { type Folder, toFolder } from './names.js'
@@ -124,6 +125,7 @@ class Migration {
     this.#target = target
     this.#plan = plan
     this.#signal = plan.signal ? AbortSignal.any([plan.signal, this.#stop.signal]) : this.#stop.signal
+    setMaxListeners(0, this.#signal) // Every file on its way listens; ten are no leak.
   }
 
   async run(): Promise<MigrateResult> {

@@ -10,6 +10,8 @@ export type Folder = Name | ''
 
 /** Bytes a name may have: the limit for keys on R2 and S3. */
 export const MAX_NAME_BYTES = 1024
+/** Characters beyond which nobody looks whether `.` segments and slashes make up the length. */
+const LONGEST_INPUT = 8 * MAX_NAME_BYTES
 /** Bytes one segment may have: the limit of every common filesystem. */
 const MAX_SEGMENT_BYTES = 255
 /** `_` and seven random characters, as Django has it. */
@@ -52,6 +54,8 @@ function normalise(input: unknown, operation: string): string {
       `a name must be a string, not ${input === null ? 'null' : typeof input}`,
     )
   }
+  if (input.length > LONGEST_INPUT)
+    throw invalid(operation, input, `the name is longer than ${MAX_NAME_BYTES} bytes`)
   // Checked before NFC, which would leave a lone surrogate alone; two of them are one file on disk (U+FFFD).
   if (!input.isWellFormed())
     throw invalid(operation, input, 'the name has a lone surrogate, so it is no valid Unicode')
@@ -125,6 +129,11 @@ export function alternativeName(name: Name, operation: string, limit: number = M
   const room =
     Math.min(MAX_SEGMENT_BYTES, limit - Buffer.byteLength(directory)) - Buffer.byteLength(suffix + extension)
   const shortened = truncate(stem, room)
+  if (shortened === '' && extension !== '') {
+    // Nobody has an extension of that length; the suffix goes to the end.
+    const whole = truncate(file, room + Buffer.byteLength(extension))
+    if (whole !== '') return toName(`${directory}${whole}${suffix}`, operation, limit)
+  }
   if (shortened === '') {
     throw invalid(operation, name, 'the name is taken and too long to take the suffix of an alternative name')
   }

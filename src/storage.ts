@@ -356,7 +356,11 @@ export abstract class Storage {
   async *#batches(
     names: Iterable<string> | AsyncIterable<string>,
   ): AsyncIterable<{ valid: readonly Name[]; invalid: readonly DeleteFailure[] }> {
-    if (typeof names !== 'object' || names === null || !(Symbol.iterator in names || Symbol.asyncIterator in names)) {
+    if (
+      typeof names !== 'object' ||
+      names === null ||
+      !(Symbol.iterator in names || Symbol.asyncIterator in names)
+    ) {
       throw new Problem('InvalidArgument', 'deleteMany takes an array or another iterable of names')
     }
     if (!(Symbol.asyncIterator in names)) {

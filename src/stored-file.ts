@@ -10,7 +10,11 @@ export interface OpenBody {
   stream(): Readable
   /** Frees what an unread body holds. Never fails; harmless after a read. */
   close(): Promise<void>
+  /** Milliseconds after which an unread body is closed, so that forgotten handles hold nothing for ever. Default 60,000. */
+  readonly unreadTimeout?: number
 }
+
+const UNREAD_TIMEOUT = 60_000
 
 /** The bytes that an opened file delivers, within the whole file. */
 export interface DeliveredRange {
@@ -40,7 +44,9 @@ export class StoredFile implements FileInfo {
   readonly range: DeliveredRange
   readonly #body: OpenBody
   readonly #explain: (error: unknown) => unknown
+  readonly #timer: NodeJS.Timeout
   #used = false
+  #expired = false
 
   /** Made by `Storage.open`. `explain` turns what the body throws into what callers see. */
   constructor(info: FileInfo, range: DeliveredRange, body: OpenBody, explain: (error: unknown) => unknown) {
@@ -57,6 +63,10 @@ export class StoredFile implements FileInfo {
     this.range = range
     this.#body = body
     this.#explain = explain
+    this.#timer = setTimeout(() => {
+      this.#expired = true
+      void this.close()
+    }, body.unreadTimeout ?? UNREAD_TIMEOUT).unref()
   }
 
   /** The whole content in one buffer. */
@@ -116,6 +126,7 @@ export class StoredFile implements FileInfo {
   /** Frees what the handle holds. Harmless when it was read, or closed before. */
   async close(): Promise<void> {
     this.#used = true
+    clearTimeout(this.#timer)
     await this.#body.close()
   }
 
@@ -124,6 +135,10 @@ export class StoredFile implements FileInfo {
   }
 
   #take(): OpenBody {
+    if (this.#expired) {
+      const reason = 'the opened file was not read for so long that it was closed; open it again'
+      throw new StorageError('Unavailable', { operation: 'read', file: this.name, reason })
+    }
     if (this.#used) {
       throw new StorageError('InvalidArgument', {
         operation: 'read',
@@ -132,6 +147,7 @@ export class StoredFile implements FileInfo {
       })
     }
     this.#used = true
+    clearTimeout(this.#timer)
     return this.#body
   }
 }

@@ -68,7 +68,8 @@ export interface SaveOptions extends AbortOptions, FileHeaders, UploadRules {
    */
   contentType?: string | undefined
   /**
-   * The caller's own notes: keys of letters, digits and `-` (stored in lower case), Unicode values; 8,000 bytes in all.
+   * The caller's own notes: keys of letters, digits and `-` (stored in lower case), Unicode values; 8,000 bytes in all
+   * (a value with white space around it counts percent-encoded).
    * Come back from `stat` and `open`.
    */
   metadata?: Readonly<Record<string, string>> | undefined

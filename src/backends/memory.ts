@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
+import { setImmediate } from 'node:timers/promises'
 import { Problem } from '../errors.js'
 import { type Attributes, pickAttributes } from '../metadata.js'
 import { compareNames, type Folder, type Name } from '../names.js'
@@ -55,6 +56,8 @@ export class MemoryStorage extends Storage {
       chunks.push(chunk)
       size += chunk.byteLength
       progress(size)
+      // An endless generator must not keep timers, and with them its abort, from their turn.
+      if (chunks.length % 64 === 0) await setImmediate()
     }
     progress(size)
     const file = toFile(Buffer.concat(chunks), attributes)

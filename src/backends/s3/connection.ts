@@ -1,17 +1,31 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { S3Client } from '@aws-sdk/client-s3'
+import type {
+  $Command,
+  S3Client,
+  S3ClientResolvedConfig,
+  ServiceInputTypes,
+  ServiceOutputTypes,
+} from '@aws-sdk/client-s3'
 import { Problem } from '../../errors.js'
 import { analyse, backoff, type Failure } from './failures.js'
+import { FastLane } from './lane.js'
 import type { S3Config, S3Credentials } from './options.js'
 
 type Sdk = typeof import('@aws-sdk/client-s3')
 
 /** What one attempt of a request works with. */
 export interface Attempt {
-  readonly client: S3Client
   readonly sdk: Sdk
-  /** The options of `client.send`. */
-  readonly options: { readonly abortSignal?: AbortSignal }
+  /** `client.send`, with the signal of the operation. */
+  send<Input extends ServiceInputTypes, Output extends ServiceOutputTypes>(
+    command: $Command<Input, Output, S3ClientResolvedConfig>,
+  ): Promise<Output>
+}
+
+interface Loaded {
+  readonly sdk: Sdk
+  readonly client: S3Client
+  readonly lane: FastLane | undefined
 }
 
 /** Before these milliseconds of their end, temporary credentials are fetched anew. */
@@ -20,7 +34,7 @@ const CREDENTIALS_MARGIN = 5 * 60 * 1000
 /** The client, loaded and made when it is first needed, and the one layer of retries around it. */
 export class S3Connection {
   readonly config: S3Config
-  #loaded: Promise<{ readonly client: S3Client; readonly sdk: Sdk }> | undefined
+  #loaded: Promise<Loaded> | undefined
   #credentials: Promise<S3Credentials> | undefined
   #credentialsEnd = Number.POSITIVE_INFINITY
 
@@ -38,14 +52,21 @@ export class S3Connection {
     onFailure?: (failure: Failure) => void,
   ): Promise<T> {
     this.#loaded ??= this.#load()
-    const { client, sdk } = await this.#loaded
+    const { client, sdk, lane } = await this.#loaded
+    const options = signal ? { abortSignal: signal } : {}
+    const attemptWith: Attempt = {
+      sdk,
+      // Without options the client keeps the middleware chain of a command, which the lane alone can do with.
+      send: (command) =>
+        lane?.takes(command, signal) ? client.send(command) : client.send(command, options),
+    }
     const { config } = this
     // A client that the caller passed in has its own retries.
     const maxAttempts = config.client ? 1 : config.maxAttempts
     const giveUpAt = Date.now() + config.retryTimeout
     for (let attempt = 1; ; attempt++) {
       try {
-        return await work({ client, sdk, options: signal ? { abortSignal: signal } : {} })
+        return await work(attemptWith)
       } catch (error) {
         if (signal?.aborted) throw signal.reason
         const failure = analyse(error)
@@ -100,10 +121,10 @@ export class S3Connection {
     return client ? client.config.region() : region
   }
 
-  async #load(): Promise<{ client: S3Client; sdk: Sdk }> {
+  async #load(): Promise<Loaded> {
     const sdk = await import('@aws-sdk/client-s3')
     const { config } = this
-    if (config.client) return { client: config.client, sdk }
+    if (config.client) return { client: config.client, sdk, lane: undefined }
     const client = new sdk.S3Client({
       region: config.region,
       ...(config.endpoint !== undefined && { endpoint: config.endpoint }),
@@ -122,6 +143,7 @@ export class S3Connection {
       // R2 never answers 100, so the client would wait for it: 6 seconds with each larger body.
       expectContinueHeader: false,
       maxAttempts: 1, // The retries are in `run`.
+      cacheMiddleware: true,
       requestHandler: {
         connectionTimeout: config.connectTimeout,
         socketTimeout: config.idleTimeout,
@@ -129,6 +151,11 @@ export class S3Connection {
         httpsAgent: { keepAlive: true, maxSockets: config.maxConnections },
       },
     })
-    return { client, sdk }
+    const lane =
+      config.fastPath && config.endpoint !== undefined
+        ? await FastLane.open(this, config.endpoint, sdk)
+        : undefined
+    lane?.join(client)
+    return { client, sdk, lane }
   }
 }

@@ -2,7 +2,7 @@ import type { CompletedPart, HeadObjectCommandOutput } from '@aws-sdk/client-s3'
 import { Problem } from '../../errors.js'
 import { encodeExtended, WRITE_ID_KEY } from '../../metadata.js'
 import type { Attempt, S3Connection } from './connection.js'
-import { analyse } from './failures.js'
+import { analyse, expectETag } from './failures.js'
 import { completeUpload, inUpload } from './multipart.js'
 import { MIB } from './options.js'
 import {
@@ -42,12 +42,15 @@ async function sendCopy(
   connection: S3Connection,
   { key, fromKey, source, writeId, createOnly }: CopyRequest,
   fields: ReturnType<typeof fieldsOf>,
-  { client, sdk, options }: Attempt,
+  { send, sdk }: Attempt,
 ): Promise<void> {
   const target = { Bucket: connection.config.bucket, Key: key, CopySource: copySource(connection, fromKey) }
   if (!createOnly || !connection.config.conditionalCopy) {
     // The server takes content and metadata together, whatever happens to the source meanwhile.
-    await client.send(new sdk.CopyObjectCommand({ ...target, MetadataDirective: 'COPY' }), options)
+    const { CopyObjectResult } = await send(
+      new sdk.CopyObjectCommand({ ...target, MetadataDirective: 'COPY' }),
+    )
+    expectETag(CopyObjectResult ?? {})
     return
   }
   const command = new sdk.CopyObjectCommand({
@@ -67,11 +70,10 @@ async function sendCopy(
     { step: 'build', name: 'copyDestinationIfNoneMatch' },
   )
   try {
-    await client.send(command, options)
+    expectETag((await send(command)).CopyObjectResult ?? {})
   } catch (error) {
     // 412 means either that the target is taken or that the source is not what it was.
-    if (analyse(error).status === 412)
-      await checkSource(connection, fromKey, source, { client, sdk, options })
+    if (analyse(error).status === 412) await checkSource(connection, fromKey, source, { send, sdk })
     throw error
   }
 }
@@ -81,10 +83,10 @@ async function checkSource(
   connection: S3Connection,
   fromKey: string,
   source: HeadObjectCommandOutput,
-  { client, sdk, options }: Attempt,
+  { send, sdk }: Attempt,
 ): Promise<void> {
   const target = { Bucket: connection.config.bucket, Key: fromKey }
-  const current = await client.send(new sdk.HeadObjectCommand(target), options)
+  const current = await send(new sdk.HeadObjectCommand(target))
   if (current.ETag !== source.ETag)
     throw new Problem('Unavailable', 'the source was replaced while it was copied')
 }
@@ -111,13 +113,11 @@ async function copyByParts(
           CopySourceRange: `bytes=${start}-${Math.min(start + COPY_PART, size) - 1}`,
         }),
       }
-      const { CopyPartResult } = await connection.run(request.signal, ({ client, sdk, options }) =>
-        client.send(new sdk.UploadPartCopyCommand(input), options),
-      )
-      if (CopyPartResult?.ETag === undefined) {
-        throw new Problem('Unavailable', 'the answer is none of an S3 server: check the endpoint')
-      }
-      parts.push({ PartNumber, ETag: CopyPartResult.ETag })
+      const { ETag } = await connection.run(request.signal, async ({ send, sdk }) => {
+        const { CopyPartResult } = await send(new sdk.UploadPartCopyCommand(input))
+        return expectETag(CopyPartResult ?? {})
+      })
+      parts.push({ PartNumber, ETag })
     }
     // R2 knows no conditions on the source of a part.
     await connection.run(request.signal, (attempt) =>

@@ -33,9 +33,9 @@ async function deleteKey(
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const input = { Bucket: connection.config.bucket, Key: key }
-  await connection.run(signal, async ({ client, sdk, options }) => {
+  await connection.run(signal, async ({ send, sdk }) => {
     try {
-      await client.send(new sdk.DeleteObjectCommand(input), options)
+      await send(new sdk.DeleteObjectCommand(input))
     } catch (error) {
       if (analyse(error).code !== 'NoSuchKey') throw error
     }
@@ -56,10 +56,10 @@ async function deleteTogether(
   const open = new Set(keys)
   const errors = new Map<string, KeyError>()
   try {
-    await connection.run(signal, async ({ client, sdk, options }) => {
+    await connection.run(signal, async ({ send, sdk }) => {
       const Delete = { Objects: [...open].map((Key) => ({ Key })) }
       const input = { Bucket: connection.config.bucket, Delete }
-      const { Deleted = [], Errors = [] } = await client.send(new sdk.DeleteObjectsCommand(input), options)
+      const { Deleted = [], Errors = [] } = await send(new sdk.DeleteObjectsCommand(input))
       for (const { Key = '' } of Deleted) settle(Key)
       for (const { Key = '', Code = '' } of Errors) {
         const error = new KeyError(Code)

@@ -112,37 +112,42 @@ const STATUS_REASONS: Readonly<Record<number, readonly [StorageErrorCode, string
 
 export function classify(error: unknown): Problem {
   if (error instanceof Problem) return error
-  const { status, code } = analyse(error)
+  const failure = analyse(error)
   scrub(error)
-  const options = { cause: error }
+  const [code, reason] = meaningOf(failure, error)
+  const detail = [failure.code, failure.status].filter(Boolean).join(' ')
+  return new Problem(code, detail ? `${reason} (${detail})` : reason, { cause: error })
+}
+
+function meaningOf({ status, code }: Failure, error: unknown): readonly [StorageErrorCode, string] {
   const known = REASONS[code] ?? (status === undefined ? undefined : STATUS_REASONS[status])
-  const detail = [code, status].filter(Boolean).join(' ')
-  if (known) return new Problem(known[0], `${known[1]} (${detail})`, options)
+  if (known) return known
   if (SETUP_CODES.test(code)) {
-    return new Problem(
-      'Misconfigured',
-      `no secure connection to the endpoint: check its scheme and certificate (${detail})`,
-      options,
-    )
+    return ['Misconfigured', 'no secure connection to the endpoint: check its scheme and certificate']
   }
-  if (status === undefined) {
-    // Errors of our own making, such as a TypeError, are no news about the server.
-    if (error instanceof TypeError) return new Problem('Unknown', error.message, options)
-    return new Problem(
-      'Unavailable',
-      `the storage server cannot be reached or does not answer (${detail})`,
-      options,
-    )
+  // Errors of our own making, such as a TypeError, are no news about the server.
+  if (status === undefined && error instanceof TypeError) return ['Unknown', error.message]
+  if (status === undefined) return ['Unavailable', 'the storage server cannot be reached or does not answer']
+  if (status < 300) return ['Unavailable', 'the answer is none of an S3 server: check the endpoint']
+  if (status >= 500) return ['Unavailable', 'the storage server has a problem']
+  return ['Unknown', 'the server refuses the request']
+}
+
+/** A success that lacks what every S3 server answers: some proxy's or captive portal's page. Worth another attempt. */
+export class NoS3Answer extends Error {
+  readonly $metadata = { httpStatusCode: 200 }
+
+  constructor() {
+    super('the answer is none of an S3 server')
   }
-  if (status < 300)
-    return new Problem(
-      'Unavailable',
-      `the answer is none of an S3 server: check the endpoint (${detail})`,
-      options,
-    )
-  if (status >= 500)
-    return new Problem('Unavailable', `the storage server has a problem (${detail})`, options)
-  return new Problem('Unknown', `the server answered ${detail}`, options)
+}
+
+/** Passes an answer on if it has an ETag, which no answer about an object lacks. */
+export function expectETag<Output extends { readonly ETag?: string | undefined }>(
+  output: Output,
+): Output & { readonly ETag: string } {
+  if (output.ETag === undefined) throw new NoS3Answer()
+  return output as Output & { readonly ETag: string } // Just checked.
 }
 
 /** The SDK hangs the raw response on its errors, and with it the request and its signature. */

@@ -2,6 +2,7 @@ import type { ListObjectsV2CommandOutput } from '@aws-sdk/client-s3'
 import { Problem } from '../../errors.js'
 import type { Entry } from '../../storage.js'
 import type { S3Connection } from './connection.js'
+import { NoS3Answer } from './failures.js'
 
 export interface ListedKey {
   readonly key: string
@@ -32,8 +33,8 @@ export async function* listKeys(
       ...(shallow && { Delimiter: '/' }),
       ...(token !== undefined && { ContinuationToken: token }),
     }
-    const page = await connection.run(signal, ({ client, sdk, options }) =>
-      client.send(new sdk.ListObjectsV2Command(input), options).then(checkPage),
+    const page = await connection.run(signal, ({ send, sdk }) =>
+      send(new sdk.ListObjectsV2Command(input)).then(checkPage),
     )
     yield {
       keys: (page.Contents ?? []).map(({ Key = '', Size = 0, LastModified = new Date(0), ETag = '' }) => ({
@@ -56,7 +57,7 @@ export async function* listKeys(
 /** The SDK takes any answer of status 200 for an empty list, a captive portal's page as well. */
 function checkPage(page: ListObjectsV2CommandOutput): ListObjectsV2CommandOutput {
   if (page.KeyCount === undefined && page.Name === undefined) {
-    throw new Problem('Unavailable', 'the answer is no list of an S3 server: check the endpoint')
+    throw new NoS3Answer()
   }
   return page
 }

@@ -2,6 +2,7 @@ import type { CompletedPart } from '@aws-sdk/client-s3'
 import { Problem } from '../../errors.js'
 import { WRITE_ID_KEY } from '../../metadata.js'
 import type { S3Connection } from './connection.js'
+import { expectETag, NoS3Answer } from './failures.js'
 import { MAX_PARTS, type Part, type PartReader } from './parts.js'
 import {
   honoursConditionalCompletion,
@@ -42,19 +43,19 @@ export async function inUpload(
 ): Promise<boolean> {
   const object = { Bucket: connection.config.bucket, Key: write.key }
   const input = { ...fields, ...object, Metadata: { ...fields.Metadata, [WRITE_ID_KEY]: write.writeId } }
-  const { UploadId } = await connection.run(write.signal, ({ client, sdk, options }) =>
-    client.send(new sdk.CreateMultipartUploadCommand(input), options),
-  )
-  if (!UploadId) throw new Problem('Unavailable', 'the answer is none of an S3 server: check the endpoint')
-  const target = { ...object, UploadId }
+  const target = await connection.run(write.signal, async ({ send, sdk }) => {
+    const { UploadId } = await send(new sdk.CreateMultipartUploadCommand(input))
+    if (!UploadId) throw new NoS3Answer()
+    return { ...object, UploadId }
+  })
   let completed = false
   try {
     completed = await work(target)
     return completed
   } finally {
     if (!completed) {
-      const abort = connection.attemptQuietly(({ client, sdk, options }) =>
-        client.send(new sdk.AbortMultipartUploadCommand(target), options),
+      const abort = connection.attemptQuietly(({ send, sdk }) =>
+        send(new sdk.AbortMultipartUploadCommand(target)),
       )
       // Parts that are left cost money until the bucket's lifecycle rule takes them, so it is worth a moment.
       await withinASecond(abort)
@@ -77,19 +78,16 @@ async function uploadParts(
     stop.abort(error)
   }
   const upload = async (part: Part, PartNumber: number) => {
-    const { ETag } = await connection.run(ended, ({ client, sdk, options }) =>
-      client.send(
+    const { ETag } = await connection.run(ended, ({ send, sdk }) =>
+      send(
         new sdk.UploadPartCommand({
           ...target,
           PartNumber,
           Body: part.bytes,
           ContentLength: part.bytes.byteLength,
         }),
-        options,
-      ),
+      ).then(expectETag),
     )
-    if (ETag === undefined)
-      throw new Problem('Unavailable', 'the answer is none of an S3 server: check the endpoint')
     completed[PartNumber - 1] = { PartNumber, ETag }
     bytes += part.bytes.byteLength
     part.release()
@@ -129,7 +127,8 @@ export async function completeUpload(
   const conditional = write.createOnly && (await honoursConditionalCompletion(connection))
   const input = { ...target, MultipartUpload: { Parts: parts }, ...(conditional && { IfNoneMatch: '*' }) }
   const doWrite = write.createOnly && !conditional ? writeClaimed : writeOnce
-  return doWrite(connection, write, ({ client, sdk, options }) =>
-    client.send(new sdk.CompleteMultipartUploadCommand(input), options),
-  )
+  return doWrite(connection, write, async ({ send, sdk }) => {
+    const { ETag, Key, Location } = await send(new sdk.CompleteMultipartUploadCommand(input))
+    if (ETag === undefined && Key === undefined && Location === undefined) throw new NoS3Answer()
+  })
 }

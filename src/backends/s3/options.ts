@@ -106,7 +106,13 @@ export function toS3Options({ accountId, jurisdiction, ...options }: R2StorageOp
     options.endpoint ?? (accountId === undefined ? undefined : accountEndpoint(accountId, jurisdiction))
   if (endpoint === undefined && options.client === undefined)
     throw misconfigured('either endpoint or accountId must be given')
-  return { ...options, region: options.region ?? 'auto', endpoint, conditionalCompletion: true, conditionalCopy: true }
+  return {
+    ...options,
+    region: options.region ?? 'auto',
+    endpoint,
+    conditionalCompletion: true,
+    conditionalCopy: true,
+  }
 }
 
 function accountEndpoint(accountId: string, jurisdiction: string | undefined): string {

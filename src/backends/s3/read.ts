@@ -4,7 +4,7 @@ import { Problem } from '../../errors.js'
 import type { DeliveredRange, OpenBody } from '../../stored-file.js'
 import type { ByteRange } from '../../types.js'
 import type { S3Connection } from './connection.js'
-import { analyse } from './failures.js'
+import { analyse, expectETag, NoS3Answer } from './failures.js'
 
 /** How often in a row a body may break off without a byte in between. */
 const MAX_RESUMPTIONS = 5
@@ -26,11 +26,17 @@ export async function openObject(
   const { output, stream } = await getObject(connection, key, range && toHeader(range), undefined, signal)
   try {
     const { size, delivered } = toDelivered(output, range)
+    const { idleTimeout } = connection.config
     const reopen = async (offset: number) => {
       const rest = toHeader({ offset, length: delivered.offset + delivered.length - offset })
       return (await getObject(connection, key, rest, output.ETag, signal)).stream
     }
-    return { output, size, range: delivered, body: new ObjectBody(stream, delivered, reopen, signal) }
+    return {
+      output,
+      size,
+      range: delivered,
+      body: new ObjectBody(stream, delivered, reopen, signal, idleTimeout),
+    }
   } catch (error) {
     stream.destroy()
     throw error
@@ -50,11 +56,11 @@ async function getObject(
     ...(Range && { Range }),
     ...(IfMatch && { IfMatch }),
   }
-  const output = await connection.run(signal, ({ client, sdk, options }) =>
-    client.send(new sdk.GetObjectCommand(input), options),
+  const output = await connection.run(signal, ({ send, sdk }) =>
+    send(new sdk.GetObjectCommand(input)).then(expectETag),
   )
   if (output.Body instanceof Readable) return { output, stream: output.Body }
-  throw new Problem('Unavailable', 'the answer is none of an S3 server: check the endpoint')
+  throw new NoS3Answer()
 }
 
 /** RFC 9110 §14.1.2. A suffix takes no length: what is too much is not read. */
@@ -78,8 +84,16 @@ function toDelivered(output: GetObjectCommandOutput, range: ByteRange | undefine
   return { size, delivered: { offset, length: Math.min(ContentLength, range.length ?? ContentLength) } }
 }
 
+interface Consumer {
+  /** Answers whether it wants more now. */
+  data(chunk: Uint8Array): boolean
+  end(): void
+  error(error: unknown): void
+}
+
 /** The body of an object. Where the connection breaks, reading goes on from there, in the same version of the object. */
 class ObjectBody implements OpenBody {
+  readonly unreadTimeout: number
   readonly #range: DeliveredRange
   readonly #reopen: (offset: number) => Promise<Readable>
   readonly #signal: AbortSignal | undefined
@@ -87,13 +101,19 @@ class ObjectBody implements OpenBody {
   #received = 0
   #failures = 0
   #ended = false
+  /** Whether the reader has enough for now. */
+  #paused = false
+  /** Goes on after a break that came while the reader had enough. */
+  #recover: (() => void) | undefined
 
   constructor(
     source: Readable,
     range: DeliveredRange,
     reopen: (offset: number) => Promise<Readable>,
     signal: AbortSignal | undefined,
+    unreadTimeout: number,
   ) {
+    this.unreadTimeout = unreadTimeout
     this.#source = source
     this.#range = range
     this.#reopen = reopen
@@ -119,19 +139,16 @@ class ObjectBody implements OpenBody {
   }
 
   stream(): Readable {
-    const source = () => this.#source
     let started = false
     const stream: Readable = new Readable({
       read: () => {
-        if (started) source().resume()
-        else {
-          started = true
-          this.#consume({
-            data: (chunk) => stream.push(chunk),
-            end: () => stream.push(null),
-            error: (e) => stream.destroy(toError(e)),
-          })
-        }
+        if (started) return this.#wake()
+        started = true
+        this.#consume({
+          data: (chunk) => stream.push(chunk),
+          end: () => stream.push(null),
+          error: (error) => stream.destroy(toError(error)),
+        })
       },
       destroy: (error, done) => {
         this.close().then(() => done(error))
@@ -140,52 +157,68 @@ class ObjectBody implements OpenBody {
     return stream
   }
 
-  /** Passes on what is expected, no less and no more; `data` answers false to be asked later. */
-  #consume(to: { data(chunk: Uint8Array): boolean; end(): void; error(error: unknown): void }): void {
+  /** The reader wants more. */
+  #wake(): void {
+    const recover = this.#recover
+    this.#paused = false
+    this.#recover = undefined
+    if (recover) recover()
+    else this.#source.resume()
+  }
+
+  /** Passes on what is expected, no less and no more. */
+  #consume(to: Consumer): void {
     const source = this.#source
     const { length } = this.#range
     let over = false
-    const finish = (then: () => void) => {
-      if (over) return
+    const finish = () => {
       over = true
       this.#signal?.removeEventListener('abort', onAbort)
-      then()
     }
-    const onAbort = () => source.destroy(toError(this.#signal?.reason))
+    const complete = () => {
+      finish()
+      this.#ended = true
+      source.destroy()
+      to.end()
+    }
     const broken = (error: unknown) => {
-      finish(() => {
-        if (this.#ended) return
-        if (this.#signal?.aborted) return to.error(this.#signal.reason)
+      if (over) return
+      finish()
+      if (this.#ended) return
+      if (this.#signal?.aborted) return to.error(this.#signal.reason)
+      const recover = () => {
         this.#resume(error).then(
           () => this.#consume(to),
           (cause) => to.error(cause),
         )
-      })
+      }
+      // A slow reader may lose its connection; it gets another when it wants more.
+      if (this.#paused) this.#recover = recover
+      else recover()
     }
+    const onAbort = () => source.destroy(toError(this.#signal?.reason))
     source.on('data', (chunk: Uint8Array) => {
       if (over) return
-      const wanted =
-        chunk.byteLength > length - this.#received ? chunk.subarray(0, length - this.#received) : chunk
+      const missing = length - this.#received
+      const wanted = chunk.byteLength > missing ? chunk.subarray(0, missing) : chunk
       this.#received += wanted.byteLength
       this.#failures = 0
-      const more = wanted.byteLength === 0 || to.data(wanted)
-      if (this.#received === length && wanted.byteLength < chunk.byteLength) complete()
-      else if (!more) source.pause()
+      if (wanted.byteLength > 0 && !to.data(wanted)) {
+        this.#paused = true
+        source.pause()
+      }
+      if (wanted.byteLength < chunk.byteLength) complete()
     })
-    const complete = () =>
-      finish(() => {
-        this.#ended = true
-        source.destroy()
-        to.end()
-      })
-    source.on('end', () =>
-      this.#received === length ? complete() : broken(new Error('the body ended early')),
-    )
+    source.on('end', () => {
+      if (over) return
+      if (this.#received === length) complete()
+      else broken(new Error('the body ended early'))
+    })
     source.on('error', broken)
     source.on('close', () => broken(new Error('the connection was closed')))
     this.#signal?.addEventListener('abort', onAbort, { once: true })
     if (this.#signal?.aborted) onAbort()
-    if (source.destroyed) broken(source.errored)
+    else if (source.destroyed) broken(source.errored ?? new Error('the connection was given up'))
   }
 
   async #resume(error: unknown): Promise<void> {

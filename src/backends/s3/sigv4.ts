@@ -28,8 +28,11 @@ export interface SignableRequest {
 const ALGORITHM = 'AWS4-HMAC-SHA256'
 const UNSIGNED = 'UNSIGNED-PAYLOAD'
 
-/** The headers to send with a request: those given, the date, the token, and the signature over all of them. */
-export function signHeaders(request: SignableRequest, context: SigningContext): Record<string, string> {
+/** What to send: the query, and the headers given with the date, the token, and the signature over all of them. */
+export function signHeaders(
+  request: SignableRequest,
+  context: SigningContext,
+): { readonly query: string; readonly headers: Record<string, string> } {
   const { credentials } = context
   const timestamp = toTimestamp(context.date)
   const scope = scopeOf(timestamp, context.region)
@@ -41,16 +44,11 @@ export function signHeaders(request: SignableRequest, context: SigningContext): 
   }
   if (credentials.sessionToken !== undefined) headers['x-amz-security-token'] = credentials.sessionToken
   const names = Object.keys(headers).sort()
-  const canonical = canonicalRequest(
-    request.method,
-    request.path,
-    canonicalQuery(request.query),
-    headers,
-    names,
-  )
+  const query = canonicalQuery(request.query)
+  const canonical = canonicalRequest(request.method, request.path, query, headers, names)
   const signature = signatureOf(canonical, timestamp, scope, context)
   headers.authorization = `${ALGORITHM} Credential=${credentials.accessKeyId}/${scope}, SignedHeaders=${names.join(';')}, Signature=${signature}`
-  return headers
+  return { query, headers }
 }
 
 /** The query of an address that is good for `expiresIn` seconds from the context's date. */

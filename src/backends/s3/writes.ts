@@ -3,7 +3,7 @@ import type { HeadObjectCommandOutput } from '@aws-sdk/client-s3'
 import { WRITE_ID_KEY } from '../../metadata.js'
 import { CLAIM_KEY, hasWriteId, isClaim } from './attributes.js'
 import type { Attempt, S3Connection } from './connection.js'
-import { analyse } from './failures.js'
+import { analyse, expectETag } from './failures.js'
 
 /** Head of an object, or null where the server says 404 (to a missing bucket, too). */
 export async function headObject(
@@ -12,8 +12,8 @@ export async function headObject(
   signal: AbortSignal | undefined,
 ): Promise<HeadObjectCommandOutput | null> {
   try {
-    return await connection.run(signal, ({ client, sdk, options }) =>
-      client.send(new sdk.HeadObjectCommand({ Bucket: connection.config.bucket, Key: key }), options),
+    return await connection.run(signal, ({ send, sdk }) =>
+      send(new sdk.HeadObjectCommand({ Bucket: connection.config.bucket, Key: key })).then(expectETag),
     )
   } catch (error) {
     if (analyse(error).status === 404) return null
@@ -80,10 +80,10 @@ async function isWritten(
 
 /** After an abort: the server may have finished the write all the same. */
 async function removeIfWritten(connection: S3Connection, { key, writeId }: MarkedWrite): Promise<void> {
-  await connection.attemptQuietly(async ({ client, sdk, options }) => {
+  await connection.attemptQuietly(async ({ send, sdk }) => {
     const target = { Bucket: connection.config.bucket, Key: key }
-    const found = await client.send(new sdk.HeadObjectCommand(target), options)
-    if (hasWriteId(found, writeId)) await client.send(new sdk.DeleteObjectCommand(target), options)
+    const found = await send(new sdk.HeadObjectCommand(target))
+    if (hasWriteId(found, writeId)) await send(new sdk.DeleteObjectCommand(target))
   })
 }
 
@@ -114,15 +114,11 @@ export async function putObject(connection: S3Connection, request: PutRequest): 
     ContentMD5: createHash('md5').update(bytes).digest('base64'),
   }
   if (!createOnly) {
-    await connection.run(request.signal, ({ client, sdk, options }) =>
-      client.send(new sdk.PutObjectCommand(input), options),
-    )
+    await connection.run(request.signal, ({ send, sdk }) => send(new sdk.PutObjectCommand(input)))
     return true
   }
   const marked = { ...input, IfNoneMatch: '*', Metadata: { ...fields.Metadata, [WRITE_ID_KEY]: writeId } }
-  return writeOnce(connection, request, ({ client, sdk, options }) =>
-    client.send(new sdk.PutObjectCommand(marked), options),
-  )
+  return writeOnce(connection, request, ({ send, sdk }) => send(new sdk.PutObjectCommand(marked)))
 }
 
 /** Whether completing a multipart upload heeds `If-None-Match` here; tried out where it is not known. */
@@ -145,12 +141,12 @@ async function probeConditionalCompletion(connection: S3Connection): Promise<boo
   const target = { Bucket: bucket, Key: `${prefix}.stowage/probe-${crypto.randomUUID()}` }
   let upload: { UploadId: string | undefined } | undefined
   try {
-    return await connection.run(undefined, async ({ client, sdk }) => {
-      await client.send(new sdk.PutObjectCommand({ ...target, Body: Buffer.from('probe') }))
-      const { UploadId } = await client.send(new sdk.CreateMultipartUploadCommand(target))
+    return await connection.run(undefined, async ({ send, sdk }) => {
+      await send(new sdk.PutObjectCommand({ ...target, Body: Buffer.from('probe') }))
+      const { UploadId } = await send(new sdk.CreateMultipartUploadCommand(target))
       upload = { UploadId }
       const part = { ...target, UploadId, PartNumber: 1 }
-      const { ETag } = await client.send(new sdk.UploadPartCommand({ ...part, Body: Buffer.from('probe') }))
+      const { ETag } = await send(new sdk.UploadPartCommand({ ...part, Body: Buffer.from('probe') }))
       const completion = {
         ...target,
         UploadId,
@@ -158,7 +154,7 @@ async function probeConditionalCompletion(connection: S3Connection): Promise<boo
         MultipartUpload: { Parts: [{ PartNumber: 1, ETag }] },
       }
       try {
-        await client.send(new sdk.CompleteMultipartUploadCommand(completion))
+        await send(new sdk.CompleteMultipartUploadCommand(completion))
         return false
       } catch (error) {
         if (analyse(error).status === 412) return true
@@ -166,10 +162,9 @@ async function probeConditionalCompletion(connection: S3Connection): Promise<boo
       }
     })
   } finally {
-    await connection.attemptQuietly(async ({ client, sdk }) => {
-      await client.send(new sdk.DeleteObjectCommand(target))
-      if (upload)
-        await client.send(new sdk.AbortMultipartUploadCommand({ ...target, ...upload })).catch(() => {})
+    await connection.attemptQuietly(async ({ send, sdk }) => {
+      await send(new sdk.DeleteObjectCommand(target))
+      if (upload) await send(new sdk.AbortMultipartUploadCommand({ ...target, ...upload })).catch(() => {})
     })
   }
 }
