@@ -260,7 +260,8 @@ async function removeAbandonedFolders(): Promise<void> {
   for (const name of await readdir(tmpdir())) {
     const owner = /^stowage-ceph-(\d+)-/.exec(name)?.[1]
     if (owner === undefined || isRunning(Number(owner))) continue
-    await rm(join(tmpdir(), name), { recursive: true, force: true })
+    // Another user's folder stays.
+    await rm(join(tmpdir(), name), { recursive: true, force: true }).catch(() => undefined)
   }
 }
 
