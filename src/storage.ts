@@ -656,5 +656,5 @@ function progressReporter({ onProgress }: SaveOptions, total: number | undefined
     reported = bytes
     onProgress(total === undefined ? { bytes } : { bytes, total })
   }
-  return { report, finish: () => report(Math.max(0, reported)) }
+  return { report, finish: () => report(total ?? Math.max(0, reported)) }
 }

@@ -35,10 +35,10 @@ export class StoredFile implements FileInfo {
   readonly contentType: string
   readonly lastModified: Date
   readonly etag: string
-  readonly cacheControl?: string
-  readonly contentDisposition?: string
-  readonly contentLanguage?: string
-  readonly contentEncoding?: string
+  declare readonly cacheControl?: string
+  declare readonly contentDisposition?: string
+  declare readonly contentLanguage?: string
+  declare readonly contentEncoding?: string
   readonly metadata: Readonly<Record<string, string>>
   /** What is delivered: the whole file, or the part that was asked for. */
   readonly range: DeliveredRange

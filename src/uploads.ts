@@ -115,8 +115,10 @@ const TEXT_CLAIMS =
 async function detectType(head: Uint8Array, claimed: string): Promise<string> {
   const { fileTypeFromBuffer } = await import('file-type')
   const found = (await fileTypeFromBuffer(head))?.mime
-  if (found !== undefined)
+  // Whether XML is an image or a web page is told below.
+  if (found !== undefined && found !== 'application/xml') {
     return canonical(AUDIO_ONLY[found]?.(latin1(head)) ? found.replace('video', 'audio') : found)
+  }
   const text = plainText(head)
   if (text === undefined) return 'application/octet-stream'
   const markup =

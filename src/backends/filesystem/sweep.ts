@@ -4,7 +4,7 @@ import { RESERVED_SEGMENT } from '../../names.js'
 import { tempFolder } from './atomic.js'
 import type { Root } from './root.js'
 import type { Sidecars } from './sidecar.js'
-import { close, futimes, lstat, open, unlink } from './syscalls.js'
+import { close, futimes, lstat, lstatIfThere, open, tolerate, unlink } from './syscalls.js'
 import { readdirIfThere } from './walk.js'
 
 export const SWEEP_AGE = 24 * 60 * 60 * 1000
@@ -19,19 +19,24 @@ export async function sweep(root: Root, sidecars: Sidecars): Promise<void> {
     if (!(await claim(root, before))) return
     for (const entry of await readdirIfThere(tempFolder(root))) {
       const path = join(tempFolder(root), entry.name)
-      // Not the modification time: a move gives an old file a temporary name.
-      if (entry.isFile() && Number((await lstat(path)).ctimeMs) < before) await unlink(path)
+      if (entry.isFile() && (await isOlder(path, before))) await tolerate(unlink(path), 'ENOENT')
     }
     for (const shard of await readdirIfThere(sidecars.folder)) {
       for (const entry of await readdirIfThere(join(sidecars.folder, shard.name))) {
         const path = join(sidecars.folder, shard.name, entry.name)
-        if (Number((await lstat(path)).ctimeMs) < before && !(await sidecars.isInUse(path)))
-          await unlink(path)
+        if ((await isOlder(path, before)) && !(await sidecars.isInUse(path)))
+          await tolerate(unlink(path), 'ENOENT')
       }
     }
   } catch {
     // Another process may be at it, or the disk fails: nothing that a save should suffer from.
   }
+}
+
+/** By the change time: a move gives an old file a temporary name. False if it is gone, as most are in a moment. */
+async function isOlder(path: string, before: number): Promise<boolean> {
+  const stats = await lstatIfThere(path)
+  return stats !== null && Number(stats.ctimeMs) < before
 }
 
 /** Whether it is this process that sweeps today. */

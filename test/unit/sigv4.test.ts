@@ -1,0 +1,166 @@
+import assert from 'node:assert/strict'
+import {
+  GetObjectCommand,
+  type GetObjectCommandInput,
+  PutObjectCommand,
+  type PutObjectCommandInput,
+  S3Client,
+} from '@aws-sdk/client-s3'
+import { getSignedUrl } from '@aws-sdk/s3-request-presigner'
+import fc from 'fast-check'
+import { describe, it } from 'vitest'
+import { presignedQuery, signHeaders } from '../../src/backends/s3/sigv4.js'
+import { encodeExtended } from '../../src/metadata.js'
+
+/** The keys of AWS's own examples: "Authenticating Requests" in the Amazon S3 API Reference. */
+const EXAMPLE = {
+  credentials: {
+    accessKeyId: 'AKIAIOSFODNN7EXAMPLE',
+    secretAccessKey: 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY',
+  },
+  region: 'us-east-1',
+  date: new Date('2013-05-24T00:00:00Z'),
+}
+const HOST = 'examplebucket.s3.amazonaws.com'
+
+describe('signatures', () => {
+  it("agree with AWS's worked example of a presigned GET", () => {
+    const request = { method: 'GET', host: HOST, path: '/test.txt', query: {}, headers: {} }
+    assert.match(
+      presignedQuery(request, EXAMPLE, 86400),
+      /&X-Amz-Signature=aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404$/,
+    )
+  })
+
+  it('are those of the SDK for any key, token, override, expiry and time', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        inputs(),
+        async ({ key, token, disposition, type, expiresIn, date, region, secret }) => {
+          const credentials = {
+            accessKeyId: 'AKIDEXAMPLE',
+            secretAccessKey: secret,
+            ...(token !== undefined && { sessionToken: token }),
+          }
+          const input: GetObjectCommandInput = { Bucket: 'bucket', Key: key }
+          const query: Record<string, string> = {
+            'x-id': 'GetObject',
+            'X-Amz-Content-Sha256': 'UNSIGNED-PAYLOAD',
+          }
+          if (disposition !== undefined) {
+            input.ResponseContentDisposition = disposition
+            query['response-content-disposition'] = disposition
+          }
+          if (type !== undefined) {
+            input.ResponseContentType = type
+            query['response-content-type'] = type
+          }
+          const url = await presign(new GetObjectCommand(input), { credentials, region, date, expiresIn })
+          const request = { method: 'GET', host: 'localhost:9000', path: pathOf(key), query, headers: {} }
+          const ours = presignedQuery(request, { credentials, region, date }, expiresIn)
+          assert.deepEqual(ours.split('&').sort(), url.search.slice(1).split('&').sort())
+          assert.equal(pathOf(key), url.pathname)
+        },
+      ),
+      { numRuns: 1500 },
+    )
+  }, 120_000)
+
+  it('of an upload are those of the SDK with size, type and create-only signed', async () => {
+    await fc.assert(
+      fc.asyncProperty(inputs(), fc.nat(), async ({ key, type, expiresIn, date, region, secret }, size) => {
+        const credentials = { accessKeyId: 'AKIDEXAMPLE', secretAccessKey: secret }
+        const contentType = type ?? 'image/png'
+        const input: PutObjectCommandInput = {
+          Bucket: 'bucket',
+          Key: key,
+          ContentLength: size,
+          ContentType: contentType,
+          IfNoneMatch: '*',
+        }
+        const url = await presign(new PutObjectCommand(input), { credentials, region, date, expiresIn })
+        const request = {
+          method: 'PUT',
+          host: 'localhost:9000',
+          path: pathOf(key),
+          query: { 'x-id': 'PutObject', 'X-Amz-Content-Sha256': 'UNSIGNED-PAYLOAD' },
+          headers: { 'content-length': String(size), 'content-type': contentType, 'if-none-match': '*' },
+        }
+        const ours = presignedQuery(request, { credentials, region, date }, expiresIn)
+        assert.deepEqual(ours.split('&').sort(), url.search.slice(1).split('&').sort())
+      }),
+      { numRuns: 1500 },
+    )
+  }, 120_000)
+
+  it('of a request cover every header, and the query in canonical order', () => {
+    const { query, headers } = signHeaders(
+      {
+        method: 'GET',
+        host: HOST,
+        path: '/',
+        query: { prefix: 'J', 'max-keys': '2', 'a-b': '1', a: '2' },
+        headers: { range: 'bytes=0-9' },
+      },
+      { ...EXAMPLE, credentials: { ...EXAMPLE.credentials, sessionToken: 'token' } },
+    )
+    assert.equal(query, 'a=2&a-b=1&max-keys=2&prefix=J')
+    assert.match(
+      headers.authorization ?? '',
+      /SignedHeaders=host;range;x-amz-content-sha256;x-amz-date;x-amz-security-token, Signature=[0-9a-f]{64}$/,
+    )
+  })
+})
+
+interface Signing {
+  readonly credentials: { accessKeyId: string; secretAccessKey: string; sessionToken?: string }
+  readonly region: string
+  readonly date: Date
+  readonly expiresIn: number
+}
+
+async function presign(
+  command: GetObjectCommand | PutObjectCommand,
+  { credentials, region, date, expiresIn }: Signing,
+) {
+  const client = new S3Client({
+    region,
+    credentials,
+    endpoint: 'http://localhost:9000',
+    forcePathStyle: true,
+    requestChecksumCalculation: 'WHEN_REQUIRED',
+    responseChecksumValidation: 'WHEN_REQUIRED',
+  })
+  const options = { expiresIn, signingDate: date, signableHeaders: new Set(['content-type']) }
+  return command instanceof GetObjectCommand
+    ? new URL(await getSignedUrl(client, command, options))
+    : new URL(await getSignedUrl(client, command, options))
+}
+
+function pathOf(key: string): string {
+  return `/bucket/${key.split('/').map(encodeExtended).join('/')}`
+}
+
+/** Printable ASCII, one space at a time at most and none around: what a header may have. */
+const headerText = fc
+  .string({ unit: 'grapheme-ascii', minLength: 1, maxLength: 40 })
+  .map((text) => text.replace(/ +/g, ' ').trim() || 'x')
+
+function inputs() {
+  const segment = fc
+    .string({ unit: 'grapheme', minLength: 1, maxLength: 20 })
+    .map((text) => text.replace(/[/\\\p{Cc}]/gu, '_'))
+    .filter((text) => text.isWellFormed() && text !== '.' && text !== '..')
+  return fc.record({
+    key: fc.array(segment, { minLength: 1, maxLength: 4 }).map((segments) => segments.join('/')),
+    token: fc.option(fc.base64String({ minLength: 4, maxLength: 200 }), { nil: undefined }),
+    disposition: fc.option(headerText, { nil: undefined }),
+    type: fc.option(fc.constantFrom('image/png', 'text/plain; charset=utf-8', 'audio/webm'), {
+      nil: undefined,
+    }),
+    expiresIn: fc.integer({ min: 1, max: 604_800 }),
+    date: fc.date({ min: new Date('2000-01-01'), max: new Date('2099-12-31'), noInvalidDate: true }),
+    region: fc.constantFrom('auto', 'us-east-1', 'eu-central-1'),
+    secret: fc.string({ unit: 'grapheme-ascii', minLength: 1, maxLength: 64 }),
+  })
+}
