@@ -1,0 +1,232 @@
+/** What npm would publish: built, packed, installed into an empty project, and used there as users do. */
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, describe, it } from 'vitest'
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const bin = (name: string) => join(root, 'node_modules', '.bin', name)
+const execute = promisify(execFile)
+
+let work: string
+let tarball: string
+let project: string
+
+/** Runs a program; what it prints is in the error if it fails. */
+async function run(program: string, args: readonly string[], cwd: string, variables = {}): Promise<string> {
+  const { NODE_OPTIONS: _, ...env } = process.env
+  const started = execute(program, args, { cwd, env: { ...env, ...variables }, timeout: 100_000 })
+  return (
+    await started.catch(({ stdout, stderr }) => assert.fail(`${program} ${args}:\n${stdout}\n${stderr}`))
+  ).stdout
+}
+
+/** Runs a file of the empty project. */
+async function runFile(file: string, source: string, variables = {}): Promise<string> {
+  await writeFile(join(project, file), source)
+  return (await run(process.execPath, [file], project, { NODE_NO_WARNINGS: '1', ...variables })).trim()
+}
+
+beforeAll(async () => {
+  work = await mkdtemp(join(tmpdir(), 'stowage-package-'))
+  // A copy, so that nothing else that uses the checkout sees its dist/ come and go.
+  const copy = join(work, 'copy')
+  await mkdir(copy)
+  for (const entry of [
+    'src',
+    'package.json',
+    'tsconfig.json',
+    'tsup.config.ts',
+    'README.md',
+    'CHANGELOG.md',
+    'LICENSE',
+  ]) {
+    await cp(join(root, entry), join(copy, entry), { recursive: true })
+  }
+  await symlink(join(root, 'node_modules'), join(copy, 'node_modules'), 'dir')
+  await run(bin('tsup'), [], copy)
+  await run('npm', ['pack', '--ignore-scripts', '--pack-destination', work], copy)
+  tarball = join(
+    work,
+    (await readdir(work)).find((file) => file.endsWith('.tgz')) ?? assert.fail('no tarball'),
+  )
+
+  project = join(work, 'project')
+  await mkdir(project)
+  await writeFile(join(project, 'package.json'), '{ "private": true }')
+  const manifest = JSON.parse(
+    await readFile(join(root, 'node_modules', '@types', 'node', 'package.json'), 'utf8'),
+  )
+  const flags = ['--prefer-offline', '--no-audit', '--no-fund']
+  await run('npm', ['install', ...flags, tarball, `@types/node@${manifest.version}`], project)
+})
+afterAll(() => rm(work, { recursive: true, force: true }))
+
+describe('the tarball', () => {
+  it('holds the build, the README, the changelog and the licence, and nothing else', async () => {
+    const listing = await run('tar', ['-tzf', tarball], work)
+    const files = listing
+      .trim()
+      .split('\n')
+      .map((line) => line.replace('package/', ''))
+    assert.deepEqual(files.filter((file) => !file.startsWith('dist/')).sort(), [
+      'CHANGELOG.md',
+      'LICENSE',
+      'README.md',
+      'package.json',
+    ])
+    for (const entry of ['index', 'testing']) {
+      for (const ending of ['js', 'cjs', 'd.ts', 'd.cts'])
+        assert.ok(files.includes(`dist/${entry}.${ending}`))
+    }
+    assert.ok(
+      files.every((file) => /^(?:dist\/[\w-]+\.(?:d\.)?c?[jt]s|[A-Z]+(?:\.md)?|package\.json)$/.test(file)),
+    )
+  })
+
+  it('names no folder of the machine it was built on', async () => {
+    const dist = join(project, 'node_modules', 'stowage', 'dist')
+    for (const file of await readdir(dist)) {
+      const text = await readFile(join(dist, file), 'utf8')
+      assert.ok(!text.includes(work) && !text.includes(root), file)
+    }
+  })
+
+  it('is what publint asks for', async () => {
+    assert.match(await run(bin('publint'), ['run', tarball, '--strict'], work), /All good!/)
+  })
+
+  it('has the right types for every way to import it', async () => {
+    await run(bin('attw'), [tarball, '--profile', 'node16', '--no-emoji'], work)
+  })
+})
+
+const useIt = `
+  const main = async () => {
+    const storage = new stowage.FileSystemStorage({ location: './uploads-' + process.pid })
+    const name = await storage.save(stowage.documentPath(1, 'a b.txt'), 'hello', { allowedTypes: ['text/plain'] })
+    const refused = await storage.save('x.png', '<html>', stowage.chatUploadRules).catch((error) => error)
+    const file = await storage.open(name)
+    console.log(name, await file.text(), file.contentType, refused.name, refused.found, testing.conformanceCases.length > 100)
+  }
+  main()
+`
+const used = 'documents/1/a_b.txt hello text/plain UploadRejectedError text/html true'
+
+describe('the installed package', () => {
+  it('works from an ES module', async () => {
+    const imports = `import * as stowage from 'stowage'; import * as testing from 'stowage/testing';`
+    assert.equal(await runFile('use.mjs', imports + useIt), used)
+  })
+
+  it('works from CommonJS, upload rules included, also where Node cannot require an ES module', async () => {
+    const requires = `const stowage = require('stowage'); const testing = require('stowage/testing');`
+    assert.equal(await runFile('use.cjs', requires + useIt), used)
+    const options = { NODE_OPTIONS: '--no-experimental-require-module' }
+    assert.equal(await runFile('use.cjs', requires + useIt, options), used)
+  })
+
+  it('compiles under strict, as an ES module and as CommonJS, and a misspelt option does not', async () => {
+    const source = `
+      import { defaultStorage, documentPath, isStorageError, R2Storage, type SaveOptions, Storage, type StoredFile } from 'stowage'
+      import { type ConformanceHarness, conformanceCases } from 'stowage/testing'
+
+      export async function use(storage: Storage = defaultStorage): Promise<string> {
+        const options: SaveOptions = { ifExists: 'error', signal: AbortSignal.timeout(1000), metadata: { by: 'me' } }
+        const name: string = await storage.save(documentPath(1, 'a.txt'), 'hello', options)
+        const file: StoredFile = await storage.open(name)
+        const text: string = await file.text()
+        const harness: ConformanceHarness = { makeStorage: async () => storage, signedUrls: 'unsupported' }
+        for (const { run } of conformanceCases) await run(harness)
+        // @ts-expect-error there is no such option
+        await storage.save(name, text, { ifExist: 'error' })
+        // @ts-expect-error a bucket is needed
+        return isStorageError(new R2Storage({})) ? name : text
+      }
+    `
+    await writeFile(join(project, 'use.mts'), source)
+    await writeFile(join(project, 'use.cts'), source)
+    const compilerOptions = {
+      module: 'nodenext',
+      target: 'es2022',
+      strict: true,
+      exactOptionalPropertyTypes: true,
+      noUncheckedIndexedAccess: true,
+      noEmit: true,
+      types: ['node'],
+      skipLibCheck: true,
+    }
+    await writeFile(
+      join(project, 'tsconfig.json'),
+      JSON.stringify({ compilerOptions, files: ['use.mts', 'use.cts'] }),
+    )
+    await run(bin('tsc'), ['-p', 'tsconfig.json'], project)
+  })
+
+  it('has one default storage and one kind of errors, whether imported, required or both', async () => {
+    const output = await runFile(
+      'both.mjs',
+      `import { createRequire } from 'node:module'
+      import * as esm from 'stowage'
+      const cjs = createRequire(import.meta.url)('stowage')
+      const restore = cjs.setDefaultStorage(new cjs.MemoryStorage())
+      await esm.defaultStorage.save('a.txt', 'shared')
+      const text = await (await cjs.defaultStorage.open('a.txt')).text()
+      const error = await cjs.defaultStorage.open('missing').catch((error) => error)
+      const other = await new esm.MemoryStorage().open('missing').catch((error) => error)
+      restore()
+      console.log(
+        esm.Storage !== cjs.Storage, text, error instanceof esm.StorageError,
+        esm.isStorageError(error), cjs.isStorageError(other), error.code, esm.isStorageError(new Error('other')),
+      )`,
+    )
+    assert.equal(output, 'true shared false true true NotFound false')
+  })
+
+  describe.each([
+    ['loaded.mjs', `import * as stowage from 'stowage';`],
+    ['loaded.cjs', `const stowage = require('stowage');`],
+  ])('%s', (file, load) => {
+    it('loads nothing for R2 to save a file on the disk', async () => {
+      const source = `${load} new stowage.FileSystemStorage({ location: './loaded' }).save('a.txt', 'hello')`
+      const loaded = await packagesLoaded(file, source)
+      assert.ok(loaded.has('stowage') && loaded.has('mime-types'), [...loaded].join(' '))
+      const forR2 = [...loaded].filter((name) => /^(?:@aws|@smithy|undici)/.test(name))
+      assert.deepEqual([...forR2, ...[...loaded].filter((name) => name === 'file-type')], [])
+    })
+
+    it('loads file-type with the first upload rule, which proves that the look above sees ES modules', async () => {
+      const options = `{ allowedTypes: ['text/plain'] }`
+      const source = `${load} new stowage.MemoryStorage().save('a.txt', 'hello', ${options})`
+      assert.ok((await packagesLoaded(file, source)).has('file-type'))
+    })
+
+    it('loads the AWS SDK with the first request, which proves that it sees CommonJS', async () => {
+      const options = `{ endpoint: 'http://127.0.0.1:1', bucket: 'files', accessKeyId: 'a', secretAccessKey: 'b', maxAttempts: 1 }`
+      const loaded = await packagesLoaded(
+        file,
+        `${load} new stowage.R2Storage(${options}).list().next().catch(() => {})`,
+      )
+      assert.ok(loaded.has('@aws-sdk/client-s3'), [...loaded].join(' '))
+    })
+  })
+})
+
+/** The packages a program loads, by V8's own account of all scripts, ES modules and CommonJS alike. */
+async function packagesLoaded(file: string, source: string): Promise<Set<string>> {
+  const folder = await mkdtemp(join(work, 'coverage-'))
+  await runFile(file, source, { NODE_V8_COVERAGE: folder })
+  const packages = new Set<string>()
+  for (const report of await readdir(folder)) {
+    const { result }: { result: { url: string }[] } = JSON.parse(await readFile(join(folder, report), 'utf8'))
+    for (const { url } of result) {
+      const name = /.*\/node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(url)?.[1]
+      if (name !== undefined) packages.add(name)
+    }
+  }
+  return packages
+}
