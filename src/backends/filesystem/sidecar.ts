@@ -118,7 +118,8 @@ export class Sidecars {
   async isInUse(path: string): Promise<boolean> {
     const text = await readText(path)
     if (text === null) return false
-    const name = toName(JSON.parse(text).name, 'sweep')
+    const name = nameIn(text)
+    if (name === null) return true // Damaged. Whose it is cannot be told, so it stays.
     try {
       const current = this.#pathOf(name, await lstat(this.#root.pathOf(name)))
       // All but the inode, which is another after a restore from a backup.
@@ -144,6 +145,15 @@ function parse(text: string): Attributes {
     return pickAttributes(JSON.parse(text))
   } catch (cause) {
     throw new Problem('Corrupt', 'the stored metadata cannot be read', { cause })
+  }
+}
+
+/** The name of the file that a sidecar belongs to. */
+function nameIn(text: string): Name | null {
+  try {
+    return toName(JSON.parse(text).name, 'sweep')
+  } catch {
+    return null
   }
 }
 

@@ -26,17 +26,23 @@ export function withoutHardLinks(): void {
   )
 }
 
-/** The nth call fails with EIO; what it should have done is done for `close`, as the kernel does. */
-export function failNth(name: 'fsync' | 'close' | 'link' | 'rename', nth: number): void {
-  let calls = 0
+/**
+ * Lets a call fail with EIO: the nth from when the answered function is told so. What it should have done is done for
+ * `close`, as the kernel does.
+ */
+export function failing(name: 'fsync' | 'close' | 'link' | 'rename'): (nth: number) => void {
+  let left = 0
   replace(name, (original) => (...args) => {
-    calls += 1
+    left -= 1
     const callback = args.at(-1) as Callback
     const fail = () => callback(failure('EIO', name))
-    if (calls !== nth) original(...args)
+    if (left !== 0) original(...args)
     else if (name === 'close') original(args[0], fail)
     else setImmediate(fail)
   })
+  return (nth) => {
+    left = nth
+  }
 }
 
 /** What is done to files from now on, in order: `fsync <path>`, `link <path> <path>`, … */

@@ -6,7 +6,7 @@ import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { FileSystemStorageOptions, R2StorageOptions, S3StorageOptions, Storage } from 'stowage'
-import { failNth, recordCalls, withoutHardLinks } from './faults.js'
+import { failing, recordCalls, withoutHardLinks } from './faults.js'
 
 export type StorageChoice =
   | ({ kind: 'filesystem' } & FileSystemStorageOptions)
@@ -100,23 +100,27 @@ export const programs = {
     }
   },
 
-  /** A save, create-only or replacing, in which the nth call of a kind fails. */
+  /** Saves, create-only or replacing, in each of which another call of a kind fails: the nth in the nth location. */
   async saveFailing({
-    location,
+    locations,
     name,
     call,
-    nth,
     ifExists,
   }: {
-    location: string
+    locations: string[]
     name: string
     call: 'fsync' | 'close' | 'link' | 'rename'
-    nth: number
     ifExists: 'rename' | 'overwrite'
   }) {
-    failNth(call, nth)
-    const storage = await storageOf({ kind: 'filesystem', location })
-    return outcomeOf(storage.save(name, 'new', { ifExists, metadata: { by: 'me' } }))
+    const failNth = failing(call)
+    const outcomes: Outcome[] = []
+    for (const location of locations) {
+      const storage = await storageOf({ kind: 'filesystem', location })
+      failNth(outcomes.length + 1)
+      outcomes.push(await outcomeOf(storage.save(name, 'new', { ifExists, metadata: { by: 'me' } })))
+      failNth(0)
+    }
+    return outcomes
   },
 
   /** A storage on a filesystem without hard links. */
