@@ -1,0 +1,360 @@
+import assert from 'node:assert/strict'
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import ts from 'typescript'
+import { describe, it } from 'vitest'
+
+/**
+ * The floors of the house, lowest first. A file imports from floors strictly below its own. Files of one group, which
+ * all match one pattern, may import each other as well, but never in a circle at run time.
+ */
+const FLOORS: readonly (readonly RegExp[])[] = [
+  [/^errors\.ts$/],
+  // A StoredFile is part of what can be saved and has the fields of a FileInfo: the two name each other's types.
+  [/^(?:types|stored-file)\.ts$/],
+  // What is decided about names, contents and headers without a storage. Metadata knows names, upload rules know contents.
+  [/^(?:names|content|metadata|ranges|uploads)\.ts$/],
+  [/^storage\.ts$/],
+  [/^backends\/options\.ts$/],
+  // What one backend is made of; see PRIVATE.
+  [/^backends\/filesystem\//, /^backends\/s3\//],
+  [/^backends\/memory\.ts$/, /^backends\/filesystem\.ts$/, /^backends\/s3\.ts$/],
+  // A preset of S3Storage.
+  [/^backends\/r2\.ts$/],
+  // The conveniences; the conformance cases are one of them.
+  [/^default\.ts$/, /^migrate\.ts$/, /^paths\.ts$/, /^testing\//],
+  // The two entries of the package.
+  [/^index\.ts$/, /^testing\.ts$/],
+]
+
+/** Who may know what, where the floors alone would allow more. */
+const PRIVATE: readonly { what: RegExp; to: RegExp }[] = [
+  // Conveniences take a Storage, never a backend; the one that chooses a backend has to know them.
+  { what: /^backends\//, to: /^(?:backends\/|default\.ts$|index\.ts$)/ },
+  { what: /^backends\/filesystem\//, to: /^backends\/filesystem[./]/ },
+  { what: /^backends\/s3\//, to: /^(?:backends\/(?:s3[./]|r2\.ts$)|default\.ts$)/ },
+]
+
+/** Everything that is not this package's own, and where it may be imported. What is not here may be imported nowhere. */
+const OUTSIDE: readonly { what: RegExp; in: RegExp }[] = [
+  { what: /^node:(?:crypto|events|path|stream|timers\/promises|util)$/, in: /./ },
+  { what: /^node:assert\/strict$/, in: /^testing\// },
+  { what: /^node:fs(?:\/promises)?$/, in: /^backends\/filesystem[./]/ },
+  { what: /^@aws-sdk\//, in: /^backends\/s3[./]/ },
+  { what: /^undici$/, in: /^backends\/s3[./]/ },
+  { what: /^mime-types$/, in: /^metadata\.ts$/ },
+  { what: /^sanitize-filename$/, in: /^names\.ts$/ },
+  { what: /^file-type$/, in: /^uploads\.ts$/ },
+]
+
+/** Loaded when they are first needed, never with the package: `import 'stowage'` stays light. */
+const LAZY = /^(?:@aws-sdk\/.*|undici|file-type)$/
+
+interface Import {
+  readonly specifier: string
+  /** Gone in JavaScript. */
+  readonly typeOnly: boolean
+  /** `await import(…)` in a function. */
+  readonly dynamic: boolean
+}
+
+interface Source {
+  readonly imports: readonly Import[]
+  readonly faults: readonly string[]
+}
+
+/** Every way in which a tree of sources, by their paths below `src/`, is not the house that it should be. */
+function faultsOf(tree: Readonly<Record<string, string>>): string[] {
+  const faults: string[] = []
+  const runtime = new Map<string, string[]>()
+  for (const [path, text] of Object.entries(tree)) {
+    const { imports, faults: own } = read(path, text)
+    faults.push(...own.map((fault) => `${path} ${fault}`))
+    const floor = floorOf(path)
+    if (floor === undefined) faults.push(`${path} has no floor`)
+    const needed: string[] = []
+    for (const found of imports) {
+      if (!found.specifier.startsWith('.')) {
+        faults.push(...judgeOutside(found).map((fault) => `${path} ${fault}`))
+        continue
+      }
+      const target = join(path, '..', found.specifier).replace(/\.js$/, '.ts')
+      if (!(target in tree)) faults.push(`${path} imports ${target}, which is not there`)
+      const fault = judgeInside(floor, floorOf(target))
+      if (fault) faults.push(`${path} imports ${target}, ${fault}`)
+      if (PRIVATE.some(({ what, to }) => what.test(target) && !to.test(path))) {
+        faults.push(`${path} imports ${target}, which is none of its business`)
+      }
+      if (!found.typeOnly && !found.dynamic) needed.push(target)
+    }
+    runtime.set(path, needed)
+
+    function judgeOutside({ specifier, typeOnly, dynamic }: Import): string[] {
+      const allowed = OUTSIDE.some(({ what, in: place }) => what.test(specifier) && place.test(path))
+      if (!allowed) return [`imports ${specifier}, which is out of place there`]
+      return LAZY.test(specifier) && !typeOnly && !dynamic
+        ? [`loads ${specifier} at once, not when it is needed`]
+        : []
+    }
+  }
+  return [...faults, ...circles(runtime)]
+}
+
+interface Place {
+  readonly floor: number
+  readonly group: RegExp
+}
+
+function floorOf(path: string): Place | undefined {
+  for (const [floor, groups] of FLOORS.entries()) {
+    const group = groups.find((pattern) => pattern.test(path))
+    if (group) return { floor, group }
+  }
+  return undefined
+}
+
+function judgeInside(from: Place | undefined, to: Place | undefined): string | undefined {
+  if (!from || !to || to.floor < from.floor || to.group === from.group) return undefined
+  return to.floor > from.floor ? 'which is above it' : 'which is beside it'
+}
+
+function circles(graph: ReadonlyMap<string, readonly string[]>): string[] {
+  const done = new Set<string>()
+  const found: string[] = []
+  const visit = (path: string, trail: readonly string[]) => {
+    const start = trail.indexOf(path)
+    if (start !== -1) found.push(`${[...trail.slice(start), path].join(' → ')} is a circle`)
+    if (start !== -1 || done.has(path)) return
+    done.add(path)
+    for (const next of graph.get(path) ?? []) visit(next, [...trail, path])
+  }
+  for (const path of graph.keys()) visit(path, [])
+  return found
+}
+
+/** What a source imports, and what it must not say. */
+function read(path: string, text: string): Source {
+  const file = ts.createSourceFile(path, text, ts.ScriptTarget.Latest, true)
+  const imports: Import[] = []
+  const faults: string[] = []
+  const visit = (node: ts.Node): void => {
+    if ((ts.isImportDeclaration(node) || ts.isExportDeclaration(node)) && node.moduleSpecifier) {
+      imports.push({ specifier: textOf(node.moduleSpecifier), typeOnly: isTypeOnly(node), dynamic: false })
+    } else if (ts.isCallExpression(node) && node.expression.kind === ts.SyntaxKind.ImportKeyword) {
+      imports.push({ specifier: textOf(node.arguments[0]), typeOnly: false, dynamic: true })
+    } else if (ts.isImportTypeNode(node) && ts.isLiteralTypeNode(node.argument)) {
+      imports.push({ specifier: textOf(node.argument.literal), typeOnly: true, dynamic: false })
+    } else if (node.kind === ts.SyntaxKind.AnyKeyword) {
+      faults.push(`says any: ${lineOf(node)}`)
+    } else if (ts.isNonNullExpression(node)) {
+      faults.push(`says ! for "not null": ${lineOf(node)}`)
+    } else if (ts.isAsExpression(node) && isToUnknown(node.expression)) {
+      faults.push(`says as unknown as: ${lineOf(node)}`)
+    }
+    ts.forEachChild(node, visit)
+  }
+  const lineOf = (node: ts.Node) => node.getText().split('\n')[0] ?? ''
+  visit(file)
+  const note = /(?:\/\/|\/?\*).*\b(?:TODO|FIXME|XXX|HACK)\b.*/.exec(text)
+  if (note) faults.push(`has something left to do: ${note[0].trim()}`)
+  if (path === 'index.ts')
+    faults.push(...file.statements.filter((it) => !isNamedReexport(it)).map(notTheFace))
+  return { imports, faults }
+}
+
+function notTheFace(statement: ts.Statement): string {
+  return `may have named re-exports only: ${statement.getText().split('\n')[0]}`
+}
+
+/** `export { a, type B } from './c.js'`. The types of types.ts are public one and all: it is the manual. */
+function isNamedReexport(statement: ts.Statement): boolean {
+  if (!ts.isExportDeclaration(statement) || !statement.moduleSpecifier) return false
+  const named = statement.exportClause !== undefined && ts.isNamedExports(statement.exportClause)
+  return named || (statement.isTypeOnly && textOf(statement.moduleSpecifier) === './types.js')
+}
+
+function isToUnknown(expression: ts.Expression): boolean {
+  const inner = ts.isParenthesizedExpression(expression) ? expression.expression : expression
+  return ts.isAsExpression(inner) && inner.type.kind === ts.SyntaxKind.UnknownKeyword
+}
+
+/** `import type …`, and `import { type A, type B } …`, which `verbatimModuleSyntax` keeps as a mere `import`. */
+function isTypeOnly(node: ts.ImportDeclaration | ts.ExportDeclaration): boolean {
+  return ts.isExportDeclaration(node) ? node.isTypeOnly : node.importClause?.isTypeOnly === true
+}
+
+function textOf(node: ts.Node | undefined): string {
+  return node !== undefined && ts.isStringLiteralLike(node) ? node.text : '(an expression)'
+}
+
+const SRC = fileURLToPath(new URL('../src', import.meta.url))
+
+async function realTree(): Promise<Record<string, string>> {
+  const tree: Record<string, string> = {}
+  for (const entry of await readdir(SRC, { recursive: true, withFileTypes: true })) {
+    if (!entry.isFile()) continue
+    const path = join(entry.parentPath, entry.name)
+    tree[path.slice(SRC.length + 1).replaceAll('\\', '/')] = await readFile(path, 'utf8')
+  }
+  return tree
+}
+
+describe('the house', () => {
+  it('is built as its floors say', async () => {
+    const tree = await realTree()
+    assert.ok('storage.ts' in tree && 'backends/s3.ts' in tree)
+    assert.deepEqual(faultsOf(tree), [])
+  })
+
+  it('has no pattern that stands for nothing', async () => {
+    const paths = Object.keys(await realTree())
+    for (const group of FLOORS.flat())
+      assert.ok(
+        paths.some((path) => group.test(path)),
+        `${group}`,
+      )
+  })
+})
+
+describe('the check of the house', () => {
+  const sound: Readonly<Record<string, string>> = {
+    'errors.ts': 'export class StorageError extends Error {}',
+    'stored-file.ts': "import type { FileInfo } from './types.js'\nimport './errors.js'",
+    'types.ts': "import type { StoredFile } from './stored-file.js'",
+    'names.ts': "import sanitize from 'sanitize-filename'\nimport { StorageError } from './errors.js'",
+    'metadata.ts': "import { lookup } from 'mime-types'\nimport { baseName } from './names.js'",
+    'uploads.ts': "const load = () => import('file-type')",
+    'storage.ts': "import { toName } from './names.js'",
+    'backends/options.ts': "import { toFolder } from '../names.js'",
+    'backends/memory.ts': "import { Storage } from '../storage.js'\nimport { x } from './options.js'",
+    'backends/filesystem/root.ts': "import fs from 'node:fs'",
+    'backends/filesystem.ts': "import { Root } from './filesystem/root.js'",
+    'backends/s3/lane.ts':
+      "import type { Pool } from 'undici'\nconst sdk = () => import('@aws-sdk/client-s3')",
+    'backends/s3.ts': "import { lane } from './s3/lane.js'\nimport { Storage } from '../storage.js'",
+    'backends/r2.ts': "import { S3Storage } from './s3.js'",
+    'default.ts': "import { R2Storage } from './backends/r2.js'",
+    'migrate.ts': "import type { Storage } from './storage.js'",
+    'testing/save.ts': "import assert from 'node:assert/strict'\nimport { Storage } from '../storage.js'",
+    'index.ts': "export { R2Storage } from './backends/r2.js'\nexport type * from './types.js'",
+  }
+
+  it('has nothing to say about a sound one', () => {
+    assert.deepEqual(faultsOf(sound), [])
+  })
+
+  const broken: [string, Record<string, string>, RegExp][] = [
+    [
+      'an upward import',
+      { 'names.ts': "import { Storage } from './storage.js'" },
+      /names\.ts imports storage\.ts, which is above it/,
+    ],
+    [
+      'an upward import of a type',
+      { 'errors.ts': "import type { A } from './types.js'" },
+      /which is above it/,
+    ],
+    ['an upward re-export', { 'storage.ts': "export { m } from './migrate.js'" }, /which is above it/],
+    [
+      'an upward import when it runs',
+      { 'storage.ts': "const m = () => import('./migrate.js')" },
+      /which is above it/,
+    ],
+    [
+      'an upward import in a type',
+      { 'names.ts': "type S = import('./storage.js').Storage" },
+      /which is above it/,
+    ],
+    ['a backend that knows another', { 'backends/memory.ts': "import './s3.js'" }, /which is beside it/],
+    [
+      'a backend that opens another one up',
+      { 'backends/memory.ts': "import './filesystem/root.js'" },
+      /none of its business/,
+    ],
+    ['conveniences that know each other', { 'migrate.ts': "import './default.js'" }, /which is beside it/],
+    [
+      'a convenience that knows a backend',
+      { 'migrate.ts': "import './backends/memory.js'" },
+      /none of its business/,
+    ],
+    ['a file without a floor', { 'helpers.ts': '' }, /helpers\.ts has no floor/],
+    ['a backend without a floor', { 'backends/azure.ts': '' }, /backends\/azure\.ts has no floor/],
+    ['an import of nothing', { 'storage.ts': "import './name.js'" }, /name\.ts, which is not there/],
+    [
+      'a circle',
+      { 'names.ts': "import './metadata.js'" },
+      /names\.ts → metadata\.ts → names\.ts is a circle|metadata\.ts → names\.ts → metadata\.ts is a circle/,
+    ],
+    [
+      'the SDK outside the S3 backends',
+      { 'storage.ts': "import type { S3Client } from '@aws-sdk/client-s3'" },
+      /@aws-sdk\/client-s3, which is out of place/,
+    ],
+    [
+      'the SDK in the R2 preset',
+      { 'backends/r2.ts': "const s = () => import('@aws-sdk/client-s3')" },
+      /out of place/,
+    ],
+    [
+      'the SDK loaded with the package',
+      { 'backends/s3.ts': "import { S3Client } from '@aws-sdk/client-s3'" },
+      /at once/,
+    ],
+    [
+      'undici outside the S3 backends',
+      { 'default.ts': "const u = () => import('undici')" },
+      /undici, which is out of place/,
+    ],
+    ['file-type loaded with the package', { 'uploads.ts': "import { x } from 'file-type'" }, /at once/],
+    [
+      'node:fs outside the filesystem backend',
+      { 'migrate.ts': "import { open } from 'node:fs/promises'" },
+      /node:fs\/promises, which is out of place/,
+    ],
+    ['fs without its scheme', { 'backends/filesystem.ts': "import fs from 'fs'" }, /out of place/],
+    ['node:http', { 'backends/s3.ts': "import http from 'node:http'" }, /node:http, which is out of place/],
+    [
+      'a library that is not listed',
+      { 'storage.ts': "import _ from 'lodash'" },
+      /lodash, which is out of place/,
+    ],
+    ['a listed library out of its file', { 'paths.ts': "import s from 'sanitize-filename'" }, /out of place/],
+    [
+      'an import that nobody can read',
+      { 'storage.ts': 'const x = (y: string) => import(y)' },
+      /\(an expression\), which is out of place/,
+    ],
+    ['an export of everything', { 'index.ts': "export * from './storage.js'" }, /named re-exports only/],
+    [
+      'an export of all of somebody else’s types',
+      { 'index.ts': "export type * from './errors.js'" },
+      /named re-exports only/,
+    ],
+    ['code in the face', { 'index.ts': 'export const version = 1' }, /named re-exports only/],
+    ['any', { 'storage.ts': 'export const x: any[] = []' }, /says any/],
+    ['as unknown as', { 'storage.ts': 'export const x = 1 as unknown as string' }, /says as unknown as/],
+    [
+      'as unknown as, in parentheses',
+      { 'storage.ts': 'export const x = (1 as unknown) as string' },
+      /says as unknown as/,
+    ],
+    ['a non-null !', { 'storage.ts': 'export const f = (x?: string) => x!.length' }, /says !/],
+    ['a TODO', { 'storage.ts': '/** Fine.\n * TODO: not really */' }, /left to do/],
+  ]
+
+  it.each(broken)('finds %s', (_, change, fault) => {
+    const faults = faultsOf({ 'paths.ts': '', ...sound, ...change })
+    assert.equal(faults.length > 0, true)
+    assert.ok(
+      faults.some((found) => fault.test(found)),
+      faults.join('\n'),
+    )
+  })
+
+  it('is not misled by words in comments and strings', () => {
+    const text =
+      "// any import './migrate.js' as unknown as x!\nexport const s = \"import './migrate.js' TODO any\""
+    assert.deepEqual(faultsOf({ ...sound, 'storage.ts': text }), [])
+  })
+})
