@@ -1,6 +1,7 @@
 /** What npm would publish: built, packed, installed into an empty project, and used there as users do. */
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -25,8 +26,9 @@ async function run(program: string, args: readonly string[], cwd: string, variab
   ).stdout
 }
 
-/** Runs a file of the empty project. */
-async function runFile(file: string, source: string, variables = {}): Promise<string> {
+/** Runs a program in the empty project, as `.mjs` or `.cjs`. */
+async function runFile(ending: string, source: string, variables = {}): Promise<string> {
+  const file = `${randomUUID()}.${ending}`
   await writeFile(join(project, file), source)
   return (await run(process.execPath, [file], project, { NODE_NO_WARNINGS: '1', ...variables })).trim()
 }
@@ -66,7 +68,7 @@ beforeAll(async () => {
 })
 afterAll(() => rm(work, { recursive: true, force: true }))
 
-describe('the tarball', () => {
+describe.concurrent('the tarball', () => {
   it('holds the build, the README, the changelog and the licence, and nothing else', async () => {
     const listing = await run('tar', ['-tzf', tarball], work)
     const files = listing
@@ -117,17 +119,17 @@ const useIt = `
 `
 const used = 'documents/1/a_b.txt hello text/plain UploadRejectedError text/html true'
 
-describe('the installed package', () => {
+describe.concurrent('the installed package', () => {
   it('works from an ES module', async () => {
     const imports = `import * as stowage from 'stowage'; import * as testing from 'stowage/testing';`
-    assert.equal(await runFile('use.mjs', imports + useIt), used)
+    assert.equal(await runFile('mjs', imports + useIt), used)
   })
 
   it('works from CommonJS, upload rules included, also where Node cannot require an ES module', async () => {
     const requires = `const stowage = require('stowage'); const testing = require('stowage/testing');`
-    assert.equal(await runFile('use.cjs', requires + useIt), used)
+    assert.equal(await runFile('cjs', requires + useIt), used)
     const options = { NODE_OPTIONS: '--no-experimental-require-module' }
-    assert.equal(await runFile('use.cjs', requires + useIt, options), used)
+    assert.equal(await runFile('cjs', requires + useIt, options), used)
   })
 
   it('compiles under strict, as an ES module and as CommonJS, and a misspelt option does not', async () => {
@@ -169,7 +171,7 @@ describe('the installed package', () => {
 
   it('has one default storage and one kind of errors, whether imported, required or both', async () => {
     const output = await runFile(
-      'both.mjs',
+      'mjs',
       `import { createRequire } from 'node:module'
       import * as esm from 'stowage'
       const cjs = createRequire(import.meta.url)('stowage')
@@ -188,12 +190,12 @@ describe('the installed package', () => {
   })
 
   describe.each([
-    ['loaded.mjs', `import * as stowage from 'stowage';`],
-    ['loaded.cjs', `const stowage = require('stowage');`],
-  ])('%s', (file, load) => {
+    ['mjs', `import * as stowage from 'stowage';`],
+    ['cjs', `const stowage = require('stowage');`],
+  ])('as %s', (ending, load) => {
     it('loads nothing for R2 to save a file on the disk', async () => {
       const source = `${load} new stowage.FileSystemStorage({ location: './loaded' }).save('a.txt', 'hello')`
-      const loaded = await packagesLoaded(file, source)
+      const loaded = await packagesLoaded(ending, source)
       assert.ok(loaded.has('stowage') && loaded.has('mime-types'), [...loaded].join(' '))
       const forR2 = [...loaded].filter((name) => /^(?:@aws|@smithy|undici)/.test(name))
       assert.deepEqual([...forR2, ...[...loaded].filter((name) => name === 'file-type')], [])
@@ -202,13 +204,13 @@ describe('the installed package', () => {
     it('loads file-type with the first upload rule, which proves that the look above sees ES modules', async () => {
       const options = `{ allowedTypes: ['text/plain'] }`
       const source = `${load} new stowage.MemoryStorage().save('a.txt', 'hello', ${options})`
-      assert.ok((await packagesLoaded(file, source)).has('file-type'))
+      assert.ok((await packagesLoaded(ending, source)).has('file-type'))
     })
 
     it('loads the AWS SDK with the first request, which proves that it sees CommonJS', async () => {
       const options = `{ endpoint: 'http://127.0.0.1:1', bucket: 'files', accessKeyId: 'a', secretAccessKey: 'b', maxAttempts: 1 }`
       const loaded = await packagesLoaded(
-        file,
+        ending,
         `${load} new stowage.R2Storage(${options}).list().next().catch(() => {})`,
       )
       assert.ok(loaded.has('@aws-sdk/client-s3'), [...loaded].join(' '))
@@ -217,9 +219,9 @@ describe('the installed package', () => {
 })
 
 /** The packages a program loads, by V8's own account of all scripts, ES modules and CommonJS alike. */
-async function packagesLoaded(file: string, source: string): Promise<Set<string>> {
+async function packagesLoaded(ending: string, source: string): Promise<Set<string>> {
   const folder = await mkdtemp(join(work, 'coverage-'))
-  await runFile(file, source, { NODE_V8_COVERAGE: folder })
+  await runFile(ending, source, { NODE_V8_COVERAGE: folder })
   const packages = new Set<string>()
   for (const report of await readdir(folder)) {
     const { result }: { result: { url: string }[] } = JSON.parse(await readFile(join(folder, report), 'utf8'))
