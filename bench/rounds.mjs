@@ -1,0 +1,63 @@
+// The measuring of small operations: all contestants in one process, in turns. A machine's speed wanders; what stands
+// side by side in one round is compared with what was measured a moment before and after it.
+
+const MIN_OPERATIONS = 100
+const MAX_OPERATIONS = 6000
+
+/**
+ * @param {Record<string, (index: number) => Promise<unknown>>} contestants  name to one operation
+ * @param {{ rounds: number, turnMs: number, concurrency: number, before?: (name: string, count: number) => unknown,
+ *   after?: (name: string) => unknown }} options  `turnMs`: about the time of one contestant's turn
+ * @returns {Promise<Record<string, { cpu: number[], wall: number[], operations: number }>>} µs an operation, by round
+ */
+export async function measureInTurns(contestants, { rounds, turnMs, concurrency, before, after }) {
+  const names = Object.keys(contestants)
+  const results = {}
+  let index = 0
+
+  async function turn(name, operations) {
+    const start = index
+    index += operations
+    await before?.(name, start, operations)
+    globalThis.gc?.()
+    const operate = contestants[name]
+    let next = start
+    const end = start + operations
+    const work = async () => {
+      while (next < end) await operate(next++)
+    }
+    const cpuBefore = process.cpuUsage()
+    const wallBefore = process.hrtime.bigint()
+    await Promise.all(Array.from({ length: concurrency }, work))
+    const wall = Number(process.hrtime.bigint() - wallBefore) / 1000
+    const { user, system } = process.cpuUsage(cpuBefore)
+    await after?.(name)
+    return { cpu: (user + system) / operations, wall: wall / operations }
+  }
+
+  // The warm-up compiles the code and opens the connections, then tells how many operations fill a turn.
+  for (const name of names) {
+    await turn(name, MIN_OPERATIONS)
+    const { cpu, wall } = await turn(name, MIN_OPERATIONS * 2)
+    // By its CPU time, for a busy machine is no reason to measure less; waiting (`fsync`) is bounded all the same.
+    const fitting = Math.round((turnMs * 1000) / Math.max(cpu, wall / 4))
+    const operations = Math.min(MAX_OPERATIONS, Math.max(MIN_OPERATIONS, fitting))
+    await turn(name, operations)
+    results[name] = { cpu: [], wall: [], operations }
+  }
+  for (let round = 0; round < rounds; round++) {
+    for (let place = 0; place < names.length; place++) {
+      const name = names[(place + round) % names.length]
+      const { cpu, wall } = await turn(name, results[name].operations)
+      results[name].cpu.push(cpu)
+      results[name].wall.push(wall)
+    }
+  }
+  return results
+}
+
+export function median(values) {
+  const sorted = [...values].sort((a, b) => a - b)
+  const middle = sorted.length >> 1
+  return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
+}
