@@ -1,4 +1,5 @@
-import { createHash } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { HeadObjectCommandOutput } from '@aws-sdk/client-s3'
 import { WRITE_ID_KEY } from '../../metadata.js'
 import { CLAIM_KEY, hasWriteId, isClaim } from './attributes.js'
@@ -78,22 +79,42 @@ async function isWritten(
   return found !== null && hasWriteId(found, writeId) && isClaim(found) === (claim ?? false)
 }
 
-/** After an abort: the server may have finished the write all the same. */
-async function removeIfWritten(connection: S3Connection, { key, writeId }: MarkedWrite): Promise<void> {
+/**
+ * After an abort: the server may have finished the write all the same, or may be about to. Looks at once, and where
+ * nothing is there yet, again in the background.
+ */
+async function removeIfWritten(connection: S3Connection, write: MarkedWrite): Promise<void> {
+  if (await removeWritten(connection, write)) return
+  void (async () => {
+    for (const wait of LATE_WRITE_WAITS) {
+      await sleep(wait, undefined, { ref: false })
+      if (await removeWritten(connection, write)) return
+    }
+  })()
+}
+
+/** Milliseconds between looks for a write that comes after its abort. */
+const LATE_WRITE_WAITS = [250, 1000, 4000]
+
+/** Whether the write was there; it is gone then. */
+async function removeWritten(connection: S3Connection, { key, writeId }: MarkedWrite): Promise<boolean> {
+  let removed = false
   await connection.attemptQuietly(async ({ send, sdk }) => {
     const target = { Bucket: connection.config.bucket, Key: key }
-    const found = await send(new sdk.HeadObjectCommand(target))
-    if (hasWriteId(found, writeId)) await send(new sdk.DeleteObjectCommand(target))
+    if (!hasWriteId(await send(new sdk.HeadObjectCommand(target)), writeId)) return
+    await send(new sdk.DeleteObjectCommand(target))
+    removed = true
   })
+  return removed
 }
 
 /** Waits for a clean-up, but not long: an abort is to end promptly. */
-export async function withinASecond(work: Promise<void>): Promise<void> {
+export async function withinASecond(work: Promise<unknown>): Promise<void> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<void>((resolve) => {
     timer = setTimeout(resolve, 1000)
   })
-  await Promise.race([work, late])
+  await Promise.race([work.catch(() => {}), late])
   clearTimeout(timer)
 }
 
@@ -138,7 +159,7 @@ const probes = new WeakMap<S3Connection, Promise<boolean>>()
 
 async function probeConditionalCompletion(connection: S3Connection): Promise<boolean> {
   const { bucket, prefix } = connection.config
-  const target = { Bucket: bucket, Key: `${prefix}.stowage/probe-${crypto.randomUUID()}` }
+  const target = { Bucket: bucket, Key: `${prefix}.stowage/probe-${randomUUID()}` }
   let upload: { UploadId: string | undefined } | undefined
   try {
     return await connection.run(undefined, async ({ send, sdk }) => {
@@ -178,14 +199,33 @@ export async function writeClaimed(
   write: MarkedWrite,
   send: (attempt: Attempt) => Promise<unknown>,
 ): Promise<boolean> {
+  const { signal } = write
+  const bytes = Buffer.alloc(0)
   const fields = { Metadata: { [CLAIM_KEY]: '1' } }
-  if (!(await putObject(connection, { ...write, claim: true, bytes: Buffer.alloc(0), fields }))) return false
+  // Not aborted itself, so that it is known how it ended: a placeholder must not come after its removal.
+  const claiming = putObject(connection, { ...write, claim: true, bytes, fields, signal: undefined })
+  const claimed = await orAborted(claiming, signal).catch(async (error: unknown) => {
+    await withinASecond(claiming.then((done) => done && removeWritten(connection, write)))
+    throw error
+  })
+  if (!claimed) return false
   try {
     return await writeOnce(connection, write, send)
   } catch (error) {
     await withinASecond(removeIfWritten(connection, write))
     throw error
   }
+}
+
+/** The outcome of `work`, or the abort if that comes first. */
+function orAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (!signal) return work
+  return new Promise((resolve, reject) => {
+    const onAbort = () => reject(signal.reason)
+    signal.addEventListener('abort', onAbort, { once: true })
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
+    if (signal.aborted) onAbort()
+  })
 }
 
 function attemptsOf(error: unknown): number {
