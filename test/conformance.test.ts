@@ -95,10 +95,10 @@ function onCeph(prefixed: boolean): Backend {
       return {
         signedUrls: 'http',
         makeStorage: async () => {
-          made += 1
+          const own = `${run}-${++made}`
           if (prefixed) return new S3Storage({ ...options, bucket: run, prefix: `${made}/ä b` })
-          await client.send(new CreateBucketCommand({ Bucket: `${run}-${made}` }))
-          return new S3Storage({ ...options, bucket: `${run}-${made}` })
+          await client.send(new CreateBucketCommand({ Bucket: own }))
+          return new S3Storage({ ...options, bucket: own })
         },
       }
     },
