@@ -11,12 +11,15 @@ export async function handleUpload(request: IncomingMessage, response: ServerRes
     answer(response, 201, { name, url: defaultStorage.url(name) })
   } catch (error) {
     request.resume()
-    if (isStorageError(error) && error.status < 500) {
+    if (error instanceof URIError) {
+      answer(response, 400, { error: 'InvalidName', message: 'The name in the address is not well-formed.' })
+    } else if (isStorageError(error) && (error.code === 'Rejected' || error.code === 'InvalidName')) {
       answer(response, error.status, { error: error.code, message: error.message })
     } else {
+      // Not the user's fault, and nothing to tell them about: 503 try again later, 507 storage full, else 500.
       console.error(error)
-      const again = isStorageError(error) && error.retryable
-      answer(response, again ? 503 : 500, { error: again ? 'try again later' : 'internal error' })
+      const status = isStorageError(error) && error.status > 500 ? error.status : 500
+      answer(response, status, { error: 'NotStored', message: 'The file could not be stored.' })
     }
   }
 }

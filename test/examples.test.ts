@@ -9,7 +9,14 @@ import { PassThrough } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { defaultStorage, FileSystemStorage, MemoryStorage, R2Storage, setDefaultStorage } from 'stowage'
+import {
+  defaultStorage,
+  FileSystemStorage,
+  MemoryStorage,
+  Problem,
+  R2Storage,
+  setDefaultStorage,
+} from 'stowage'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, it, vi } from 'vitest'
 import * as browserUpload from '../examples/browser-upload.js'
 import { moveToR2 } from '../examples/move-to-r2.js'
@@ -240,10 +247,18 @@ describe.each(['disk', 'R2'])('on %s', (place) => {
       assert.equal((await defaultStorage.stat(name)).contentType, 'image/png')
       assert.equal((await put('x.png', '<html>hello</html>')).status, 415)
       assert.equal((await put('%2e%2e', 'x')).status, 400)
+      assert.equal((await put('%E0', 'x')).status, 400)
       const large = new Uint8Array(51 * 1024 * 1024)
       large.set(await readFile(photo))
       assert.equal((await put('large.png', large)).status, 413)
       assert.equal(await count(defaultStorage.list()), 1)
+
+      const restoreBroken = setDefaultStorage(new BrokenStorage())
+      const error = vi.spyOn(console, 'error').mockImplementation(() => {})
+      const refused = await put('holiday.png', new Uint8Array(await readFile(photo)))
+      restoreBroken()
+      assert.deepEqual([refused.status, (await refused.text()).includes('quota')], [507, false])
+      assert.equal(error.mock.calls.length, 1)
     } finally {
       uploadServer.close()
       uploadServer.closeAllConnections()
@@ -305,6 +320,12 @@ it('an R2 storage made in code becomes the default', () => {
   assert.equal(defaultStorage.url('a b.txt'), 'https://cdn.example.com/a%20b.txt')
   restore()
 })
+
+class BrokenStorage extends MemoryStorage {
+  protected override async stage(): Promise<never> {
+    throw new Problem('Full', 'the disk quota is used up')
+  }
+}
 
 function dedent(text: string): string {
   const indent = /^ */.exec(text)?.[0] ?? ''
