@@ -1,0 +1,124 @@
+import { describe, expect, it } from 'vitest'
+import type { Faults } from '../servers/r2.js'
+import { BUSY, first, MIB, setUpR2, streamOf } from './r2-setup.js'
+
+const LOST: { how: string; verdict: Faults }[] = [
+  { how: 'the connection breaks after the write', verdict: { afterwards: 'reset' } },
+  { how: 'a 503 is answered after the write', verdict: { afterwards: BUSY } },
+]
+
+describe.each([true, false])('fastPath %s', (fastPath) => {
+  const r2 = setUpR2(fastPath)
+
+  describe.each(LOST)('when $how', ({ verdict }) => {
+    it('reports the create-only save of a small file once, under its own name', async () => {
+      r2.server.behaviour.onRequest = first('PutObject', verdict)
+      expect(await r2.storage().save('a.txt', 'mine', { metadata: { by: 'me' } })).toBe('a.txt')
+      expect(r2.server.bucket().keys()).toEqual(['a.txt'])
+      const file = await r2.storage().open('a.txt')
+      expect([await file.text(), file.metadata]).toEqual(['mine', { by: 'me' }])
+    })
+
+    it('reports an overwrite once', async () => {
+      r2.server.bucket().plant('a.txt', 'old')
+      r2.server.behaviour.onRequest = first('PutObject', verdict)
+      expect(await r2.storage().save('a.txt', 'mine', { ifExists: 'overwrite' })).toBe('a.txt')
+      expect(r2.server.bucket().get('a.txt')?.content.bytes().toString()).toBe('mine')
+    })
+
+    it('reports the create-only save of a large stream once, and leaves no upload open', async () => {
+      r2.server.behaviour.onRequest = first('CompleteMultipartUpload', verdict)
+      const storage = r2.storage({ partSize: 5 * MIB })
+      expect(await storage.save('big.bin', streamOf(11 * MIB), { ifExists: 'error' })).toBe('big.bin')
+      expect(r2.server.bucket().keys()).toEqual(['big.bin'])
+      expect(r2.server.openUploads).toBe(0)
+      expect(await storage.size('big.bin')).toBe(11 * MIB)
+    })
+
+    it.each(['CreateMultipartUpload', 'UploadPart'])(
+      'stores a large stream once after %s',
+      async (operation) => {
+        r2.server.behaviour.onRequest = first(operation, verdict)
+        const storage = r2.storage({ partSize: 5 * MIB })
+        await storage.save('big.bin', streamOf(11 * MIB))
+        expect(await storage.size('big.bin')).toBe(11 * MIB)
+        expect(r2.server.bucket().keys()).toEqual(['big.bin'])
+      },
+    )
+
+    it('reports a create-only copy and a move once', async () => {
+      r2.server.bucket().plant('from.txt', 'content')
+      r2.server.behaviour.onRequest = first('CopyObject', verdict)
+      expect(await r2.storage().copy('from.txt', 'copy.txt', { ifExists: 'error' })).toBe('copy.txt')
+      r2.server.behaviour.onRequest = first('CopyObject', verdict)
+      expect(await r2.storage().move('from.txt', 'moved.txt')).toBe('moved.txt')
+      expect(r2.server.bucket().keys()).toEqual(['copy.txt', 'moved.txt'])
+    })
+
+    it('reports a delete as done', async () => {
+      r2.server.bucket().plant('a.txt', 'x')
+      r2.server.behaviour.onRequest = first('DeleteObject', verdict)
+      await r2.storage().delete('a.txt')
+      expect(r2.server.bucket().size).toBe(0)
+    })
+  })
+
+  it("never takes another writer's file for its own, not even one of the same content", async () => {
+    for (const content of ['same', 'other']) {
+      // Our request is lost before it arrives, and another writer takes the name meanwhile.
+      r2.server.behaviour.onRequest = ({ operation }) => {
+        if (operation !== 'PutObject' || r2.server.bucket().size > 0) return undefined
+        r2.server.bucket().plant('a.txt', content)
+        return 'reset'
+      }
+      const refused = r2.storage().save('a.txt', 'same', { ifExists: 'error' })
+      await expect(refused).rejects.toMatchObject({ code: 'AlreadyExists' })
+      r2.server.bucket().clear()
+      const name = await r2.storage().save('a.txt', 'same')
+      expect(name).toMatch(/^a_\w{7}\.txt$/)
+      expect(r2.server.bucket().get('a.txt')?.content.bytes().toString()).toBe(content)
+      expect(await (await r2.storage().open(name)).text()).toBe('same')
+      r2.server.reset()
+    }
+  })
+
+  it("never takes another writer's large file for its own, and overwrites nothing", async () => {
+    r2.server.behaviour.onRequest = ({ operation }) => {
+      if (operation !== 'CompleteMultipartUpload' || r2.server.bucket().size > 0) return undefined
+      r2.server.bucket().plant('big.bin', Buffer.alloc(6 * MIB, 'x'))
+      return 'reset'
+    }
+    const storage = r2.storage({ partSize: 5 * MIB })
+    const save = storage.save('big.bin', streamOf(6 * MIB))
+    await expect(save).rejects.toMatchObject({ code: 'AlreadyExists' })
+    expect(r2.server.openUploads).toBe(0)
+    expect(r2.server.bucket().get('big.bin')?.etag).not.toContain('-')
+    // Bytes can be sent again, so they get another name.
+    r2.server.bucket().clear()
+    const name = await storage.save('big.bin', Buffer.alloc(6 * MIB, 'x'))
+    expect(name).toMatch(/^big_\w{7}\.bin$/)
+    expect(r2.server.bucket().keys().sort()).toEqual(['big.bin', name].sort())
+  })
+
+  it("never takes another writer's file for its own copy", async () => {
+    r2.server.bucket().plant('from.txt', 'content')
+    r2.server.behaviour.onRequest = ({ operation }) => {
+      if (operation !== 'CopyObject' || r2.server.bucket().size > 1) return undefined
+      r2.server.bucket().plant('to.txt', 'content')
+      return 'reset'
+    }
+    const storage = r2.storage()
+    await expect(storage.copy('from.txt', 'to.txt', { ifExists: 'error' })).rejects.toMatchObject({
+      code: 'AlreadyExists',
+    })
+    expect(await storage.move('from.txt', 'to.txt')).toMatch(/^to_\w{7}\.txt$/)
+    expect(await storage.exists('from.txt')).toBe(false)
+  })
+
+  it('shows nothing of the mark that tells its own writes', async () => {
+    await r2.storage().save('a.txt', 'x', { metadata: { by: 'me' } })
+    expect((await r2.storage().stat('a.txt')).metadata).toEqual({ by: 'me' })
+    await r2.storage().copy('a.txt', 'b.txt')
+    expect((await r2.storage().stat('b.txt')).metadata).toEqual({ by: 'me' })
+  })
+})

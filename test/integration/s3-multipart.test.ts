@@ -1,0 +1,75 @@
+import { describe, expect, it } from 'vitest'
+import { MIB, setUpR2, streamOf } from './r2-setup.js'
+
+describe.each([true, false])('fastPath %s', (fastPath) => {
+  const r2 = setUpR2(fastPath)
+  const PART = 5 * MIB
+  const sizes = () =>
+    r2.server.requests
+      .filter(({ operation }) => operation === 'UploadPart')
+      .sort((a, b) => Number(a.query.partNumber) - Number(b.query.partNumber))
+      .map(({ headers }) => Number(headers['content-length']))
+
+  it('sends a stream of just one part as one request', async () => {
+    const storage = r2.storage({ partSize: PART })
+    for (const content of [streamOf(PART), new Blob([Buffer.alloc(PART)]), Buffer.alloc(PART)]) {
+      r2.server.requests.length = 0
+      await storage.save('one.bin', content, { ifExists: 'overwrite' })
+      expect(r2.operations()).toEqual(['PutObject'])
+    }
+  })
+
+  it('sends one byte more in parts, all of the same size but for the last', async () => {
+    const storage = r2.storage({ partSize: PART })
+    await storage.save('two.bin', streamOf(PART + 1))
+    expect(r2.operations('HeadObject')).toEqual([
+      'CreateMultipartUpload',
+      'UploadPart',
+      'UploadPart',
+      'CompleteMultipartUpload',
+    ])
+    expect(sizes()).toEqual([PART, 1])
+    expect(await storage.size('two.bin')).toBe(PART + 1)
+  })
+
+  it.each([1, 7, 1000, 999_983, 6_000_000, 30_000_000])(
+    'makes equal parts of chunks of %i bytes',
+    async (chunk) => {
+      const total = chunk < 100 ? PART + 10_000 : 4 * PART + 12_345
+      const bytes = Buffer.from(Array.from({ length: 4099 }, (_, index) => index % 251))
+      const content = Buffer.alloc(total, bytes)
+      async function* chunks() {
+        // One byte at a time for the last stretch only: five million chunks would prove no more.
+        const fine = chunk < 100 ? total - 20_000 : 0
+        if (fine > 0) yield content.subarray(0, fine)
+        for (let offset = fine; offset < total; offset += chunk)
+          yield content.subarray(offset, offset + chunk)
+      }
+      const storage = r2.storage({ partSize: PART })
+      await storage.save('chunks.bin', chunks())
+      expect(
+        sizes()
+          .slice(0, -1)
+          .every((size) => size === PART),
+      ).toBe(true)
+      expect(Buffer.compare(await (await storage.open('chunks.bin')).read(), content)).toBe(0)
+    },
+  )
+
+  it('keeps type, headers and metadata of a file in parts, and reports progress up to the last byte', async () => {
+    const storage = r2.storage({ partSize: PART })
+    const progress: number[] = []
+    await storage.save('a.png', streamOf(2 * PART), {
+      metadata: { by: 'Zoë' },
+      cacheControl: 'no-store',
+      onProgress: ({ bytes }) => progress.push(bytes),
+    })
+    expect(await storage.stat('a.png')).toMatchObject({
+      contentType: 'image/png',
+      cacheControl: 'no-store',
+      metadata: { by: 'Zoë' },
+    })
+    expect(progress.at(-1)).toBe(2 * PART)
+    expect(progress).toEqual([...progress].sort((a, b) => a - b))
+  })
+})
