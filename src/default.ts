@@ -50,17 +50,10 @@ export function createDefaultStorage(env: Environment = process.env): Storage {
   })
 }
 
-const SWITCH: Readonly<Record<string, boolean>> = {
-  '1': true,
-  true: true,
-  yes: true,
-  '0': false,
-  false: false,
-  no: false,
-}
+const SWITCH = new Map(Object.entries({ 1: true, true: true, yes: true, 0: false, false: false, no: false }))
 
 function isEnabled(value: string | undefined): boolean {
-  const enabled = value === undefined ? false : SWITCH[value.toLowerCase()]
+  const enabled = value === undefined ? false : SWITCH.get(value.toLowerCase())
   if (enabled === undefined) {
     throw new ConfigurationError({ reason: 'R2_ENABLED must be 1, true or yes, or 0, false, no or nothing' })
   }

@@ -8,6 +8,7 @@ export {
   S3Storage,
   type S3StorageOptions,
 } from './backends/s3.js'
+export type { Body } from './content.js'
 export { createDefaultStorage, defaultStorage, type Environment, setDefaultStorage } from './default.js'
 export {
   ConfigurationError,
@@ -23,6 +24,7 @@ export {
   type StorageErrorCode,
   UploadRejectedError,
 } from './errors.js'
+export type { Attributes } from './metadata.js'
 export {
   type MigrateFailure,
   type MigrateOptions,
@@ -30,7 +32,7 @@ export {
   type MigrateResult,
   migrate,
 } from './migrate.js'
-export { sanitizeFilename } from './names.js'
+export { compareNames, type Folder, type Name, sanitizeFilename } from './names.js'
 export {
   aiSpeechPath,
   chatUploadPath,
@@ -39,7 +41,19 @@ export {
   userAvatarPath,
   voiceNotePath,
 } from './paths.js'
-export { Storage } from './storage.js'
+export { resolveRange } from './ranges.js'
+export {
+  type Entry,
+  type FileState,
+  type OpenedFile,
+  type ReadRequest,
+  type SignRequest,
+  type SignUploadRequest,
+  type StageCopyRequest,
+  type Staged,
+  type StageRequest,
+  Storage,
+} from './storage.js'
 export { type DeliveredRange, type OpenBody, StoredFile } from './stored-file.js'
 export type * from './types.js'
 export { chatUploadRules } from './uploads.js'

@@ -182,12 +182,23 @@ export function sanitizeFilename(filename: string): string {
   const operation = 'sanitizeFilename'
   if (typeof filename !== 'string') throw invalid(operation, undefined, 'the file name must be a string')
   const base = baseName(filename.toWellFormed().replaceAll('\\', '/')).normalize('NFC').trim()
-  const kept = base.replace(/ /g, '_').replace(/[^\p{L}\p{M}\p{N}\-_.]/gu, '')
+  // Normalised once more: what is dropped may have stood between a letter and its mark.
+  const kept = shorten(
+    base
+      .replace(/ /g, '_')
+      .replace(/[^\p{L}\p{M}\p{N}\-_.]/gu, '')
+      .normalize('NFC'),
+  )
   // The library drops trailing dots, `.` and `..`, and device names; those are kept here behind a `_`.
   const safe = sanitize(kept) || (/[^._]/.test(kept) ? sanitize(`_${kept}`) : '')
   if (!/[^.]/.test(safe)) throw invalid(operation, filename, 'nothing is left of the file name')
-  const dot = safe.lastIndexOf('.')
-  const extension = dot > 0 ? truncate(safe.slice(dot), 32) : ''
-  const stem = dot > 0 ? safe.slice(0, dot) : safe
-  return `${truncate(stem, MAX_SEGMENT_BYTES - SUFFIX_LENGTH - Buffer.byteLength(extension))}${extension}`
+  return safe
+}
+
+/** Leaves room for the suffix of an alternative name, and for one more `_`; keeps the extension. */
+function shorten(filename: string): string {
+  const dot = filename.lastIndexOf('.')
+  const extension = dot > 0 ? truncate(filename.slice(dot), 32) : ''
+  const stem = dot > 0 ? filename.slice(0, dot) : filename
+  return `${truncate(stem, MAX_SEGMENT_BYTES - SUFFIX_LENGTH - 1 - Buffer.byteLength(extension))}${extension}`
 }

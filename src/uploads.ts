@@ -121,13 +121,12 @@ async function detectType(head: Uint8Array, claimed: string): Promise<string> {
   }
   const text = plainText(head)
   if (text === undefined) return 'application/octet-stream'
-  const markup =
-    /^\s*(?:<!--[\s\S]*?-->\s*)*<(?:(!doctype\s+html|html|head|body|script|iframe|img|style|title|table|div|a|p|h1|br)\b|(svg)\b|(\?xml|!doctype|[a-z]))/i.exec(
-      text,
-    )
-  if (markup?.[1] !== undefined) return 'text/html'
-  if (markup?.[2] !== undefined) return 'image/svg+xml'
-  if (markup?.[3] !== undefined) return /<svg\b/i.test(text) ? 'image/svg+xml' : 'application/xml'
+  const start = text.replace(/^[\s\ufeff\x1b]+/, '')
+  // Whatever begins with a tag, a browser may take for a page; what only talks about tags is text.
+  if (/^<[!/?a-z]/i.test(start)) {
+    const xml = /^(?:<!--[\s\S]*?-->\s*)*<(?:\?xml\b|!doctype\s+svg\b|svg\b|[\w.-]+:)/i.test(start)
+    return !xml ? 'text/html' : /<svg\b/i.test(start) ? 'image/svg+xml' : 'application/xml'
+  }
   const claim = canonical(claimed)
   return TEXT_CLAIMS.test(claim) ? claim : 'text/plain'
 }

@@ -59,7 +59,7 @@ export class FileBody implements OpenBody {
 
   async #readInto(buffer: Buffer, start: number, length: number, position: number): Promise<number> {
     if (this.#fd === undefined) throw new Problem('InvalidArgument', 'the file was closed')
-    const { bytesRead } = await read(this.#fd, buffer, start, length, position)
+    const bytesRead = await read(this.#fd, buffer, start, length, position)
     // Saves never change a file in place; somebody else did.
     if (bytesRead === 0) throw new Problem('Corrupt', 'the file became shorter while it was read')
     return bytesRead

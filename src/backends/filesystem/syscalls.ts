@@ -7,7 +7,6 @@ const promisedReaddir = promisify(fs.readdir)
 const promisedReadFile = promisify(fs.readFile)
 const promisedClose = promisify(fs.close)
 const promisedCopyFile = promisify(fs.copyFile)
-export const read = promisify(fs.read)
 export const write = promisify(fs.write)
 export const fsync = promisify(fs.fsync)
 export const fchmod = promisify(fs.fchmod)
@@ -94,6 +93,21 @@ function freedDescriptor(): Promise<void> {
 export function lstat(path: string): Promise<fs.BigIntStats> {
   return new Promise((resolve, reject) => {
     fs.lstat(path, { bigint: true }, (error, stats) => (error ? reject(error) : resolve(stats)))
+  })
+}
+
+/** Tells how many bytes were read. */
+export function read(
+  fd: number,
+  buffer: Buffer,
+  start: number,
+  length: number,
+  position: number,
+): Promise<number> {
+  return new Promise((resolve, reject) => {
+    fs.read(fd, buffer, start, length, position, (error, bytesRead) =>
+      error ? reject(error) : resolve(bytesRead),
+    )
   })
 }
 
