@@ -124,11 +124,22 @@ async function detectType(head: Uint8Array, claimed: string): Promise<string> {
   const start = text.replace(/^[\s\ufeff\x1b]+/, '')
   // Whatever begins with a tag, a browser may take for a page; what only talks about tags is text.
   if (/^<[!/?a-z]/i.test(start)) {
-    const xml = /^(?:<!--[\s\S]*?-->\s*)*<(?:\?xml\b|!doctype\s+svg\b|svg\b|[\w.-]+:)/i.test(start)
-    return !xml ? 'text/html' : /<svg\b/i.test(start) ? 'image/svg+xml' : 'application/xml'
+    if (!/^<(?:\?xml\b|!doctype\s+svg\b|svg\b|[\w.-]+:)/i.test(afterComments(start))) return 'text/html'
+    return /<svg\b/i.test(start) ? 'image/svg+xml' : 'application/xml'
   }
   const claim = canonical(claimed)
   return TEXT_CLAIMS.test(claim) ? claim : 'text/plain'
+}
+
+/** By hand: a pattern for any number of comments would take exponential time for some texts. */
+function afterComments(markup: string): string {
+  let rest = markup
+  while (rest.startsWith('<!--')) {
+    const end = rest.indexOf('-->', 2) // `<!-->` is a whole comment to browsers.
+    if (end === -1) return ''
+    rest = rest.slice(end + 3).trimStart()
+  }
+  return rest
 }
 
 /** Containers that browsers record voice notes in: whether the head shows sound and no picture. */
