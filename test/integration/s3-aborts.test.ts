@@ -1,0 +1,150 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Storage } from 'stowage'
+import { describe, expect, it } from 'vitest'
+import type { Verdict } from '../servers/r2.js'
+import { always, BUSY, MIB, setUpR2, streamOf } from './r2-setup.js'
+
+describe.each([true, false])('fastPath %s', (fastPath) => {
+  const r2 = setUpR2(fastPath)
+  const PART = 5 * MIB
+
+  /** Runs `work`, aborts it once `operation` has arrived, and expects it to end promptly as aborted. */
+  async function expectAbort(
+    work: (signal: AbortSignal) => Promise<unknown>,
+    operation: string,
+    verdict: Verdict,
+  ): Promise<void> {
+    const controller = new AbortController()
+    const reason = new Error('the user has left')
+    r2.server.behaviour.onRequest = (info) => {
+      if (info.operation !== operation || controller.signal.aborted) return undefined
+      setTimeout(() => controller.abort(reason), 30)
+      return verdict
+    }
+    const start = Date.now()
+    await expect(work(controller.signal)).rejects.toMatchObject({ code: 'Aborted', cause: reason })
+    expect(controller.signal.aborted).toBe(true)
+    expect(Date.now() - start).toBeLessThan(5_000)
+    // What a slow server may do after all is done by then.
+    if (typeof verdict === 'object' && 'delayMs' in verdict) await sleep(400)
+    expect(r2.server.openUploads).toBe(0)
+  }
+
+  const save = (storage: Storage, bytes: number) => (signal: AbortSignal) =>
+    storage.save('a.bin', streamOf(bytes), { signal })
+
+  it.each([
+    { phase: 'a small save waits for its answer', bytes: 10, operation: 'PutObject', verdict: 'hang' },
+    { phase: 'the server is slow to store', bytes: 10, operation: 'PutObject', verdict: { delayMs: 300 } },
+    {
+      phase: 'a small save backs off',
+      bytes: 10,
+      operation: 'PutObject',
+      verdict: { ...BUSY, headers: { 'retry-after': '20' } },
+    },
+    {
+      phase: 'an upload is created',
+      bytes: 11 * MIB,
+      operation: 'CreateMultipartUpload',
+      verdict: { delayMs: 300 },
+    },
+    { phase: 'a part is on its way', bytes: 11 * MIB, operation: 'UploadPart', verdict: 'hang' },
+    {
+      phase: 'a part backs off',
+      bytes: 11 * MIB,
+      operation: 'UploadPart',
+      verdict: { ...BUSY, headers: { 'retry-after': '20' } },
+    },
+    {
+      phase: 'an upload is being completed',
+      bytes: 11 * MIB,
+      operation: 'CompleteMultipartUpload',
+      verdict: { delayMs: 300 },
+    },
+    {
+      phase: 'the completion is never answered',
+      bytes: 11 * MIB,
+      operation: 'CompleteMultipartUpload',
+      verdict: 'hang',
+    },
+  ] as const)('ends promptly when $phase, and nothing is stored', async ({ bytes, operation, verdict }) => {
+    await expectAbort(save(r2.storage({ partSize: PART }), bytes), operation, verdict)
+    expect(r2.server.bucket().size).toBe(0)
+  })
+
+  it.each([0, 100, PART + 100])('ends promptly while the source stalls after %i bytes', async (bytes) => {
+    const controller = new AbortController()
+    let left = false
+    async function* stalling() {
+      try {
+        yield* streamOf(bytes)
+        setTimeout(() => controller.abort(), 30)
+        await new Promise((resolve) => controller.signal.addEventListener('abort', resolve))
+        yield Buffer.alloc(1)
+      } finally {
+        left = true
+      }
+    }
+    const stored = r2.storage({ partSize: PART }).save('a.bin', stalling(), { signal: controller.signal })
+    await expect(stored).rejects.toMatchObject({ code: 'Aborted' })
+    await sleep(100)
+    expect(left).toBe(true)
+    expect(r2.server.openUploads).toBe(0)
+    expect(r2.server.bucket().size).toBe(0)
+  })
+
+  it('ends promptly while the content is read', async () => {
+    r2.server.bucket().plant('big.bin', 40 * MIB)
+    for (const read of ['stream', 'webStream', 'bytes'] as const) {
+      const controller = new AbortController()
+      r2.server.behaviour.onRequest = always({ stallAfter: 10 * MIB })
+      const file = await r2.storage().open('big.bin', { signal: controller.signal })
+      setTimeout(() => controller.abort(), 100)
+      const consume = async () => {
+        if (read === 'bytes') await file.bytes()
+        else for await (const _chunk of file[read]());
+      }
+      await expect(consume()).rejects.toMatchObject({ code: 'Aborted' })
+    }
+  })
+
+  it.each(['ListObjectsV2', 'HeadObject', 'GetObject', 'CopyObject', 'DeleteObjects'])(
+    'ends promptly while %s waits',
+    async (operation) => {
+      r2.server.bucket().plant('a.txt', 'x')
+      const storage = r2.storage()
+      const work: Record<string, (signal: AbortSignal) => Promise<unknown>> = {
+        ListObjectsV2: (signal) => storage.listdir('', { signal }),
+        HeadObject: (signal) => storage.stat('a.txt', { signal }),
+        GetObject: (signal) => storage.open('a.txt', { signal }),
+        CopyObject: (signal) => storage.copy('a.txt', 'b.txt', { signal }),
+        DeleteObjects: (signal) => storage.deleteMany(['a.txt', 'b.txt'], { signal }),
+      }
+      await expectAbort((signal) => work[operation]?.(signal) ?? Promise.resolve(), operation, 'hang')
+      expect(r2.server.bucket().keys()).toEqual(['a.txt'])
+    },
+  )
+
+  it('sends nothing at all when the signal is aborted before', async () => {
+    const signal = AbortSignal.abort(new Error('too late'))
+    const storage = r2.storage()
+    for (const work of [
+      storage.save('a.txt', 'x', { signal }),
+      storage.open('a.txt', { signal }),
+      storage.exists('a.txt', { signal }),
+      storage.delete('a.txt', { signal }),
+      storage.copy('a.txt', 'b.txt', { signal }),
+    ]) {
+      await expect(work).rejects.toMatchObject({ code: 'Aborted' })
+    }
+    expect(r2.server.requests).toEqual([])
+  })
+
+  it('does not remove what an aborted overwrite found there', async () => {
+    r2.server.bucket().plant('a.bin', 'old')
+    const overwrite = (signal: AbortSignal) =>
+      r2.storage().save('a.bin', 'new', { signal, ifExists: 'overwrite' })
+    await expectAbort(overwrite, 'PutObject', { delayMs: 300 })
+    expect(r2.server.bucket().get('a.bin')?.content.bytes().toString()).toBe('old')
+  })
+})
