@@ -154,6 +154,25 @@ export const programs = {
     }
   },
 
+  /** Saves a stream and reads it back; by how many bytes the process grew at most, and what it read. */
+  async streamThrough({ storage, bytes }: { storage: StorageChoice; bytes: number }) {
+    const target = await storageOf(storage)
+    await target.save('warm-up.bin', patternOf(9 * 1024 * 1024), { ifExists: 'overwrite' })
+    await (await target.open('warm-up.bin')).bytes()
+    const before = process.memoryUsage.rss()
+    await target.save('big.bin', patternOf(bytes))
+    const afterSave = process.resourceUsage().maxRSS * 1024
+    let read = 0
+    let wrong = 0
+    for await (const chunk of await target.open('big.bin')) {
+      // One byte of each chunk tells whether it is in its place.
+      if (chunk[0] !== read % 251) wrong += 1
+      read += chunk.byteLength
+    }
+    const afterRead = process.resourceUsage().maxRSS * 1024
+    return { grownBySave: afterSave - before, grownByRead: afterRead - before, read, wrong }
+  },
+
   /** Replaces one file for a while, by versions with metadata and without. */
   async overwriteForAWhile({ storage, who, ms }: { storage: StorageChoice; who: string; ms: number }) {
     const target = await storageOf(storage)
@@ -237,6 +256,12 @@ export const programs = {
     }
     return { saves, errors }
   },
+}
+
+/** The bytes that the R2 stand-in makes up where it does not keep bodies. */
+async function* patternOf(bytes: number) {
+  const { patternChunks } = await import('../../servers/r2/content.js')
+  yield* patternChunks(0, bytes)
 }
 
 function textOf(who: string, index: number): string {
