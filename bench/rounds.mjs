@@ -1,16 +1,16 @@
 // The measuring of small operations: all contestants in one process, in turns. A machine's speed wanders; what stands
 // side by side in one round is compared with what was measured a moment before and after it.
 
-const MIN_OPERATIONS = 100
 const MAX_OPERATIONS = 6000
 
 /**
  * @param {Record<string, (index: number) => Promise<unknown>>} contestants  name to one operation
- * @param {{ rounds: number, turnMs: number, concurrency: number, before?: (name: string, count: number) => unknown,
- *   after?: (name: string) => unknown }} options  `turnMs`: about the time of one contestant's turn
+ * @param {{ rounds: number, turnMs: number, minimum: number, concurrency: number, before?: (name: string, count: number) => unknown,
+ *   after?: (name: string) => unknown }} options  `turnMs`: about the CPU time of one contestant's turn;
+ *   `minimum`: the operations it has at least
  * @returns {Promise<Record<string, { cpu: number[], wall: number[], operations: number }>>} µs an operation, by round
  */
-export async function measureInTurns(contestants, { rounds, turnMs, concurrency, before, after }) {
+export async function measureInTurns(contestants, { rounds, turnMs, minimum, concurrency, before, after }) {
   const names = Object.keys(contestants)
   const results = {}
   let index = 0
@@ -37,11 +37,11 @@ export async function measureInTurns(contestants, { rounds, turnMs, concurrency,
 
   // The warm-up compiles the code and opens the connections, then tells how many operations fill a turn.
   for (const name of names) {
-    await turn(name, MIN_OPERATIONS)
-    const { cpu, wall } = await turn(name, MIN_OPERATIONS * 2)
+    await turn(name, minimum)
+    const { cpu, wall } = await turn(name, minimum * 2)
     // By its CPU time, for a busy machine is no reason to measure less; waiting (`fsync`) is bounded all the same.
     const fitting = Math.round((turnMs * 1000) / Math.max(cpu, wall / 4))
-    const operations = Math.min(MAX_OPERATIONS, Math.max(MIN_OPERATIONS, fitting))
+    const operations = Math.min(MAX_OPERATIONS, Math.max(minimum, fitting))
     await turn(name, operations)
     results[name] = { cpu: [], wall: [], operations }
   }

@@ -8,7 +8,14 @@ import { measureInTurns } from './rounds.mjs'
 import { S3_CONTESTANTS } from './s3-contestants.mjs'
 
 const [, , kind, json = '{}'] = process.argv
-const settings = { rounds: 3, turnMs: 100, concurrency: 16, size: 16 * 1024, ...JSON.parse(json) }
+const settings = {
+  rounds: 3,
+  turnMs: 100,
+  minimum: 100,
+  concurrency: 16,
+  size: 16 * 1024,
+  ...JSON.parse(json),
+}
 const bytes = Buffer.alloc(settings.size, 'stowage ')
 const wanted = (name, list) => !list || list.includes(name)
 
