@@ -1,0 +1,15 @@
+import { configDefaults, defineConfig } from 'vitest/config'
+import base from './vitest.config.js'
+
+/** The tests that break things at length, one after the other. `--mode` says how long: quick, long or soak. */
+export default defineConfig(({ mode }) => ({
+  ...base,
+  test: {
+    ...base.test,
+    include: ['test/chaos/**/*.test.ts'],
+    exclude: configDefaults.exclude,
+    env: { CHAOS_FORM: mode },
+    fileParallelism: false,
+    testTimeout: 2 * 60 * 60_000,
+  },
+}))
