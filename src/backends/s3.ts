@@ -275,7 +275,7 @@ export class S3Storage extends Storage {
   }
 
   protected classify(error: unknown): Problem {
-    return classify(error)
+    return classify(error, this.#config.bucket)
   }
 
   #key(name: Name): string {

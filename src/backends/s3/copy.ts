@@ -1,4 +1,4 @@
-import type { CompletedPart, HeadObjectCommandOutput } from '@aws-sdk/client-s3'
+import type { CompletedPart, CopyObjectCommandOutput, HeadObjectCommandOutput } from '@aws-sdk/client-s3'
 import { Problem } from '../../errors.js'
 import { encodeExtended, WRITE_ID_KEY } from '../../metadata.js'
 import type { Attempt, S3Connection } from './connection.js'
@@ -47,10 +47,7 @@ async function sendCopy(
   const target = { Bucket: connection.config.bucket, Key: key, CopySource: copySource(connection, fromKey) }
   if (!createOnly || !connection.config.conditionalCopy) {
     // The server takes content and metadata together, whatever happens to the source meanwhile.
-    const { CopyObjectResult } = await send(
-      new sdk.CopyObjectCommand({ ...target, MetadataDirective: 'COPY' }),
-    )
-    expectETag(CopyObjectResult ?? {})
+    expectResult(await send(new sdk.CopyObjectCommand({ ...target, MetadataDirective: 'COPY' })))
     return
   }
   const command = new sdk.CopyObjectCommand({
@@ -70,12 +67,17 @@ async function sendCopy(
     { step: 'build', name: 'copyDestinationIfNoneMatch' },
   )
   try {
-    expectETag((await send(command)).CopyObjectResult ?? {})
+    expectResult(await send(command))
   } catch (error) {
     // 412 means either that the target is taken or that the source is not what it was.
     if (analyse(error).status === 412) await checkSource(connection, fromKey, source, { send, sdk })
     throw error
   }
+}
+
+/** A copy answers 200 before it is done; that it was done is only in the body. */
+function expectResult({ CopyObjectResult, $metadata }: CopyObjectCommandOutput): void {
+  expectETag({ ...CopyObjectResult, $metadata })
 }
 
 /** Content and metadata of a copy are to be of one version of the source. */
@@ -114,8 +116,8 @@ async function copyByParts(
         }),
       }
       const { ETag } = await connection.run(request.signal, async ({ send, sdk }) => {
-        const { CopyPartResult } = await send(new sdk.UploadPartCopyCommand(input))
-        return expectETag(CopyPartResult ?? {})
+        const { CopyPartResult, $metadata } = await send(new sdk.UploadPartCopyCommand(input))
+        return expectETag({ ...CopyPartResult, $metadata })
       })
       parts.push({ PartNumber, ETag })
     }

@@ -59,10 +59,6 @@ export function backoff(failure: Failure, attempt: number): number {
 }
 
 const REASONS: Readonly<Record<string, readonly [StorageErrorCode, string]>> = {
-  NoSuchBucket: [
-    'NotFound',
-    'the bucket does not exist: check its name, and the endpoint (a jurisdiction has its own)',
-  ],
   InvalidBucketName: ['Misconfigured', 'the bucket has a name that the server refuses'],
   NoSuchUpload: ['Unavailable', 'the multipart upload was aborted by somebody else'],
   Unauthorized: [
@@ -110,16 +106,24 @@ const STATUS_REASONS: Readonly<Record<number, readonly [StorageErrorCode, string
   507: ['Full', 'the storage server is full'],
 }
 
-export function classify(error: unknown): Problem {
+export function classify(error: unknown, bucket: string): Problem {
   if (error instanceof Problem) return error
   const failure = analyse(error)
   scrub(error)
-  const [code, reason] = meaningOf(failure, error)
+  const [code, reason] = meaningOf(failure, error, bucket)
   const detail = [failure.code, failure.status].filter(Boolean).join(' ')
   return new Problem(code, detail ? `${reason} (${detail})` : reason, { cause: error })
 }
 
-function meaningOf({ status, code }: Failure, error: unknown): readonly [StorageErrorCode, string] {
+function meaningOf(
+  { status, code }: Failure,
+  error: unknown,
+  bucket: string,
+): readonly [StorageErrorCode, string] {
+  if (code === 'NoSuchBucket') {
+    const advice = 'check its name, and the endpoint (a jurisdiction has its own)'
+    return ['NotFound', `the bucket ${JSON.stringify(bucket)} does not exist: ${advice}`]
+  }
   const known = REASONS[code] ?? (status === undefined ? undefined : STATUS_REASONS[status])
   if (known) return known
   if (SETUP_CODES.test(code)) {
@@ -142,17 +146,21 @@ export class NoS3Answer extends Error {
   }
 }
 
-/** Passes an answer on if it has an ETag, which no answer about an object lacks. */
-export function expectETag<Output extends { readonly ETag?: string | undefined }>(
-  output: Output,
-): Output & { readonly ETag: string } {
-  if (output.ETag === undefined) throw new NoS3Answer()
-  return output as Output & { readonly ETag: string } // Just checked.
+/** Passes an answer on if it has an ETag, which no server's answer about an object lacks. A mocked client's may. */
+export function expectETag<
+  Output extends {
+    readonly ETag?: string | undefined
+    readonly $metadata?: { readonly httpStatusCode?: number | undefined }
+  },
+>(output: Output): Output {
+  if (output.ETag === undefined && output.$metadata?.httpStatusCode !== undefined) throw new NoS3Answer()
+  return output
 }
 
-/** The SDK hangs the raw response on its errors, and with it the request and its signature. */
+/** The SDK hangs the raw response on its errors, undeletably: its body knows the request, and with it the signature. */
 function scrub(error: unknown): void {
-  if (typeof error === 'object' && error !== null) Reflect.deleteProperty(error, '$response')
+  const response: unknown = typeof error === 'object' && error !== null && Reflect.get(error, '$response')
+  if (typeof response === 'object' && response !== null) Reflect.set(response, 'body', undefined)
 }
 
 function readText(value: unknown, key: string): string {

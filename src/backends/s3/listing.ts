@@ -54,9 +54,10 @@ export async function* listKeys(
   } while (token !== undefined)
 }
 
-/** The SDK takes any answer of status 200 for an empty list, a captive portal's page as well. */
+/** The SDK takes any answer of status 200 for an empty list, a captive portal's page as well. A mock has no status. */
 function checkPage(page: ListObjectsV2CommandOutput): ListObjectsV2CommandOutput {
-  if (page.KeyCount === undefined && page.Name === undefined) {
+  const { KeyCount, Name, $metadata } = page
+  if (KeyCount === undefined && Name === undefined && $metadata?.httpStatusCode !== undefined) {
     throw new NoS3Answer()
   }
   return page

@@ -28,8 +28,15 @@ export async function openObject(
     const { size, delivered } = toDelivered(output, range)
     const { idleTimeout } = connection.config
     const reopen = async (offset: number) => {
-      const rest = toHeader({ offset, length: delivered.offset + delivered.length - offset })
-      return (await getObject(connection, key, rest, output.ETag, signal)).stream
+      const rest = { offset, length: delivered.offset + delivered.length - offset }
+      const found = await getObject(connection, key, toHeader(rest), output.ETag, signal)
+      try {
+        toDelivered(found.output, rest)
+        return found.stream
+      } catch (error) {
+        found.stream.destroy()
+        throw error
+      }
     }
     return {
       output,

@@ -135,11 +135,15 @@ export async function putObject(connection: S3Connection, request: PutRequest): 
     ContentMD5: createHash('md5').update(bytes).digest('base64'),
   }
   if (!createOnly) {
-    await connection.run(request.signal, ({ send, sdk }) => send(new sdk.PutObjectCommand(input)))
+    await connection.run(request.signal, ({ send, sdk }) =>
+      send(new sdk.PutObjectCommand(input)).then(expectETag),
+    )
     return true
   }
   const marked = { ...input, IfNoneMatch: '*', Metadata: { ...fields.Metadata, [WRITE_ID_KEY]: writeId } }
-  return writeOnce(connection, request, ({ send, sdk }) => send(new sdk.PutObjectCommand(marked)))
+  return writeOnce(connection, request, ({ send, sdk }) =>
+    send(new sdk.PutObjectCommand(marked)).then(expectETag),
+  )
 }
 
 /** Whether completing a multipart upload heeds `If-None-Match` here; tried out where it is not known. */
