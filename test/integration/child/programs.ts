@@ -27,11 +27,12 @@ export interface Outcome {
 }
 
 async function outcomeOf(work: Promise<string>): Promise<Outcome> {
-  const { isStorageError } = await import('stowage')
-  return work.then(
-    (name) => ({ name }),
-    (error) => ({ code: isStorageError(error) ? error.code : 'none', message: String(error) }),
-  )
+  try {
+    return { name: await work }
+  } catch (error) {
+    const { isStorageError } = await import('stowage')
+    return { code: isStorageError(error) ? error.code : 'none', message: String(error) }
+  }
 }
 
 /** A content that tells its version, in a size of its own. */
