@@ -18,15 +18,16 @@ export interface Attributes {
 export function pickAttributes(
   from: { readonly [Field in keyof Attributes]: Attributes[Field] | undefined },
 ): Attributes {
-  const { contentType, cacheControl, contentDisposition, contentLanguage, contentEncoding, metadata } = from
-  return {
-    contentType: contentType ?? DEFAULT_CONTENT_TYPE,
-    ...(cacheControl !== undefined && { cacheControl }),
-    ...(contentDisposition !== undefined && { contentDisposition }),
-    ...(contentLanguage !== undefined && { contentLanguage }),
-    ...(contentEncoding !== undefined && { contentEncoding }),
-    metadata: { ...metadata },
+  // A literal that begins with a spread and goes on takes V8 microseconds; one that begins with a property does not.
+  const picked: { -readonly [Field in keyof Attributes]: Attributes[Field] } = {
+    contentType: from.contentType ?? DEFAULT_CONTENT_TYPE,
+    metadata: { ...from.metadata },
   }
+  if (from.cacheControl !== undefined) picked.cacheControl = from.cacheControl
+  if (from.contentDisposition !== undefined) picked.contentDisposition = from.contentDisposition
+  if (from.contentLanguage !== undefined) picked.contentLanguage = from.contentLanguage
+  if (from.contentEncoding !== undefined) picked.contentEncoding = from.contentEncoding
+  return picked
 }
 
 /**

@@ -19,8 +19,13 @@ const SUFFIX_LENGTH = 8
 /** The folder, at any depth, that backends keep for themselves. */
 export const RESERVED_SEGMENT = '.stowage'
 
+/** What most names are like: nothing in them needs to be rewritten, or could be refused but for its length. */
+const PLAIN = /^[\w-][\w.-]*(?:\/[\w-][\w.-]*)*$/
+
 /** The rule for names, applied by every method before anything else. `limit` is the backend's, in bytes. */
 export function toName(input: unknown, operation: string, limit: number = MAX_NAME_BYTES): Name {
+  if (typeof input === 'string' && input.length <= Math.min(limit, MAX_SEGMENT_BYTES) && PLAIN.test(input))
+    return input as Name
   const text = normalise(input, operation)
   if (/\/\.?$/.test(text)) throw invalid(operation, input, 'a name must not end in "/" or "/."')
   return check(text, input, operation, limit)

@@ -135,6 +135,10 @@ export abstract class Storage {
   protected abstract read(request: ReadRequest): Promise<OpenedFile>
   /** What is known about a file, or null where there is none. MUST throw when the backend cannot tell. */
   protected abstract head(name: Name, signal: AbortSignal | undefined): Promise<FileState | null>
+  /** Whether there is a file; for backends that can tell that with less than `head`. */
+  protected async has(name: Name, signal: AbortSignal | undefined): Promise<boolean> {
+    return (await this.head(name, signal)) !== null
+  }
   /** Deletes at most 1,000 files; missing ones are success. The failures are returned, a general one is thrown. */
   protected abstract remove(
     names: readonly Name[],
@@ -215,7 +219,7 @@ export abstract class Storage {
       checkOptions(options, OPEN_OPTIONS)
       const opened = await this.read({ name: target, range: toRange(options.range), signal })
       const explain = (error: unknown) => this.#explain(error, { ...context, operation: 'read' }, signal)
-      return new StoredFile({ ...opened.state, name: target }, opened.range, opened.body, explain)
+      return new StoredFile({ name: target, ...opened.state }, opened.range, opened.body, explain)
     })
   }
 
@@ -224,7 +228,7 @@ export abstract class Storage {
     return this.#run('exists', name, options.signal, async () => {
       const target = toName(name, 'exists', this.nameLimit)
       checkOptions(options, ABORT_OPTIONS)
-      return (await this.head(target, options.signal)) !== null
+      return this.has(target, options.signal)
     })
   }
 
@@ -244,7 +248,7 @@ export abstract class Storage {
       checkOptions(options, ABORT_OPTIONS)
       const state = await this.head(target, options.signal)
       if (state === null) throw new FileNotFoundError({ ...context, reason: 'there is no such file' })
-      return { ...state, name: target }
+      return { name: target, ...state }
     })
   }
 

@@ -1,5 +1,5 @@
-import type { BigIntStats } from 'node:fs'
-import { dirname } from 'node:path'
+import fs, { type BigIntStats } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { toBody } from '../content.js'
 import { ConfigurationError, Problem, type StorageErrorCode } from '../errors.js'
 import type { Attributes } from '../metadata.js'
@@ -21,7 +21,7 @@ import { Root } from './filesystem/root.js'
 import { Sidecars } from './filesystem/sidecar.js'
 import { SWEEP_AGE, sweep } from './filesystem/sweep.js'
 import {
-  close,
+  closeRead,
   fstat,
   hasCode,
   lstat,
@@ -94,11 +94,11 @@ export class FileSystemStorage extends Storage {
 
   /** The absolute path of a file, for programs that want one. @throws {InvalidNameError} */
   path(name: string): string {
-    return this.#context.root.pathOf(toName(name, 'path', this.nameLimit))
+    return join(this.#context.root.path, toName(name, 'path', this.nameLimit))
   }
 
   protected async stage({ body, attributes, signal, progress }: StageRequest): Promise<Staged> {
-    const draft = await Draft.write(this.#context, attributes, body.chunks(signal), progress)
+    const draft = await Draft.write(this.#context, attributes, body, signal, progress)
     if (Date.now() - this.#sweptAt > SWEEP_AGE) {
       this.#sweptAt = Date.now()
       void sweep(this.#context.root, this.#context.sidecars)
@@ -126,7 +126,7 @@ export class FileSystemStorage extends Storage {
     const entry = move ? await lstatIfThere(root.pathOf(from)) : null
     const { fd, stats, attributes } = await this.#open(from)
     const body = new FileBody(fd, { offset: 0, length: Number(stats.size) })
-    const draft = await Draft.write(this.#context, attributes, toBody(body.stream()).chunks(signal))
+    const draft = await Draft.write(this.#context, attributes, toBody(body.stream()), signal)
     return move ? this.#removingSource(draft, from, entry?.isSymbolicLink() ? entry : stats) : draft
   }
 
@@ -157,7 +157,7 @@ export class FileSystemStorage extends Storage {
       const delivered = resolveRange(range, Number(stats.size))
       return { state: toState(stats, attributes), range: delivered, body: new FileBody(fd, delivered) }
     } catch (error) {
-      await close(fd)
+      closeRead(fd)
       throw error
     }
   }
@@ -180,7 +180,7 @@ export class FileSystemStorage extends Storage {
     for (let attempt = 0; attempt < READ_ATTEMPTS; attempt++) {
       const fd = await open(path, READ)
       try {
-        const stats = await fstat(fd)
+        const stats = fstat(fd)
         if (!stats.isFile() || !(inside ?? (await root.holdsOpened(fd, name)))) {
           throw new Problem('NotFound', 'there is no such file')
         }
@@ -188,10 +188,10 @@ export class FileSystemStorage extends Storage {
           (await sidecars.read(name, stats)) ?? (await this.#withoutSidecar(path, name, stats))
         if (attributes) return { fd, stats, attributes }
       } catch (error) {
-        await close(fd)
+        closeRead(fd)
         throw error
       }
-      await close(fd)
+      closeRead(fd)
     }
     throw new Problem('Unavailable', 'the file is replaced all the time')
   }
@@ -201,6 +201,13 @@ export class FileSystemStorage extends Storage {
     const current = await lstatIfThere(path)
     if (current?.ino !== version.ino || current.mtimeNs !== version.mtimeNs) return null
     return this.#context.sidecars.readRestored(name, version)
+  }
+
+  protected override async has(name: Name): Promise<boolean> {
+    const { root } = this.#context
+    const real = await root.follow(root.pathOf(name))
+    // Synchronous: the kernel has just been there.
+    return real !== null && (fs.lstatSync(real, { throwIfNoEntry: false })?.isFile() ?? false)
   }
 
   protected async head(name: Name): Promise<FileState | null> {
@@ -331,10 +338,10 @@ function codeOf(error: unknown): string {
 
 function toState(stats: BigIntStats, attributes: Attributes): FileState {
   return {
-    ...attributes,
     size: Number(stats.size),
     etag: etagOf(stats),
     lastModified: new Date(Number(stats.mtimeMs)),
+    ...attributes,
   }
 }
 

@@ -171,7 +171,7 @@ function toFile(bytes: Buffer, attributes: Attributes): StoredBytes {
   const etag = `"${createHash('md5').update(bytes).digest('hex')}"`
   return {
     bytes,
-    state: { ...pickAttributes(attributes), size: bytes.byteLength, etag, lastModified: new Date() },
+    state: { size: bytes.byteLength, etag, lastModified: new Date(), ...pickAttributes(attributes) },
   }
 }
 

@@ -72,7 +72,7 @@ export class S3Storage extends Storage {
       return {
         publish: async (name, createOnly) => {
           const write = { key: this.#key(name), writeId: newWriteId(), createOnly, signal }
-          return putObject(connection, { ...write, bytes, fields })
+          return putObject(connection, { bytes, fields, ...write })
         },
         discard: async () => {},
       }

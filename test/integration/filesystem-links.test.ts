@@ -1,4 +1,4 @@
-import { link, mkdir, readFile, symlink, writeFile } from 'node:fs/promises'
+import { link, mkdir, readFile, rename, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { FileSystemStorage } from 'stowage'
 import { beforeEach, describe, expect, it } from 'vitest'
@@ -201,4 +201,21 @@ it('does not alter a file outside that has a hard link in the root', async () =>
   await storage.save('hard.txt', 'replaced', { ifExists: 'overwrite', metadata: { by: 'me' } })
   expect(await (await storage.open('hard.txt')).text()).toBe('replaced')
   expect(await readFile(join(outside, 'secret.txt'), 'utf8')).toBe('secret')
+})
+
+it('follows its own root when a link above it is turned to another folder while it runs', async () => {
+  const parent = await newFolder()
+  for (const release of ['one', 'two']) {
+    await mkdir(join(parent, release, 'docs'), { recursive: true })
+    await writeFile(join(parent, release, 'docs/x.txt'), release)
+  }
+  await symlink('one', join(parent, 'current'))
+  const deployed = new FileSystemStorage({ location: join(parent, 'current') })
+  expect(await (await deployed.open('docs/x.txt')).text()).toBe('one')
+  await symlink('two', join(parent, 'next'))
+  await rename(join(parent, 'next'), join(parent, 'current'))
+  expect(await deployed.exists('docs/x.txt')).toBe(true)
+  expect(await (await deployed.open('docs/x.txt')).text()).toBe('two')
+  await deployed.save('docs/y.txt', 'y')
+  expect(await readFile(join(parent, 'two/docs/y.txt'), 'utf8')).toBe('y')
 })

@@ -130,3 +130,21 @@ it('lets just one of many moves of a file win, and copies of a file that goes be
   }
   expect(await temporaryFilesIn(root)).toEqual([])
 })
+
+it('never reads another file through the descriptor of one that was closed in the midst of a read', async () => {
+  await storage.save('a.bin', Buffer.alloc(1024 * 1024, 'a'))
+  await storage.save('b.bin', Buffer.alloc(1024 * 1024, 'b'))
+  let others = 0
+  for (let round = 0; round < 100; round++) {
+    const file = await storage.open('a.bin')
+    const stream = file.stream().on('error', () => {})
+    stream.on('data', (chunk: Buffer) => {
+      if (chunk[0] !== 97 || chunk.at(-1) !== 97) others += 1
+    })
+    const closed = file.close()
+    const [, next] = await Promise.all([closed, storage.open('b.bin')])
+    expect((await next.bytes()).equals(Buffer.alloc(1024 * 1024, 'b'))).toBe(true)
+    stream.destroy()
+  }
+  expect(others).toBe(0)
+})

@@ -1,6 +1,7 @@
-import { randomBytes } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import fs, { type BigIntStats } from 'node:fs'
 import { dirname, join } from 'node:path'
+import type { Body } from '../../content.js'
 import { Problem } from '../../errors.js'
 import type { Attributes } from '../../metadata.js'
 import { type Name, RESERVED_SEGMENT } from '../../names.js'
@@ -58,6 +59,7 @@ export class Draft implements Staged {
   #fd: number | undefined
   /** Whether the file has changes that a power cut could take. */
   #dirty: boolean
+  #ino = 0n
   /** Which version of the file this is; known once a sidecar asked for it. */
   #version: BigIntStats | undefined
   /** The folder of a mount below the root, where the temporary file had to go. */
@@ -81,7 +83,8 @@ export class Draft implements Staged {
   static async write(
     context: CommitContext,
     attributes: Attributes,
-    chunks: AsyncIterable<Uint8Array>,
+    body: Body,
+    signal: AbortSignal | undefined,
     progress: (bytes: number) => void = () => {},
   ): Promise<Draft> {
     const path = join(tempFolder(context.root), randomName())
@@ -89,10 +92,15 @@ export class Draft implements Staged {
     const draft = new Draft(context, attributes, path, fd, true)
     try {
       let bytes = 0
-      for await (const chunk of chunks) {
-        await writeAll(fd, chunk)
-        bytes += chunk.byteLength
-        progress(bytes)
+      if (body.bytes) {
+        await writeAll(fd, body.bytes)
+        bytes = body.bytes.byteLength
+      } else {
+        for await (const chunk of body.chunks(signal)) {
+          await writeAll(fd, chunk)
+          bytes += chunk.byteLength
+          progress(bytes)
+        }
       }
       progress(bytes)
       return draft
@@ -125,11 +133,14 @@ export class Draft implements Staged {
 
   async publish(name: Name, createOnly: boolean): Promise<boolean> {
     const { root, sidecars, fsync: durable } = this.#context
+    const looking = root.hasParent(name)
+    looking.catch(() => {})
     const version = await this.#seal(sidecars.needed(name, this.#attributes))
     let published = false
     try {
+      const hasParent = await looking
       if (version) await sidecars.write(name, version, this.#attributes)
-      published = await this.#commit(name, createOnly)
+      published = await this.#commit(name, createOnly, hasParent)
     } catch (error) {
       if (!hasCode(error, 'EXDEV') || this.#neighbour !== undefined) throw error
       await this.#moveNextTo(root.pathOf(name))
@@ -138,23 +149,18 @@ export class Draft implements Staged {
       if (!published && version) await sidecars.remove(name, version)
     }
     if (!published) return false
+    const discarding = this.discard()
     try {
       if (durable) await fsyncDirectory(dirname(root.pathOf(name)))
     } catch (error) {
-      if (createOnly) await this.#withdraw(name)
+      // What was replaced cannot be brought back.
+      if (createOnly) await removeVersion(root, root.pathOf(name), this.#ino).catch(() => {})
+      if (createOnly && version) await sidecars.remove(name, version)
       throw error
+    } finally {
+      await discarding
     }
-    await this.discard()
     return true
-  }
-
-  /** Takes back what could not be made durable. What was replaced cannot be brought back. */
-  async #withdraw(name: Name): Promise<void> {
-    const { root, sidecars } = this.#context
-    const version = await lstat(this.#path).catch(() => null)
-    if (version === null) return
-    await removeVersion(root, root.pathOf(name), version.ino).catch(() => {})
-    await sidecars.remove(name, version)
   }
 
   /** The content is complete: makes it durable, closes it, and tells the version if a sidecar is to be bound to it. */
@@ -162,16 +168,19 @@ export class Draft implements Staged {
     if (withSidecar && this.#version === undefined) {
       const fd = this.#fd ?? (await open(this.#path, READ))
       this.#fd = fd
-      this.#version = await fstat(fd)
+      this.#version = fstat(fd)
       if (!isMarked(this.#version)) {
         await this.#context.sidecars.mark(fd)
-        this.#version = await fstat(fd)
+        this.#version = fstat(fd)
         this.#dirty = true
       }
     }
     const fd = this.#fd
     if (fd !== undefined) {
-      if (this.#dirty && this.#context.fsync) await fsync(fd)
+      if (this.#context.fsync) {
+        this.#ino = fstat(fd).ino
+        if (this.#dirty) await fsync(fd)
+      }
       this.#dirty = false
       this.#fd = undefined
       await close(fd)
@@ -179,11 +188,11 @@ export class Draft implements Staged {
     return withSidecar ? this.#version : undefined
   }
 
-  async #commit(name: Name, createOnly: boolean): Promise<boolean> {
+  async #commit(name: Name, createOnly: boolean, hasParent: boolean): Promise<boolean> {
     const { root } = this.#context
     for (let attempt = 1; ; attempt++) {
       try {
-        await root.makeParent(name)
+        if (!hasParent || attempt > 1) await root.makeParent(name)
         return createOnly ? await this.#create(root.pathOf(name)) : await this.#replace(name)
       } catch (error) {
         if (hasCode(error, 'ENOENT') && attempt < PARENT_ATTEMPTS) continue
@@ -312,5 +321,5 @@ async function createTemp({ root, fileMode }: CommitContext, path: string): Prom
 }
 
 function randomName(): string {
-  return randomBytes(15).toString('base64url')
+  return randomUUID()
 }

@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream'
 import { Problem } from '../../errors.js'
 import type { DeliveredRange, OpenBody } from '../../stored-file.js'
-import { close, read } from './syscalls.js'
+import { closeRead, read } from './syscalls.js'
 
 const CHUNK_BYTES = 128 * 1024
 
@@ -9,6 +9,7 @@ const CHUNK_BYTES = 128 * 1024
 export class FileBody implements OpenBody {
   readonly #range: DeliveredRange
   #fd: number | undefined
+  #reading: Promise<number> | undefined
 
   constructor(fd: number, range: DeliveredRange) {
     this.#fd = fd
@@ -23,7 +24,7 @@ export class FileBody implements OpenBody {
       while (done < length) done += await this.#readInto(bytes, done, length - done, offset + done)
       return bytes
     } finally {
-      void this.close() // Nothing is lost if a close after reading fails, so nobody waits for it.
+      void this.close()
     }
   }
 
@@ -37,29 +38,32 @@ export class FileBody implements OpenBody {
       length -= bytesRead
       return chunk.subarray(0, bytesRead)
     }
-    let reading: Promise<unknown> = Promise.resolve()
     return new Readable({
       highWaterMark: CHUNK_BYTES,
       read() {
-        reading = pull().then(
+        pull().then(
           (chunk) => this.push(chunk),
           (error: Error) => this.destroy(error),
         )
       },
-      // The descriptor must not be closed, and given to another file, under a running read.
-      destroy: (error, done) => void reading.then(() => this.close()).then(() => done(error)),
+      destroy: (error, done) => void this.close().then(() => done(error)),
     })
   }
 
   async close(): Promise<void> {
     const fd = this.#fd
     this.#fd = undefined
-    if (fd !== undefined) await close(fd).catch(() => {})
+    if (fd === undefined) return
+    // A descriptor must not be closed, and given to another file, under a running read.
+    await this.#reading?.catch(() => {})
+    closeRead(fd)
   }
 
   async #readInto(buffer: Buffer, start: number, length: number, position: number): Promise<number> {
     if (this.#fd === undefined) throw new Problem('InvalidArgument', 'the file was closed')
-    const bytesRead = await read(this.#fd, buffer, start, length, position)
+    const reading = read(this.#fd, buffer, start, length, position)
+    this.#reading = reading
+    const bytesRead = await reading
     // Saves never change a file in place; somebody else did.
     if (bytesRead === 0) throw new Problem('Corrupt', 'the file became shorter while it was read')
     return bytesRead

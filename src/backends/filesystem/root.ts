@@ -1,8 +1,7 @@
-import fs from 'node:fs'
-import { dirname, join, resolve, sep } from 'node:path'
+import { dirname, resolve, sep } from 'node:path'
 import { Problem } from '../../errors.js'
 import { type Folder, type Name, RESERVED_SEGMENT } from '../../names.js'
-import { chmod, fsyncDirectory, hasCode, lstat, mkdir, realpath, rmdir } from './syscalls.js'
+import { chmod, fsyncDirectory, hasCode, lstat, mkdir, readlink, realpath, rmdir } from './syscalls.js'
 
 export interface RootOptions {
   readonly location: string
@@ -16,29 +15,32 @@ export interface RootOptions {
  */
 export class Root {
   readonly path: string
+  readonly #start: string
   readonly #directoryMode: number
   readonly #fsync: boolean
   #real: string | undefined
 
   constructor({ location, directoryMode, fsync }: RootOptions) {
     this.path = resolve(location)
+    this.#start = this.path.endsWith(sep) ? this.path : this.path + sep
     this.#directoryMode = directoryMode
     this.#fsync = fsync
   }
 
+  /** Names are normalised, so nothing needs to be resolved. */
   pathOf(name: Folder): string {
-    return name === '' ? this.path : join(this.path, name)
+    return name === '' ? this.path : this.#start + name
   }
 
   /** Whether a path without links in it lies within the root, and not in its reserved folder. */
   async #holds(realPath: string): Promise<boolean> {
-    this.#real ??= await realpath(this.path)
-    if (realPath === this.#real) return true
-    const start = this.#real.endsWith(sep) ? this.#real : this.#real + sep
-    return realPath.startsWith(start) && !realPath.slice(start.length).split(sep).includes(RESERVED_SEGMENT)
+    if (this.#real !== undefined && isWithin(this.#real, realPath)) return true
+    // The root itself may be behind a link, which leads elsewhere after a deployment.
+    this.#real = await realpath(this.path)
+    return isWithin(this.#real, realPath)
   }
 
-  /** Where a link leads, or null where that is outside, nowhere, or a folder of the storage's own. */
+  /** Where a path really leads, or null where that is outside, nowhere, or a folder of the storage's own. */
   async follow(path: string): Promise<string | null> {
     try {
       const real = await realpath(path)
@@ -55,8 +57,7 @@ export class Root {
     if (process.platform !== 'linux') return this.holdsParents(name)
     let real: string
     try {
-      // Synchronous: the kernel answers from memory, a round trip through the thread pool costs ten times as much.
-      real = fs.readlinkSync(`/proc/self/fd/${fd}`)
+      real = await readlink(`/proc/self/fd/${fd}`)
     } catch {
       return this.holdsParents(name)
     }
@@ -65,29 +66,27 @@ export class Root {
 
   /** Whether the folders above a file that was just found are within the root. */
   async holdsParents(name: Folder): Promise<boolean> {
-    for (let slash = name.indexOf('/'); slash !== -1; slash = name.indexOf('/', slash + 1)) {
-      // Synchronous: finding the file has just brought these entries into the kernel's cache.
-      const stats = fs.lstatSync(join(this.path, name.slice(0, slash)), { throwIfNoEntry: false })
-      if (stats === undefined) return false
-      if (stats.isSymbolicLink()) return (await this.follow(dirname(this.pathOf(name)))) !== null
-    }
-    return true
+    return !name.includes('/') || (await this.follow(dirname(this.pathOf(name)))) !== null
   }
 
-  /** The folder to put a file in, made where it is missing. A link that leads out of the root is refused. */
-  async makeParent(name: Name): Promise<string> {
-    const parent = dirname(this.pathOf(name))
+  /** Whether the folder to put a file in is there. A link that leads out of the root is refused. */
+  async hasParent(name: Name): Promise<boolean> {
+    if (!name.includes('/')) return true
     try {
-      if (await this.#holds(await realpath(parent))) return parent
+      if (await this.#holds(await realpath(dirname(this.pathOf(name))))) return true
     } catch (error) {
-      if (!hasCode(error, 'ENOENT')) throw error
-      await this.#makeFolders(name)
-      return parent
+      if (hasCode(error, 'ENOENT', 'ENOTDIR')) return false
+      throw error
     }
     throw new Problem(
       'PermissionDenied',
       `a folder of the name is a symbolic link that leads out of ${this.path}`,
     )
+  }
+
+  /** Makes the folder to put a file in, where it is missing. */
+  async makeParent(name: Name): Promise<void> {
+    if (!(await this.hasParent(name))) await this.#makeFolders(name)
   }
 
   async #makeFolders(name: Name): Promise<void> {
@@ -136,4 +135,11 @@ export class Root {
       if (await fsyncDirectory(folder)) return
     }
   }
+}
+
+function isWithin(root: string, path: string): boolean {
+  if (path === root) return true
+  const start = root.endsWith(sep) ? root : root + sep
+  if (!path.startsWith(start)) return false
+  return !path.includes(RESERVED_SEGMENT) || !path.slice(start.length).split(sep).includes(RESERVED_SEGMENT)
 }

@@ -17,6 +17,7 @@ export const unlink = promisify(fs.unlink)
 export const rename = promisify(fs.rename)
 export const rmdir = promisify(fs.rmdir)
 export const mkdir = promisify(fs.mkdir)
+export const readlink = promisify(fs.readlink)
 export const realpath = promisify(fs.realpath.native)
 
 /** `O_NOFOLLOW` and `O_NONBLOCK` do not exist on Windows, nor does what they guard against. */
@@ -43,7 +44,7 @@ export function open(path: string, flags: number, mode?: number): Promise<number
 /** Creates a file, which must be new, with exactly this mode. */
 export async function create(path: string, mode: number): Promise<number> {
   const fd = await open(path, CREATE, mode)
-  // Synchronous: a new file's mode is in memory, and only an unusual umask makes the chmod necessary.
+  // Only an unusual umask makes the chmod necessary.
   if ((fs.fstatSync(fd).mode & 0o7777) !== mode) await fchmod(fd, mode)
   return fd
 }
@@ -56,14 +57,24 @@ export function copyFile(from: string, to: string, mode: number): Promise<void> 
   return withDescriptor(() => promisedCopyFile(from, to, mode))
 }
 
+/** May take long: some network filesystems send what was written only now, and tell their errors only here. */
 export async function close(fd: number): Promise<void> {
   try {
     await promisedClose(fd)
   } finally {
-    lastClose = Date.now()
-    const [oldest] = waiting
-    oldest?.()
+    wakeOne()
   }
+}
+
+/** Closes a file that was only read: nothing can fail that matters, so nobody needs to wait for it. */
+export function closeRead(fd: number): void {
+  fs.close(fd, wakeOne)
+}
+
+function wakeOne(): void {
+  lastClose = Date.now()
+  const [oldest] = waiting
+  oldest?.()
 }
 
 async function withDescriptor<T>(work: () => Promise<T>): Promise<T> {
@@ -121,10 +132,9 @@ export async function lstatIfThere(path: string): Promise<fs.BigIntStats | null>
   }
 }
 
-export function fstat(fd: number): Promise<fs.BigIntStats> {
-  return new Promise((resolve, reject) => {
-    fs.fstat(fd, { bigint: true }, (error, stats) => (error ? reject(error) : resolve(stats)))
-  })
+/** Synchronous: the kernel has it in memory, and a trip through the thread pool costs ten times as much. */
+export function fstat(fd: number): fs.BigIntStats {
+  return fs.fstatSync(fd, { bigint: true })
 }
 
 /** The whole of a file below the root's reserved folder, or null if it is not there. */

@@ -52,6 +52,9 @@ export function toFileState(headers: ObjectHeaders, size: number): FileState {
     if (key !== WRITE_ID_KEY) metadata[key] = decodeMetadataValue(value)
   }
   return {
+    size,
+    etag: headers.ETag ?? '',
+    lastModified: headers.LastModified ?? new Date(0),
     ...pickAttributes({
       contentType: headers.ContentType,
       cacheControl: headers.CacheControl,
@@ -60,9 +63,6 @@ export function toFileState(headers: ObjectHeaders, size: number): FileState {
       contentEncoding: headers.ContentEncoding,
       metadata,
     }),
-    size,
-    etag: headers.ETag ?? '',
-    lastModified: headers.LastModified ?? new Date(0),
   }
 }
 

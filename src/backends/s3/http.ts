@@ -7,7 +7,7 @@ export interface HttpRequest {
   /** With the query. */
   readonly path: string
   readonly headers: Record<string, string>
-  readonly body: Uint8Array | undefined
+  readonly body: Uint8Array | null
 }
 
 export interface HttpResponse {
@@ -32,7 +32,7 @@ export function exchange(
   return new Promise((resolve, reject) => {
     const handler = new Exchange(streamed, deadline, signal, resolve, reject)
     // `reset: false`: after a HEAD undici would close the connection.
-    pool.dispatch({ ...request, body: request.body ?? null, reset: false }, handler)
+    pool.dispatch({ reset: false, ...request }, handler)
   })
 }
 

@@ -146,7 +146,7 @@ export class FastLane {
   async #answer(route: Route, input: Fields): Promise<object> {
     const { config } = this.#connection
     const signal = this.#signals.get(input)
-    const body = input.Body instanceof Uint8Array ? input.Body : undefined
+    const body = input.Body instanceof Uint8Array ? input.Body : null
     const request = await this.#sign(route, input, body)
     // What is large may take its time, as long as it moves; the pool's own time-outs see to that.
     const deadline =
@@ -163,7 +163,7 @@ export class FastLane {
     return { $metadata, ...route.output(response) }
   }
 
-  async #sign(route: Route, input: Fields, body: Uint8Array | undefined): Promise<HttpRequest> {
+  async #sign(route: Route, input: Fields, body: Uint8Array | null): Promise<HttpRequest> {
     const headers: Record<string, string> = {}
     for (const field in route.headers) {
       const name = route.headers[field]

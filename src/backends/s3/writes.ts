@@ -127,12 +127,12 @@ export interface PutRequest extends MarkedWrite {
 export async function putObject(connection: S3Connection, request: PutRequest): Promise<boolean> {
   const { key, bytes, createOnly, fields, writeId } = request
   const input = {
-    ...fields,
     Bucket: connection.config.bucket,
     Key: key,
     Body: bytes,
     ContentLength: bytes.byteLength,
     ContentMD5: createHash('md5').update(bytes).digest('base64'),
+    ...fields,
   }
   if (!createOnly) {
     await connection.run(request.signal, ({ send, sdk }) =>
@@ -140,7 +140,8 @@ export async function putObject(connection: S3Connection, request: PutRequest): 
     )
     return true
   }
-  const marked = { ...input, IfNoneMatch: '*', Metadata: { ...fields.Metadata, [WRITE_ID_KEY]: writeId } }
+  const Metadata = Object.assign({}, fields.Metadata, { [WRITE_ID_KEY]: writeId })
+  const marked = { IfNoneMatch: '*', ...input, Metadata }
   return writeOnce(connection, request, ({ send, sdk }) =>
     send(new sdk.PutObjectCommand(marked)).then(expectETag),
   )
