@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream'
 import { ConfigurationError, Problem, StorageError } from '../errors.js'
-import { encodeExtended } from '../metadata.js'
+import { encodeExtendedPath } from '../metadata.js'
 import type { Folder, Name } from '../names.js'
 import { resolveRange } from '../ranges.js'
 import {
@@ -263,14 +263,11 @@ export class S3Storage extends Storage {
     expiresIn: number,
   ): Promise<string> {
     const connection = this.#connection
-    const [endpoint, credentials, region] = await Promise.all([
-      connection.endpoint(),
-      connection.credentials(),
-      connection.region(),
-    ])
-    const path = `/${this.#config.bucket}/${this.#key(name).split('/').map(encodeExtended).join('/')}`
-    const request = { method, host: new URL(endpoint).host, path, query, headers }
-    const context = { credentials, region: region, date }
+    const { endpoint, host, region } = await connection.place()
+    const credentials = await connection.credentials()
+    const path = `/${this.#config.bucket}/${encodeExtendedPath(this.#key(name))}`
+    const request = { method, host, path, query, headers }
+    const context = { credentials, region, date }
     return `${endpoint}${path}?${presignedQuery(request, context, expiresIn)}`
   }
 

@@ -28,6 +28,14 @@ interface Loaded {
   readonly lane: FastLane | undefined
 }
 
+export interface Place {
+  /** The server's address without a closing slash. */
+  readonly endpoint: string
+  /** With the port, if it is not the scheme's own. */
+  readonly host: string
+  readonly region: string
+}
+
 /** Before these milliseconds of their end, temporary credentials are fetched anew. */
 const CREDENTIALS_MARGIN = 5 * 60 * 1000
 
@@ -35,6 +43,7 @@ const CREDENTIALS_MARGIN = 5 * 60 * 1000
 export class S3Connection {
   readonly config: S3Config
   #loaded: Promise<Loaded> | undefined
+  #place: Promise<Place> | undefined
   #credentials: Promise<S3Credentials> | undefined
   #credentialsEnd = Number.POSITIVE_INFINITY
 
@@ -106,8 +115,23 @@ export class S3Connection {
     throw new Problem('Misconfigured', 'there are no credentials')
   }
 
-  /** The server's address without a closing slash. */
-  async endpoint(): Promise<string> {
+  /** Where to sign for. */
+  place(): Promise<Place> {
+    if (this.#place === undefined) {
+      this.#place = this.#findPlace()
+      this.#place.catch(() => {
+        this.#place = undefined
+      })
+    }
+    return this.#place
+  }
+
+  async #findPlace(): Promise<Place> {
+    const [endpoint, region] = await Promise.all([this.#endpoint(), this.#region()])
+    return { endpoint, host: new URL(endpoint).host, region }
+  }
+
+  async #endpoint(): Promise<string> {
     const { endpoint, client } = this.config
     if (endpoint !== undefined) return endpoint
     const resolved = await client?.config.endpoint?.()
@@ -116,7 +140,7 @@ export class S3Connection {
     return `${resolved.protocol}//${resolved.hostname}${resolved.port ? `:${resolved.port}` : ''}`
   }
 
-  async region(): Promise<string> {
+  async #region(): Promise<string> {
     const { region, client } = this.config
     return client ? client.config.region() : region
   }

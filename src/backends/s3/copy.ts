@@ -1,6 +1,6 @@
 import type { CompletedPart, CopyObjectCommandOutput, HeadObjectCommandOutput } from '@aws-sdk/client-s3'
 import { Problem } from '../../errors.js'
-import { encodeExtended, WRITE_ID_KEY } from '../../metadata.js'
+import { encodeExtendedPath, WRITE_ID_KEY } from '../../metadata.js'
 import type { Attempt, S3Connection } from './connection.js'
 import { analyse, expectETag } from './failures.js'
 import { completeUpload, inUpload } from './multipart.js'
@@ -131,7 +131,7 @@ async function copyByParts(
 
 /** Encoded here, since the SDK sends it as it is; with the leading slash that R2 wants. */
 function copySource(connection: S3Connection, key: string): string {
-  return `/${connection.config.bucket}/${key.split('/').map(encodeExtended).join('/')}`
+  return `/${connection.config.bucket}/${encodeExtendedPath(key)}`
 }
 
 /** A copy keeps what the source has, in the encoding it has it. */

@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream'
 import type { S3Client } from '@aws-sdk/client-s3'
 import type { Pool } from 'undici'
-import { encodeExtended } from '../../metadata.js'
+import { encodeExtended, encodeExtendedPath } from '../../metadata.js'
 import type { S3Connection } from './connection.js'
 import { NoS3Answer } from './failures.js'
 import { exchange, type HttpRequest, type HttpResponse } from './http.js'
@@ -177,7 +177,7 @@ export class FastLane {
       const name = route.query[field]
       if (name !== undefined && input[field] !== undefined) query[name] = String(input[field])
     }
-    const key = typeof input.Key === 'string' ? `/${input.Key.split('/').map(encodeExtended).join('/')}` : ''
+    const key = typeof input.Key === 'string' ? `/${encodeExtendedPath(input.Key)}` : ''
     const path = `/${encodeExtended(String(input.Bucket))}${key}`
     const credentials = await this.#connection.credentials()
     const date = new Date(Date.now() + this.#clockOffset)

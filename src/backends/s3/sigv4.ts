@@ -1,4 +1,4 @@
-import { createHash, createHmac } from 'node:crypto'
+import { createHmac, hash } from 'node:crypto'
 import { encodeExtended } from '../../metadata.js'
 import type { S3Credentials } from './options.js'
 
@@ -35,92 +35,98 @@ export function signHeaders(
 ): { readonly query: string; readonly headers: Record<string, string> } {
   const { credentials } = context
   const timestamp = toTimestamp(context.date)
-  const scope = scopeOf(timestamp, context.region)
   const headers: Record<string, string> = {
-    ...request.headers,
     host: request.host,
     'x-amz-content-sha256': UNSIGNED,
     'x-amz-date': timestamp,
+    ...request.headers,
   }
   if (credentials.sessionToken !== undefined) headers['x-amz-security-token'] = credentials.sessionToken
   const names = Object.keys(headers).sort()
+  const signed = names.join(';')
   const query = canonicalQuery(request.query)
-  const canonical = canonicalRequest(request.method, request.path, query, headers, names)
-  const signature = signatureOf(canonical, timestamp, scope, context)
-  headers.authorization = `${ALGORITHM} Credential=${credentials.accessKeyId}/${scope}, SignedHeaders=${names.join(';')}, Signature=${signature}`
+  const canonical = canonicalRequest(request, query, headers, names, signed)
+  const key = signingKey(context, timestamp.slice(0, 8))
+  headers.authorization = `${ALGORITHM} Credential=${key.credential}, SignedHeaders=${signed}, Signature=${signatureOf(canonical, timestamp, key)}`
   return { query, headers }
 }
 
 /** The query of an address that is good for `expiresIn` seconds from the context's date. */
 export function presignedQuery(request: SignableRequest, context: SigningContext, expiresIn: number): string {
-  const { credentials } = context
+  const { sessionToken } = context.credentials
   const timestamp = toTimestamp(context.date)
-  const scope = scopeOf(timestamp, context.region)
-  const headers: Record<string, string> = { ...request.headers, host: request.host }
+  const key = signingKey(context, timestamp.slice(0, 8))
+  const headers: Record<string, string> = { host: request.host, ...request.headers }
   const names = Object.keys(headers).sort()
+  const signed = names.join(';')
   const query: Record<string, string> = {
-    ...request.query,
     'X-Amz-Algorithm': ALGORITHM,
-    'X-Amz-Credential': `${credentials.accessKeyId}/${scope}`,
+    'X-Amz-Credential': key.credential,
     'X-Amz-Date': timestamp,
     'X-Amz-Expires': String(expiresIn),
-    'X-Amz-SignedHeaders': names.join(';'),
+    'X-Amz-SignedHeaders': signed,
+    ...request.query,
   }
-  if (credentials.sessionToken !== undefined) query['X-Amz-Security-Token'] = credentials.sessionToken
+  if (sessionToken !== undefined) query['X-Amz-Security-Token'] = sessionToken
   const sorted = canonicalQuery(query)
-  const canonical = canonicalRequest(request.method, request.path, sorted, headers, names)
-  return `${sorted}&X-Amz-Signature=${signatureOf(canonical, timestamp, scope, context)}`
+  const canonical = canonicalRequest(request, sorted, headers, names, signed)
+  return `${sorted}&X-Amz-Signature=${signatureOf(canonical, timestamp, key)}`
 }
 
-/** `20260102T030405Z` */
+let latest = { second: Number.NaN, timestamp: '' }
+
+/** `20260102T030405Z`. Most requests are signed in the same second as the one before. */
 function toTimestamp(date: Date): string {
-  return date.toISOString().replace(/[-:]|\.\d{3}/g, '')
-}
-
-function scopeOf(timestamp: string, region: string): string {
-  return `${timestamp.slice(0, 8)}/${region}/s3/aws4_request`
+  const second = Math.floor(date.getTime() / 1000)
+  if (second !== latest.second) {
+    latest = { second, timestamp: date.toISOString().replace(/[-:]|\.\d{3}/g, '') }
+  }
+  return latest.timestamp
 }
 
 function canonicalQuery(query: Readonly<Record<string, string>>): string {
-  return Object.keys(query)
-    .sort() // By name alone; as pairs `a=` would come after `a-b=`.
-    .map((name) => `${encodeExtended(name)}=${encodeExtended(query[name] ?? '')}`)
-    .join('&')
+  let text = ''
+  // Sorted by name alone; as pairs `a=` would come after `a-b=`.
+  for (const name of Object.keys(query).sort()) {
+    text += `${text === '' ? '' : '&'}${encodeExtended(name)}=${encodeExtended(query[name] ?? '')}`
+  }
+  return text
 }
 
 function canonicalRequest(
-  method: string,
-  path: string,
+  { method, path }: SignableRequest,
   query: string,
   headers: Readonly<Record<string, string>>,
   names: readonly string[],
+  signed: string,
 ): string {
   let lines = ''
   for (const name of names) lines += `${name}:${(headers[name] ?? '').trim().replace(/ {2,}/g, ' ')}\n`
-  return `${method}\n${path}\n${query}\n${lines}\n${names.join(';')}\n${UNSIGNED}`
+  return `${method}\n${path}\n${query}\n${lines}\n${signed}\n${UNSIGNED}`
 }
 
-function signatureOf(
-  canonical: string,
-  timestamp: string,
-  scope: string,
-  { credentials, region }: SigningContext,
-): string {
-  const text = `${ALGORITHM}\n${timestamp}\n${scope}\n${createHash('sha256').update(canonical).digest('hex')}`
-  return createHmac('sha256', signingKey(credentials, timestamp.slice(0, 8), region))
-    .update(text)
-    .digest('hex')
+function signatureOf(canonical: string, timestamp: string, { key, scope }: SigningKey): string {
+  const text = `${ALGORITHM}\n${timestamp}\n${scope}\n${hash('sha256', canonical)}`
+  return createHmac('sha256', key).update(text).digest('hex')
 }
 
-const signingKeys = new WeakMap<S3Credentials, { readonly scope: string; readonly key: Buffer }>()
+interface SigningKey {
+  readonly scope: string
+  /** The access key and the scope. */
+  readonly credential: string
+  readonly key: Buffer
+}
+
+const signingKeys = new WeakMap<S3Credentials, SigningKey>()
 
 /** The key for a day, derived by four HMACs: kept with the credentials, since all requests of the day use it. */
-function signingKey(credentials: S3Credentials, day: string, region: string): Buffer {
-  const scope = `${day}/${region}`
+function signingKey({ credentials, region }: SigningContext, day: string): SigningKey {
+  const scope = `${day}/${region}/s3/aws4_request`
   const kept = signingKeys.get(credentials)
-  if (kept?.scope === scope) return kept.key
+  if (kept?.scope === scope) return kept
   const hmac = (key: string | Buffer, text: string) => createHmac('sha256', key).update(text).digest()
   const key = hmac(hmac(hmac(hmac(`AWS4${credentials.secretAccessKey}`, day), region), 's3'), 'aws4_request')
-  signingKeys.set(credentials, { scope, key })
-  return key
+  const made = { scope, credential: `${credentials.accessKeyId}/${scope}`, key }
+  signingKeys.set(credentials, made)
+  return made
 }
