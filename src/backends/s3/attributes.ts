@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import {
   type Attributes,
   decodeMetadataValue,
@@ -13,7 +13,7 @@ export const CLAIM_KEY = 'stowage-claim'
 
 /** Tells a write of ours from everybody else's, whatever happens to the answer. */
 export function newWriteId(): string {
-  return randomBytes(12).toString('base64url')
+  return randomUUID()
 }
 
 /** The fields of a Put, Create or Copy command that attributes become. */
