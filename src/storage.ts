@@ -188,7 +188,7 @@ export abstract class Storage {
       const body = toBody(content)
       checkOptions(options, SAVE_OPTIONS)
       const ifExists = toIfExists(options.ifExists)
-      const attributes = toAttributes(target, options)
+      const attributes = await toAttributes(target, options)
       const judged = await applyRules(body, options, attributes.contentType, context, signal)
       const progress = progressReporter(options, judged.body.size)
       const staged = await this.stage({
@@ -305,7 +305,11 @@ export abstract class Storage {
         throw new Problem('InvalidArgument', 'size must be the exact number of bytes that will be uploaded')
       }
       const contentType = toContentType(options.contentType)
-      const attributes = toAttributes(target, { contentType, cacheControl, ...(metadata && { metadata }) })
+      const attributes = await toAttributes(target, {
+        contentType,
+        cacheControl,
+        ...(metadata && { metadata }),
+      })
       const ifExists = toIfExists(options.ifExists)
       const times = toSigningTimes(options.expiresIn, undefined)
       const chosen = ifExists === 'rename' ? await this.#freeName(target, signal) : target

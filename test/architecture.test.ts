@@ -49,7 +49,7 @@ const OUTSIDE: readonly { what: RegExp; in: RegExp }[] = [
 ]
 
 /** Loaded when they are first needed, never with the package: `import 'stowage'` stays light. */
-const LAZY = /^(?:@aws-sdk\/.*|undici|file-type)$/
+const LAZY = /^(?:@aws-sdk\/.*|undici|file-type|mime-types)$/
 
 interface Import {
   readonly specifier: string
@@ -223,7 +223,7 @@ describe('the check of the house', () => {
     'stored-file.ts': "import type { FileInfo } from './types.js'\nimport './errors.js'",
     'types.ts': "import type { StoredFile } from './stored-file.js'",
     'names.ts': "import sanitize from 'sanitize-filename'\nimport { StorageError } from './errors.js'",
-    'metadata.ts': "import { lookup } from 'mime-types'\nimport { baseName } from './names.js'",
+    'metadata.ts': "import { baseName } from './names.js'\nconst load = () => import('mime-types')",
     'uploads.ts': "const load = () => import('file-type')",
     'storage.ts': "import { toName } from './names.js'",
     'backends/options.ts': "import { toFolder } from '../names.js'",

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
+import { lookup } from 'mime-types'
 import { describe, it } from 'vitest'
 import {
   attachment,
+  COMMON_TYPES,
   contentTypeOf,
   decodeMetadataValue,
   encodeMetadataValue,
@@ -92,8 +94,12 @@ describe('the content type', () => {
     ['a.unheard-of', 'application/octet-stream'],
     ['a.__proto__', 'application/octet-stream'],
     ['a.constructor', 'application/octet-stream'],
-  ])('of %s is %s', (name, type) => {
-    assert.equal(contentTypeOf(name), type)
+  ])('of %s is %s', async (name, type) => {
+    assert.equal(await contentTypeOf(name), type)
+  })
+
+  it('is for common extensions the one that mime-types has', () => {
+    for (const [extension, type] of Object.entries(COMMON_TYPES)) assert.equal(lookup(extension), type)
   })
 })
 

@@ -135,7 +135,7 @@ export class Draft implements Staged {
     const { root, sidecars, fsync: durable } = this.#context
     const looking = root.hasParent(name)
     looking.catch(() => {})
-    const version = await this.#seal(sidecars.needed(name, this.#attributes))
+    const version = await this.#seal(await sidecars.needed(name, this.#attributes))
     let published = false
     try {
       const hasParent = await looking

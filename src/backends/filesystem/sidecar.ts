@@ -47,9 +47,9 @@ export class Sidecars {
   }
 
   /** Whether the attributes say more than the name does. */
-  needed(name: Name, attributes: Attributes): boolean {
+  async needed(name: Name, attributes: Attributes): Promise<boolean> {
     return (
-      attributes.contentType !== contentTypeOf(name) ||
+      attributes.contentType !== (await contentTypeOf(name)) ||
       attributes.cacheControl !== undefined ||
       attributes.contentDisposition !== undefined ||
       attributes.contentLanguage !== undefined ||
@@ -136,8 +136,8 @@ export class Sidecars {
   }
 }
 
-function plainAttributes(name: Name): Attributes {
-  return { contentType: contentTypeOf(name), metadata: {} }
+async function plainAttributes(name: Name): Promise<Attributes> {
+  return { contentType: await contentTypeOf(name), metadata: {} }
 }
 
 function parse(text: string): Attributes {
