@@ -214,8 +214,8 @@ export class FileSystemStorage extends Storage {
     const { root, sidecars } = this.#context
     let path: string | null = root.pathOf(name)
     for (let attempt = 0; attempt < READ_ATTEMPTS; attempt++) {
-      const stats = await lstatIfThere(path)
-      if (stats === null || !(await root.holdsParents(name))) return null
+      const [stats, inside] = await Promise.all([lstatIfThere(path), root.holdsParents(name)])
+      if (stats === null || !inside) return null
       if (stats.isSymbolicLink()) {
         path = await root.follow(path)
         if (path === null) return null
