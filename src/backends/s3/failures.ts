@@ -176,10 +176,15 @@ function readNumber(value: unknown, ...keys: readonly string[]): number | undefi
 }
 
 function readRetryAfter(error: unknown): number | undefined {
+  const seconds = Number.parseInt(readHeader(error, 'retry-after'), 10)
+  return Number.isNaN(seconds) ? undefined : seconds
+}
+
+/** A header of the answer that an error is about, or `''`. */
+export function readHeader(error: unknown, name: string): string {
   let headers: unknown = error
   for (const key of ['$response', 'headers']) {
     headers = typeof headers === 'object' && headers !== null ? Reflect.get(headers, key) : undefined
   }
-  const seconds = Number.parseInt(readText(headers, 'retry-after'), 10)
-  return Number.isNaN(seconds) ? undefined : seconds
+  return readText(headers, name)
 }

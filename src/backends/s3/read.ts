@@ -4,10 +4,12 @@ import { Problem } from '../../errors.js'
 import type { DeliveredRange, OpenBody } from '../../stored-file.js'
 import type { ByteRange } from '../../types.js'
 import type { S3Connection } from './connection.js'
-import { analyse, expectETag, NoS3Answer } from './failures.js'
+import { analyse, expectETag, NoS3Answer, readHeader } from './failures.js'
 
-/** How often in a row a body may break off without a byte in between. */
+/** How often in a row a body may break off with hardly a byte in between. */
 const MAX_RESUMPTIONS = 5
+/** A body that comes more slowly than this is given up, and fetched over another connection from there on. */
+const LEAST_BYTES_PER_SECOND = 1024
 
 export interface OpenedObject {
   readonly output: GetObjectCommandOutput
@@ -23,51 +25,44 @@ export async function openObject(
   range: ByteRange | undefined,
   signal: AbortSignal | undefined,
 ): Promise<OpenedObject> {
-  const { output, stream } = await getObject(connection, key, range && toHeader(range), undefined, signal)
-  try {
-    const { size, delivered } = toDelivered(output, range)
-    const { idleTimeout } = connection.config
-    const reopen = async (offset: number) => {
-      const rest = { offset, length: delivered.offset + delivered.length - offset }
-      const found = await getObject(connection, key, toHeader(rest), output.ETag, signal)
-      try {
-        toDelivered(found.output, rest)
-        return found.stream
-      } catch (error) {
-        found.stream.destroy()
-        throw error
-      }
-    }
-    return {
-      output,
-      size,
-      range: delivered,
-      body: new ObjectBody(stream, delivered, reopen, signal, idleTimeout),
-    }
-  } catch (error) {
-    stream.destroy()
-    throw error
+  const { output, stream, size, delivered } = await getObject(connection, key, range, undefined, signal)
+  const reopen = async (offset: number) => {
+    const rest = { offset, length: delivered.offset + delivered.length - offset }
+    return (await getObject(connection, key, rest, output.ETag, signal)).stream
+  }
+  const { idleTimeout } = connection.config
+  return {
+    output,
+    size,
+    range: delivered,
+    body: new ObjectBody(stream, delivered, reopen, signal, idleTimeout),
   }
 }
 
 async function getObject(
   connection: S3Connection,
   key: string,
-  Range: string | undefined,
+  range: ByteRange | undefined,
   IfMatch: string | undefined,
   signal: AbortSignal | undefined,
-): Promise<{ output: GetObjectCommandOutput; stream: Readable }> {
+) {
   const input = {
     Bucket: connection.config.bucket,
     Key: key,
-    ...(Range && { Range }),
+    ...(range && { Range: toHeader(range) }),
     ...(IfMatch && { IfMatch }),
   }
-  const output = await connection.run(signal, ({ send, sdk }) =>
-    send(new sdk.GetObjectCommand(input)).then(expectETag),
-  )
-  if (output.Body instanceof Readable) return { output, stream: output.Body }
-  throw new NoS3Answer()
+  return connection.run(signal, async ({ send, sdk }) => {
+    const output = await send(new sdk.GetObjectCommand(input))
+    const stream = output.Body
+    if (!(stream instanceof Readable)) throw new NoS3Answer()
+    try {
+      return { output: expectETag(output), stream, ...toDelivered(output, range) }
+    } catch (error) {
+      stream.on('error', ignore).destroy()
+      throw error
+    }
+  })
 }
 
 /** RFC 9110 §14.1.2. A suffix takes no length: what is too much is not read. */
@@ -84,8 +79,10 @@ function toDelivered(output: GetObjectCommandOutput, range: ByteRange | undefine
   if (range === undefined) return { size: ContentLength, delivered: { offset: 0, length: ContentLength } }
   const match = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(ContentRange ?? '')
   const [offset, end, size] = [Number(match?.[1]), Number(match?.[2]), Number(match?.[3])]
+  // The two lengths of one answer differ: somebody on the way is wrong.
+  if (match && end - offset + 1 !== ContentLength) throw new NoS3Answer()
   const expected = range.offset < 0 ? Math.max(0, size + range.offset) : range.offset
-  if (!match || offset !== expected || end - offset + 1 !== ContentLength) {
+  if (!match || offset !== expected) {
     throw new Problem('Corrupt', 'the server delivers another range than was asked for')
   }
   return { size, delivered: { offset, length: Math.min(ContentLength, range.length ?? ContentLength) } }
@@ -104,6 +101,8 @@ class ObjectBody implements OpenBody {
   readonly #range: DeliveredRange
   readonly #reopen: (offset: number) => Promise<Readable>
   readonly #signal: AbortSignal | undefined
+  /** What is to come in each `unreadTimeout`, while the reader wants it. */
+  readonly #leastBytes: number
   #source: Readable
   #received = 0
   #failures = 0
@@ -121,6 +120,7 @@ class ObjectBody implements OpenBody {
     unreadTimeout: number,
   ) {
     this.unreadTimeout = unreadTimeout
+    this.#leastBytes = (LEAST_BYTES_PER_SECOND * unreadTimeout) / 1000
     this.#source = source
     this.#range = range
     this.#reopen = reopen
@@ -139,7 +139,7 @@ class ObjectBody implements OpenBody {
           filled += chunk.byteLength
           return true
         },
-        end: () => resolve(bytes),
+        end: () => resolve(bytes.subarray(0, filled)),
         error: reject,
       })
     })
@@ -177,9 +177,11 @@ class ObjectBody implements OpenBody {
   #consume(to: Consumer): void {
     const source = this.#source
     const { length } = this.#range
+    const begun = this.#received
     let over = false
     const finish = () => {
       over = true
+      clearInterval(watch)
       this.#signal?.removeEventListener('abort', onAbort)
     }
     const complete = () => {
@@ -193,9 +195,10 @@ class ObjectBody implements OpenBody {
       finish()
       if (this.#ended) return
       if (this.#signal?.aborted) return to.error(this.#signal.reason)
+      if (this.#received === length) return complete() // Nothing is missing but the end itself.
       const recover = () => {
         this.#resume(error).then(
-          () => this.#consume(to),
+          (more) => (more ? this.#consume(to) : to.end()),
           (cause) => to.error(cause),
         )
       }
@@ -204,14 +207,25 @@ class ObjectBody implements OpenBody {
       else recover()
     }
     const onAbort = () => source.destroy(toError(this.#signal?.reason))
+    let seen = begun
+    let rested = false
+    // No idle time-out ends a body of which a byte comes now and then. What the reader lets wait is not judged.
+    const watch = setInterval(() => {
+      if (!rested && this.#received - seen < this.#leastBytes) {
+        source.destroy(new Error('the content comes too slowly'))
+      }
+      seen = this.#received
+      rested = this.#paused
+    }, this.unreadTimeout)
     source.on('data', (chunk: Uint8Array) => {
       if (over) return
       const missing = length - this.#received
       const wanted = chunk.byteLength > missing ? chunk.subarray(0, missing) : chunk
       this.#received += wanted.byteLength
-      this.#failures = 0
+      if (this.#received - begun >= this.#leastBytes) this.#failures = 0
       if (wanted.byteLength > 0 && !to.data(wanted)) {
         this.#paused = true
+        rested = true
         source.pause()
       }
       if (wanted.byteLength < chunk.byteLength) complete()
@@ -228,7 +242,8 @@ class ObjectBody implements OpenBody {
     else if (source.destroyed) broken(source.errored ?? new Error('the connection was given up'))
   }
 
-  async #resume(error: unknown): Promise<void> {
+  /** False: there is no more. */
+  async #resume(error: unknown): Promise<boolean> {
     this.#source.destroy()
     this.#failures += 1
     if (this.#failures > MAX_RESUMPTIONS || this.#ended)
@@ -236,8 +251,14 @@ class ObjectBody implements OpenBody {
     try {
       this.#source = await this.#reopen(this.#range.offset + this.#received)
       this.#source.on('error', ignore)
+      return true
     } catch (cause) {
       const { status } = analyse(cause)
+      // In this version of the file there is nothing where it should go on: what was announced at first was too long.
+      if (readHeader(cause, 'content-range') === `bytes */${this.#range.offset + this.#received}`) {
+        this.#ended = true
+        return false
+      }
       if (status === 412 || status === 404) {
         throw new Problem(
           'Unavailable',

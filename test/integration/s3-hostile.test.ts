@@ -1,0 +1,104 @@
+import { createHash } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { R2Storage, type R2StorageOptions } from 'stowage'
+import { afterEach, describe, expect, it } from 'vitest'
+import { type RawCall, type RawServer, rawAnswer, startRawServer } from '../servers/raw-server.js'
+
+const CONTENT = Buffer.from('0123456789'.repeat(500))
+const ETAG = `"${createHash('md5').update(CONTENT).digest('hex')}"`
+const OBJECT = { ETag: ETAG, 'Last-Modified': 'Tue, 03 Nov 2026 10:00:00 GMT', 'Content-Type': 'text/plain' }
+
+const servers: RawServer[] = []
+afterEach(async () => {
+  for (const server of servers.splice(0)) await server.stop()
+})
+
+describe.each([true, false])('fastPath %s', (fastPath) => {
+  async function start(reply: RawServer['reply']): Promise<RawServer> {
+    const server = await startRawServer(reply)
+    servers.push(server)
+    return server
+  }
+
+  function storageOn(server: RawServer, changes: Partial<R2StorageOptions> = {}): R2Storage {
+    const keys = { accessKeyId: 'id', secretAccessKey: 'secret', bucket: 'test-bucket' }
+    const times = { connectTimeout: 300, idleTimeout: 300, retryTimeout: 3_000 }
+    return new R2Storage({ ...keys, ...times, endpoint: server.endpoint, fastPath, ...changes })
+  }
+
+  /** What an honest server answers to a read with a range. */
+  function rest({ headers }: RawCall): Buffer {
+    const offset = Number(/^bytes=(\d+)-/.exec(headers.range ?? '')?.[1])
+    const size = CONTENT.byteLength
+    if (offset >= size) return rawAnswer(416, { 'Content-Range': `bytes */${size}` })
+    const range = { 'Content-Range': `bytes ${offset}-${size - 1}/${size}` }
+    return rawAnswer(206, { ...OBJECT, ...range }, CONTENT.subarray(offset))
+  }
+
+  const whole = (length: number) => rawAnswer(200, { ...OBJECT, 'Content-Length': String(length) })
+
+  it('fetches a body that trickles over another connection', async () => {
+    const server = await start((call, socket) => {
+      if (call.headers.range !== undefined) return void socket.write(rest(call))
+      socket.write(whole(CONTENT.byteLength))
+      let sent = 0
+      const timer = setInterval(() => socket.write(CONTENT.subarray(sent, ++sent)), 50)
+      socket.once('close', () => clearInterval(timer))
+    })
+    const storage = storageOn(server)
+    const begun = Date.now()
+    expect(await (await storage.open('a.txt')).text()).toBe(CONTENT.toString())
+    expect(await (await storage.open('a.txt')).stream().toArray().then(Buffer.concat)).toEqual(CONTENT)
+    expect(Date.now() - begun).toBeLessThan(20_000)
+    expect(server.calls.filter(({ headers }) => headers.range === undefined)).toHaveLength(2)
+  })
+
+  it('does not take a slow reader for a slow server', async () => {
+    const server = await start((_, socket) => {
+      socket.write(Buffer.concat([whole(CONTENT.byteLength), CONTENT]))
+    })
+    const chunks: Buffer[] = []
+    for await (const chunk of (await storageOn(server).open('a.txt')).stream()) {
+      chunks.push(chunk)
+      await sleep(700)
+    }
+    expect(Buffer.concat(chunks)).toEqual(CONTENT)
+    expect(server.calls).toHaveLength(1)
+  })
+
+  it('gives up a body that only ever trickles', async () => {
+    const server = await start((call, socket) => {
+      const offset = Number(/^bytes=(\d+)-/.exec(call.headers.range ?? '')?.[1] ?? 0)
+      const size = CONTENT.byteLength
+      const range = {
+        'Content-Range': `bytes ${offset}-${size - 1}/${size}`,
+        'Content-Length': `${size - offset}`,
+      }
+      socket.write(call.headers.range === undefined ? whole(size) : rawAnswer(206, { ...OBJECT, ...range }))
+      const timer = setInterval(() => socket.write('x'), 20)
+      socket.once('close', () => clearInterval(timer))
+    })
+    const read = storageOn(server, { idleTimeout: 100 })
+      .open('a.txt')
+      .then((file) => file.bytes())
+    await expect(read).rejects.toMatchObject({ code: 'Unavailable', retryable: true })
+  })
+
+  it('delivers all there is when more was announced', async () => {
+    const server = await start((call, socket) => {
+      if (call.headers.range !== undefined) socket.write(rest(call))
+      else socket.end(Buffer.concat([whole(CONTENT.byteLength + 100), CONTENT]))
+    })
+    expect(await (await storageOn(server).open('a.txt')).bytes()).toEqual(CONTENT)
+  })
+
+  it('asks again when the two lengths of an answer differ', async () => {
+    const server = await start((call, socket) => {
+      const answer = rest(call)
+      if (server.calls.length > 1) socket.write(answer)
+      else socket.end(answer.toString('latin1').replace(/Content-Length: \d+/, 'Content-Length: 4000'))
+    })
+    const file = await storageOn(server).open('a.txt', { range: { offset: 10 } })
+    expect(await file.bytes()).toEqual(CONTENT.subarray(10))
+  })
+})
