@@ -101,4 +101,37 @@ describe.each([true, false])('fastPath %s', (fastPath) => {
     const file = await storageOn(server).open('a.txt', { range: { offset: 10 } })
     expect(await file.bytes()).toEqual(CONTENT.subarray(10))
   })
+
+  const xml = { 'Content-Type': 'application/xml' }
+  const listing =
+    '<?xml version="1.0" encoding="UTF-8"?>\n<ListBucketResult><Name>test-bucket</Name><Prefix></Prefix>' +
+    '<KeyCount>2</KeyCount><MaxKeys>1000</MaxKeys><IsTruncated>false</IsTruncated>' +
+    '<Contents><Key>a</Key><LastModified>2026-11-03T10:00:00.000Z</LastModified><ETag>"x"</ETag><Size>1</Size></Contents>' +
+    '<Contents><Key>b</Key><LastModified>2026-11-03T10:00:00.000Z</LastModified><ETag>"x"</ETag><Size>1</Size></Contents>' +
+    '</ListBucketResult>'
+
+  it('does not take the beginning of a list for all of it', async () => {
+    const server = await start((_, socket) => {
+      const all = server.calls.length > 1
+      socket.end(rawAnswer(200, xml, all ? listing : listing.slice(0, listing.indexOf('<Contents><Key>b'))))
+    })
+    expect((await storageOn(server).listdir()).files).toEqual(['a', 'b'])
+  })
+
+  it('asks again after an answer that is followed by more than it announced', async () => {
+    const server = await start((_, socket) => {
+      const longer = `HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n${listing}`
+      socket.write(server.calls.length > 1 ? rawAnswer(200, xml, listing) : longer)
+    })
+    expect((await storageOn(server).listdir()).files).toEqual(['a', 'b'])
+  })
+
+  it('does not take an error for a delete', async () => {
+    const error = '<Error><Code>InternalError</Code><Message>no</Message></Error>'
+    const server = await start((_, socket) => {
+      socket.write(server.calls.length > 1 ? rawAnswer(204) : rawAnswer(200, xml, error))
+    })
+    await storageOn(server).delete('a.txt')
+    expect(server.calls).toHaveLength(2)
+  })
 })

@@ -23,7 +23,7 @@ function decodeText(text: string): string {
   })
 }
 
-/** A ListObjectsV2 answer in the shape of the SDK's output; without `Name` and `KeyCount` it was none. */
+/** A whole ListObjectsV2 answer in the shape of the SDK's output; without `Name` and `KeyCount` it was none. */
 export function readListing(xml: string) {
   const Contents: { Key: string; Size: number; LastModified: Date; ETag: string }[] = []
   for (const [start, end] of elements(xml, 'Contents')) {
@@ -38,7 +38,8 @@ export function readListing(xml: string) {
   for (const [start, end] of elements(xml, 'CommonPrefixes')) {
     CommonPrefixes.push({ Prefix: readTag(xml, 'Prefix', start, end) ?? '' })
   }
-  const isListing = xml.includes('<ListBucketResult')
+  // Half of one would be a list, too: of the keys that come first.
+  const isListing = xml.includes('<ListBucketResult') && xml.trimEnd().endsWith('</ListBucketResult>')
   const count = readTag(xml, 'KeyCount')
   return {
     Name: isListing ? readTag(xml, 'Name') : undefined,
