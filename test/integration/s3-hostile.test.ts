@@ -126,6 +126,13 @@ describe.each([true, false])('fastPath %s', (fastPath) => {
     expect((await storageOn(server).listdir()).files).toEqual(['a', 'b'])
   })
 
+  it('asks again after an answer that is no HTTP', async () => {
+    const server = await start((_, socket) => {
+      socket.write(server.calls.length > 1 ? rawAnswer(200, xml, listing) : 'SSH-2.0-OpenSSH_9.2\r\n')
+    })
+    expect((await storageOn(server).listdir()).files).toEqual(['a', 'b'])
+  })
+
   it('does not take an error for a delete', async () => {
     const error = '<Error><Code>InternalError</Code><Message>no</Message></Error>'
     const server = await start((_, socket) => {

@@ -31,7 +31,10 @@ export const RETRYABLE_CODES: ReadonlySet<string> = new Set([
 ])
 const THROTTLING_CODES = new Set(['SlowDown', 'TooManyRequests', 'TooMuchConcurrency', 'ReducedConcurrency'])
 /** What TLS and a wrong protocol fail with: no retry helps. */
-const SETUP_CODES = /^(?:CERT_|ERR_TLS|ERR_SSL|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|EPROTO|ERR_INVALID_|HPE_)/
+const SETUP_CODES = /^(?:CERT_|ERR_TLS|ERR_SSL|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|EPROTO|ERR_INVALID_)/
+/** What Node's and undici's parsers fail with: no HTTP, or what is left of an answer longer than it said. */
+const NO_HTTP = /^HPE_/
+const NO_S3_SERVER = 'the answer is none of an S3 server: check the endpoint'
 
 export function analyse(error: unknown): Failure {
   const status = readNumber(error, '$metadata', 'httpStatusCode')
@@ -129,10 +132,11 @@ function meaningOf(
   if (SETUP_CODES.test(code)) {
     return ['Misconfigured', 'no secure connection to the endpoint: check its scheme and certificate']
   }
+  if (NO_HTTP.test(code)) return ['Unavailable', NO_S3_SERVER]
   // Errors of our own making, such as a TypeError, are no news about the server.
   if (status === undefined && error instanceof TypeError) return ['Unknown', error.message]
   if (status === undefined) return ['Unavailable', 'the storage server cannot be reached or does not answer']
-  if (status < 300) return ['Unavailable', 'the answer is none of an S3 server: check the endpoint']
+  if (status < 300) return ['Unavailable', NO_S3_SERVER]
   if (status >= 500) return ['Unavailable', 'the storage server has a problem']
   return ['Unknown', 'the server refuses the request']
 }
