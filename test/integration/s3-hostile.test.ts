@@ -141,4 +141,31 @@ describe.each([true, false])('fastPath %s', (fastPath) => {
     await storageOn(server).delete('a.txt')
     expect(server.calls).toHaveLength(2)
   })
+
+  it.each(['endless', 'trickling'])('bounds an answer that is %s', async (kind) => {
+    const server = await start((_, socket) => {
+      socket.write('HTTP/1.1 500 No\r\nTransfer-Encoding: chunked\r\n\r\n')
+      const chunk = kind === 'endless' ? Buffer.alloc(0x10000, 'x') : 'x'
+      const timer = setInterval(() => {
+        for (let more = true; more && !socket.destroyed; more = kind === 'endless') {
+          more =
+            socket.write(
+              Buffer.concat([
+                Buffer.from(`${chunk.length.toString(16)}\r\n`),
+                Buffer.from(chunk),
+                Buffer.from('\r\n'),
+              ]),
+            ) && more
+          if (!more || kind !== 'endless') break
+        }
+      }, 5)
+      socket.once('close', () => clearInterval(timer))
+    })
+    const before = process.memoryUsage.rss()
+    const begun = Date.now()
+    const list = storageOn(server, { maxAttempts: 2 }).listdir()
+    await expect(list).rejects.toMatchObject({ code: 'Unavailable', retryable: true })
+    expect(Date.now() - begun).toBeLessThan(20_000)
+    expect(process.memoryUsage.rss() - before).toBeLessThan(100 * 1024 * 1024)
+  })
 })

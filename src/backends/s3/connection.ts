@@ -7,6 +7,7 @@ import type {
   ServiceOutputTypes,
 } from '@aws-sdk/client-s3'
 import { Problem } from '../../errors.js'
+import { boundAnswers } from './answers.js'
 import { analyse, backoff, type Failure } from './failures.js'
 import { FastLane } from './lane.js'
 import type { S3Config, S3Credentials } from './options.js'
@@ -61,15 +62,21 @@ export class S3Connection {
     onFailure?: (failure: Failure) => void,
   ): Promise<T> {
     this.#loaded ??= this.#load()
+    const { config } = this
     const { client, sdk, lane } = await this.#loaded
-    const options = signal ? { abortSignal: signal } : {}
     const attemptWith: Attempt = {
       sdk,
       // Without options the client keeps the middleware chain of a command, which the lane alone can do with.
       send: (command) =>
-        lane?.takes(command, signal) ? client.send(command) : client.send(command, options),
+        lane?.takes(command, signal)
+          ? client.send(command)
+          : sendWithin(
+              config.client ? undefined : deadlineOf(command.input, config),
+              client,
+              command,
+              signal,
+            ),
     }
-    const { config } = this
     // A client that the caller passed in has its own retries.
     const maxAttempts = config.client ? 1 : config.maxAttempts
     const giveUpAt = Date.now() + config.retryTimeout
@@ -175,6 +182,7 @@ export class S3Connection {
         httpsAgent: { keepAlive: true, maxSockets: config.maxConnections },
       },
     })
+    boundAnswers(client, config.idleTimeout)
     const lane =
       config.fastPath && config.endpoint !== undefined
         ? await FastLane.open(this, config.endpoint, sdk)
@@ -182,4 +190,40 @@ export class S3Connection {
     lane?.join(client)
     return { client, sdk, lane }
   }
+}
+
+/** Sends a command, and gives it up after `deadline` milliseconds, if any: no idle time-out ends what trickles. */
+async function sendWithin<Input extends ServiceInputTypes, Output extends ServiceOutputTypes>(
+  deadline: number | undefined,
+  client: S3Client,
+  command: $Command<Input, Output, S3ClientResolvedConfig>,
+  signal: AbortSignal | undefined,
+): Promise<Output> {
+  if (deadline === undefined) return client.send(command, signal ? { abortSignal: signal } : {})
+  const controller = new AbortController()
+  const stop = () => controller.abort()
+  const timer = setTimeout(stop, deadline)
+  signal?.addEventListener('abort', stop)
+  try {
+    signal?.throwIfAborted()
+    return await client.send(command, { abortSignal: controller.signal })
+  } finally {
+    clearTimeout(timer)
+    signal?.removeEventListener('abort', stop)
+  }
+}
+
+/** Milliseconds for one attempt. What the server may be long at, or what is long itself, is known by its input. */
+function deadlineOf(input: object, { connectTimeout, idleTimeout, retryTimeout }: S3Config): number {
+  const long =
+    'CopySource' in input ||
+    'MultipartUpload' in input ||
+    ('Body' in input && sizeOf(input.Body) > LARGE_BYTES)
+  return long ? retryTimeout * 10 : connectTimeout + idleTimeout
+}
+
+const LARGE_BYTES = 1024 * 1024
+
+function sizeOf(body: unknown): number {
+  return body instanceof Uint8Array ? body.byteLength : 0
 }
