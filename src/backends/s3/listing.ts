@@ -1,5 +1,5 @@
 import type { ListObjectsV2CommandOutput } from '@aws-sdk/client-s3'
-import { Problem } from '../../errors.js'
+import { Problem, quote } from '../../errors.js'
 import type { Entry } from '../../storage.js'
 import type { S3Connection } from './connection.js'
 import { NoS3Answer } from './failures.js'
@@ -24,6 +24,9 @@ export async function* listKeys(
   shallow: boolean,
   signal: AbortSignal | undefined,
 ): AsyncIterable<KeyPage> {
+  // Pages without a key are legal, but not for ever.
+  const { retryTimeout } = connection.config
+  let emptySince = Date.now()
   let token: string | undefined
   do {
     const input = {
@@ -36,15 +39,22 @@ export async function* listKeys(
     const page = await connection.run(signal, ({ send, sdk }) =>
       send(new sdk.ListObjectsV2Command(input)).then(checkPage),
     )
-    yield {
-      keys: (page.Contents ?? []).map(({ Key = '', Size = 0, LastModified = new Date(0), ETag = '' }) => ({
+    const keys = (page.Contents ?? []).map(
+      ({ Key = '', Size = 0, LastModified = new Date(0), ETag = '' }) => ({
         key: decode(Key),
         size: Size,
         // Headers have whole seconds only, and a file is to have one time.
         lastModified: new Date(Math.floor(LastModified.getTime() / 1000) * 1000),
         etag: ETag,
-      })),
-      prefixes: (page.CommonPrefixes ?? []).map(({ Prefix = '' }) => decode(Prefix)),
+      }),
+    )
+    const prefixes = (page.CommonPrefixes ?? []).map(({ Prefix = '' }) => decode(Prefix))
+    for (const key of [...keys.map(({ key }) => key), ...prefixes]) checkKey(key, prefix)
+    if (keys.length + prefixes.length > 0) {
+      yield { keys, prefixes }
+      emptySince = Date.now()
+    } else if (Date.now() - emptySince > retryTimeout * 10) {
+      throw new Problem('Unavailable', 'the server goes on with its list, but nothing is in it')
     }
     const next = page.IsTruncated ? page.NextContinuationToken : undefined
     if (page.IsTruncated && (next === undefined || next === token)) {
@@ -63,9 +73,23 @@ function checkPage(page: ListObjectsV2CommandOutput): ListObjectsV2CommandOutput
   return page
 }
 
+/**
+ * What was not asked for must not be taken for a file, and least of all be deleted: an empty key would be the bucket.
+ * R2 lists keys in the form they were written in, and matches them in NFC.
+ */
+function checkKey(key: string, prefix: string): void {
+  if (key === '' || !(key.startsWith(prefix) || key.normalize('NFC').startsWith(prefix))) {
+    throw new Problem('Corrupt', `the server lists ${quote(key)}, which was not asked for`)
+  }
+}
+
 /** The SDK leaves `encoding-type=url` to its callers. */
 function decode(text: string): string {
-  return decodeURIComponent(text.replaceAll('+', ' '))
+  try {
+    return decodeURIComponent(text.replaceAll('+', ' '))
+  } catch (cause) {
+    throw new Problem('Corrupt', 'the server lists a key that is not encoded as it was asked for', { cause })
+  }
 }
 
 /** A page as entries of a storage, in byte order. */
