@@ -168,4 +168,35 @@ describe.each([true, false])('fastPath %s', (fastPath) => {
     expect(Date.now() - begun).toBeLessThan(20_000)
     expect(process.memoryUsage.rss() - before).toBeLessThan(100 * 1024 * 1024)
   })
+
+  it.each(['', '../../etc/passwd', 'other/secret', 'ab'])(
+    'deletes no %j, whatever is listed below a',
+    async (key) => {
+      const entry = `<Contents><Key>${key}</Key><Size>1</Size></Contents>`
+      const page = `<ListBucketResult><Name>b</Name><KeyCount>1</KeyCount><IsTruncated>false</IsTruncated>${entry}</ListBucketResult>`
+      const server = await start((_, socket) => void socket.write(rawAnswer(200, xml, page)))
+      const deletion = storageOn(server).deletePrefix('a')
+      await expect(deletion).rejects.toMatchObject({ code: 'Corrupt', retryable: false })
+      expect(server.calls.map(({ method }) => method)).toEqual(['GET'])
+    },
+  )
+
+  it('ends a list that goes on for ever without a key', async () => {
+    let page = 0
+    const server = await start((_, socket) => {
+      const next = `<IsTruncated>true</IsTruncated><NextContinuationToken>${++page}</NextContinuationToken>`
+      socket.write(rawAnswer(200, xml, `<ListBucketResult><KeyCount>0</KeyCount>${next}</ListBucketResult>`))
+    })
+    const list = storageOn(server, { retryTimeout: 50 }).listdir()
+    await expect(list).rejects.toMatchObject({ code: 'Unavailable' })
+  })
+
+  it('ends a request whose connection becomes one of another protocol', async () => {
+    const server = await start((_, socket) => {
+      socket.write('HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n')
+    })
+    const storage = storageOn(server, { connectTimeout: 100, idleTimeout: 100, maxAttempts: 2 })
+    await expect(storage.deleteMany(['a', 'b'])).rejects.toMatchObject({ code: 'Unavailable' })
+    await expect(storage.stat('a')).rejects.toMatchObject({ code: 'Unavailable' })
+  })
 })

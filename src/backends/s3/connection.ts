@@ -200,13 +200,20 @@ async function sendWithin<Input extends ServiceInputTypes, Output extends Servic
   signal: AbortSignal | undefined,
 ): Promise<Output> {
   if (deadline === undefined) return client.send(command, signal ? { abortSignal: signal } : {})
+  signal?.throwIfAborted()
   const controller = new AbortController()
-  const stop = () => controller.abort()
+  let stop = () => {}
+  const stopped = new Promise<never>((_, reject) => {
+    // The SDK does not end by an abort alone when the connection has become one of another protocol.
+    stop = () => {
+      controller.abort()
+      reject(new Error(`no answer within ${deadline} ms`))
+    }
+  })
   const timer = setTimeout(stop, deadline)
   signal?.addEventListener('abort', stop)
   try {
-    signal?.throwIfAborted()
-    return await client.send(command, { abortSignal: controller.signal })
+    return await Promise.race([client.send(command, { abortSignal: controller.signal }), stopped])
   } finally {
     clearTimeout(timer)
     signal?.removeEventListener('abort', stop)
