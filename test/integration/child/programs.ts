@@ -3,6 +3,8 @@
  * is ready, begins when a line comes in, and prints its result as the last line.
  */
 import { once } from 'node:events'
+import { appendFileSync } from 'node:fs'
+import { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { FileSystemStorageOptions, R2StorageOptions, S3StorageOptions, Storage } from 'stowage'
@@ -38,6 +40,12 @@ async function outcomeOf(work: Promise<string>): Promise<Outcome> {
 /** A content that tells its version, in a size of its own. */
 export function contentOf(version: string, index: number): string {
   return `${version}\n${'x'.repeat((index * 7919) % 50_000)}`
+}
+
+/** The content of number `index` of `writeOnAndOn`: each third one is a multipart upload of more than 5 MiB. */
+export function killedContent(index: number): Buffer {
+  const size = index % 3 === 1 ? 5 * 1024 * 1024 + 1 + index : 1 + ((index * 7919) % 300_000)
+  return Buffer.alloc(size, `${index} `)
 }
 
 export const programs = {
@@ -81,6 +89,25 @@ export const programs = {
         target.save('replaced.txt', content, { ifExists: 'overwrite', metadata: { index: String(index) } }),
       ])
     }
+  },
+
+  /** Saves, streams in parts and copies below `folder` until it is killed; each name it is told goes to the file `log`. */
+  async writeOnAndOn({ storage, folder, log }: { storage: StorageChoice; folder: string; log: string }) {
+    const target = await storageOf(storage)
+    const first = await target.save(`${folder}/0`, killedContent(0))
+    appendFileSync(log, `${first}\n`)
+    let made = 0
+    const write = async (kind: number) => {
+      for (;;) {
+        const name = `${folder}/${++made * 3 + kind}`
+        const content = killedContent(made * 3 + kind)
+        if (kind === 2) await target.copy(first, `${folder}/copy-${made}`)
+        const stored = await target.save(name, kind === 1 ? Readable.from([content]) : content)
+        appendFileSync(log, `${stored}\n`)
+        if (kind === 0) await target.save(`${folder}/overwritten`, content, { ifExists: 'overwrite' })
+      }
+    }
+    await Promise.all([write(0), write(1), write(2)])
   },
 
   /** The calls that make a save, an overwrite with metadata, a move and a delete durable. */
