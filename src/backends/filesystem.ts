@@ -108,7 +108,8 @@ export class FileSystemStorage extends Storage {
 
   protected async stageCopy({ from, move, signal }: StageCopyRequest): Promise<Staged> {
     const { root } = this.#context
-    const pinned = move ? await Draft.pin(root, root.pathOf(from)) : null
+    // Looked at before as well: even a second name for a moment would be a touch of a file outside.
+    const pinned = move && (await root.holdsParents(from)) ? await Draft.pin(root, root.pathOf(from)) : null
     if (pinned !== null) {
       try {
         const source = await this.#openAt(pinned, from, await root.holdsParents(from))

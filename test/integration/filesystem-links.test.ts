@@ -1,4 +1,4 @@
-import { link, mkdir, readFile, rename, symlink, writeFile } from 'node:fs/promises'
+import { link, mkdir, readFile, rename, stat, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { FileSystemStorage } from 'stowage'
 import { beforeEach, describe, expect, it } from 'vitest'
@@ -142,6 +142,13 @@ it('says that a linked folder leads out when a file is to be saved there', async
   await symlink(outside, join(root, 'folder'))
   const saved = storage.save('folder/new.txt', 'x')
   await expect(saved).rejects.toMatchObject({ code: 'PermissionDenied', message: /link that leads out/ })
+})
+
+it('gives a file outside no second name, not for a moment, when it is to be moved away', async () => {
+  await symlink(outside, join(root, 'folder'))
+  const { ctimeMs } = await stat(join(outside, 'secret.txt'))
+  await expect(storage.move('folder/secret.txt', 'x.txt')).rejects.toMatchObject({ code: 'NotFound' })
+  expect((await stat(join(outside, 'secret.txt'))).ctimeMs).toBe(ctimeMs)
 })
 
 it('deletes and replaces a link itself, not what it leads to', async () => {
