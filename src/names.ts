@@ -82,8 +82,7 @@ function check(text: string, input: unknown, operation: string, limit: number): 
     if (Buffer.byteLength(segment) > MAX_SEGMENT_BYTES) {
       throw refuse(`a segment of the name is longer than ${MAX_SEGMENT_BYTES} bytes`)
     }
-    // Case and trailing dots or spaces: some filesystems do not tell these apart.
-    if (segment.replace(/[. ]+$/, '').toLowerCase() === RESERVED_SEGMENT) {
+    if (isReserved(segment)) {
       throw refuse(`"${RESERVED_SEGMENT}" is reserved for the storage itself`)
     }
   }
@@ -94,6 +93,17 @@ function check(text: string, input: unknown, operation: string, limit: number): 
     )
   }
   return name as Name // The one place where the brand is given: everything above has been checked.
+}
+
+/**
+ * Whether some filesystem takes a segment for the reserved folder: many do not tell case apart, nor trailing dots and
+ * spaces; some (APFS, HFS+, ext4 with casefold) fold `ſ` and `ﬅ` like `s` and `st`, or pass over what cannot be seen.
+ */
+function isReserved(segment: string): boolean {
+  const folded = /^[\x20-\x7e]*$/.test(segment)
+    ? segment
+    : segment.replace(/\p{Default_Ignorable_Code_Point}/gu, '').toUpperCase()
+  return folded.toLowerCase().replace(/[. ]+$/, '') === RESERVED_SEGMENT
 }
 
 function invalid(operation: string, input: unknown, reason: string): InvalidNameError {
