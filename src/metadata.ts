@@ -177,7 +177,7 @@ function toMetadata(metadata: unknown): Record<string, string> {
     if (Object.hasOwn(checked, lower)) {
       throw new Problem('InvalidArgument', `two metadata keys differ only in case: "${lower}"`)
     }
-    if (lower === WRITE_ID_KEY)
+    if (lower === WRITE_ID_KEY || lower === CLAIM_KEY)
       throw new Problem('InvalidArgument', `the metadata key "${lower}" is reserved`)
     if (typeof value !== 'string' || !value.isWellFormed() || /\p{Cc}/u.test(value)) {
       throw new Problem(
@@ -199,6 +199,8 @@ function toMetadata(metadata: unknown): Record<string, string> {
 
 /** The metadata key under which the S3 backends sign their writes; never shown to callers. */
 export const WRITE_ID_KEY = 'stowage-write-id'
+/** Marks a placeholder that holds a name on servers without conditional completion; for readers it is no file. */
+export const CLAIM_KEY = 'stowage-claim'
 
 /**
  * A metadata value as an HTTP header. ASCII goes as it is. Anything else goes as RFC 2047, which R2 decodes and

@@ -1,15 +1,13 @@
 import { randomUUID } from 'node:crypto'
 import {
   type Attributes,
+  CLAIM_KEY,
   decodeMetadataValue,
   encodeMetadataValue,
   pickAttributes,
   WRITE_ID_KEY,
 } from '../../metadata.js'
 import type { FileState } from '../../storage.js'
-
-/** Marks a placeholder that holds a name on servers without conditional completion; for readers it is no file. */
-export const CLAIM_KEY = 'stowage-claim'
 
 /** Tells a write of ours from everybody else's, whatever happens to the answer. */
 export function newWriteId(): string {

@@ -1,8 +1,8 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { HeadObjectCommandOutput } from '@aws-sdk/client-s3'
-import { WRITE_ID_KEY } from '../../metadata.js'
-import { CLAIM_KEY, hasWriteId, isClaim } from './attributes.js'
+import { CLAIM_KEY, WRITE_ID_KEY } from '../../metadata.js'
+import { hasWriteId, isClaim } from './attributes.js'
 import type { Attempt, S3Connection } from './connection.js'
 import { analyse, expectETag } from './failures.js'
 
