@@ -26,8 +26,16 @@ export function silence(content: unknown): void {
   if (content instanceof Readable) content.on('error', ignore)
 }
 
-/** The one coercion of everything that can be saved. */
+/** The one coercion of everything that can be saved. What the content itself throws is its source's error. */
 export function toBody(content: Content): Body {
+  try {
+    return coerce(content)
+  } catch (error) {
+    throw error instanceof Problem ? error : new SourceFailure(error)
+  }
+}
+
+function coerce(content: Content): Body {
   if (typeof content === 'string') return ofBytes(Buffer.from(content))
   if (content instanceof ArrayBuffer) return ofBytes(new Uint8Array(content))
   if (ArrayBuffer.isView(content)) return ofBytes(bytesOf(content))
@@ -79,7 +87,15 @@ type Source = AsyncIterable<unknown> | Iterable<unknown> | ReadableStream
 
 /** Iterates a source by hand: `for await` could neither tell the source's errors from ours nor leave a stalled source. */
 function read(open: () => Source, signal: AbortSignal | undefined): AsyncIterable<Uint8Array> {
-  return { [Symbol.asyncIterator]: () => new SourceReader(open(), signal) }
+  return {
+    [Symbol.asyncIterator]: () => {
+      try {
+        return new SourceReader(open(), signal)
+      } catch (error) {
+        throw error instanceof Problem ? error : new SourceFailure(error)
+      }
+    },
+  }
 }
 
 class SourceReader implements AsyncIterator<Uint8Array> {
@@ -89,6 +105,7 @@ class SourceReader implements AsyncIterator<Uint8Array> {
   readonly #encode = chunkEncoder()
   #rejectPending: ((reason: unknown) => void) | undefined
   #done = false
+  #emptyChunks = 0
 
   constructor(source: Source, signal: AbortSignal | undefined) {
     this.#source = source
@@ -125,7 +142,11 @@ class SourceReader implements AsyncIterator<Uint8Array> {
     }
     const received = (result: IteratorResult<unknown>) => {
       try {
-        const bytes = this.#own(result.done ? this.#encode() : this.#encode(result.value))
+        // Nothing else would end the loop of an iterator that answers nonsense.
+        if (typeof result !== 'object' || result === null) {
+          throw new Problem('InvalidArgument', `the iterator of the content answers ${describe(result)}`)
+        }
+        const bytes = this.#own(this.#encode(result.done ? END : result.value))
         if (bytes.byteLength > 0) {
           this.#rejectPending = undefined
           if (result.done) this.#finish(false)
@@ -134,7 +155,7 @@ class SourceReader implements AsyncIterator<Uint8Array> {
           this.#finish(false)
           resolve({ done: true, value: undefined })
         } else {
-          this.#pull(resolve, reject)
+          this.#pullOn(resolve, reject)
         }
       } catch (error) {
         failed(error)
@@ -145,6 +166,13 @@ class SourceReader implements AsyncIterator<Uint8Array> {
     } catch (error) {
       failed(error)
     }
+  }
+
+  /** After a chunk of no bytes. Nothing, without end, must not keep timers, and with them an abort, from their turn. */
+  #pullOn(resolve: (result: IteratorResult<Uint8Array>) => void, reject: (reason: unknown) => void): void {
+    this.#emptyChunks += 1
+    if (this.#emptyChunks % 64 !== 0) this.#pull(resolve, reject)
+    else setImmediate(() => this.#done || this.#pull(resolve, reject))
   }
 
   /** A generator may fill one buffer again and again; a stream never touches a chunk that it gave away. */
@@ -180,8 +208,10 @@ async function leave(iterator: AsyncIterator<unknown> | Iterator<unknown>): Prom
   }
 }
 
-/** Turns chunks into bytes. A surrogate pair cut in two by string chunks is put together again. */
-function chunkEncoder(): (chunk?: unknown) => Uint8Array {
+const END = Symbol('end')
+
+/** Turns chunks, and at last their end, into bytes. A surrogate pair cut in two by string chunks is put together again. */
+function chunkEncoder(): (chunk: unknown) => Uint8Array {
   let half = ''
   return (chunk) => {
     if (typeof chunk === 'string') {
@@ -196,7 +226,7 @@ function chunkEncoder(): (chunk?: unknown) => Uint8Array {
     }
     const before = Buffer.from(half)
     half = ''
-    if (chunk === undefined) return before
+    if (chunk === END) return before
     if (!(chunk instanceof ArrayBuffer || ArrayBuffer.isView(chunk))) {
       throw new Problem(
         'InvalidArgument',
