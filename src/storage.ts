@@ -181,9 +181,8 @@ export abstract class Storage {
    * const name = await storage.save('documents/42/report.pdf', file, { contentType: 'application/pdf' })
    */
   async save(name: string, content: Content, options: SaveOptions = {}): Promise<string> {
-    const { signal } = options
     silence(content)
-    return this.#run('save', name, signal, async (context) => {
+    return this.#run('save', name, options, async (context, signal) => {
       const target = toName(name, 'save', this.nameLimit)
       const body = toBody(content)
       checkOptions(options, SAVE_OPTIONS)
@@ -213,8 +212,7 @@ export abstract class Storage {
    * @example const text = await (await storage.open('notes/today.txt')).text()
    */
   async open(name: string, options: OpenOptions = {}): Promise<StoredFile> {
-    const { signal } = options
-    return this.#run('open', name, signal, async (context) => {
+    return this.#run('open', name, options, async (context, signal) => {
       const target = toName(name, 'open', this.nameLimit)
       checkOptions(options, OPEN_OPTIONS)
       const opened = await this.read({ name: target, range: toRange(options.range), signal })
@@ -225,10 +223,10 @@ export abstract class Storage {
 
   /** Whether there is a file of this name. False only when the backend says so: if it cannot tell, this rejects. */
   async exists(name: string, options: AbortOptions = {}): Promise<boolean> {
-    return this.#run('exists', name, options.signal, async () => {
+    return this.#run('exists', name, options, async (_, signal) => {
       const target = toName(name, 'exists', this.nameLimit)
       checkOptions(options, ABORT_OPTIONS)
-      return this.has(target, options.signal)
+      return this.has(target, signal)
     })
   }
 
@@ -243,10 +241,10 @@ export abstract class Storage {
   }
 
   async #stat(operation: string, name: string, options: AbortOptions): Promise<FileInfo> {
-    return this.#run(operation, name, options.signal, async (context) => {
+    return this.#run(operation, name, options, async (context, signal) => {
       const target = toName(name, operation, this.nameLimit)
       checkOptions(options, ABORT_OPTIONS)
-      const state = await this.head(target, options.signal)
+      const state = await this.head(target, signal)
       if (state === null) throw new FileNotFoundError({ ...context, reason: 'there is no such file' })
       return { name: target, ...state }
     })
@@ -268,7 +266,7 @@ export abstract class Storage {
    * @example await storage.signedUrl('documents/42/report.pdf', { expiresIn: 300, download: true })
    */
   async signedUrl(name: string, options: SignedUrlOptions = {}): Promise<string> {
-    return this.#run('signedUrl', name, options.signal, async () => {
+    return this.#run('signedUrl', name, options, async () => {
       const target = toName(name, 'signedUrl', this.nameLimit)
       checkOptions(options, SIGNED_URL_OPTIONS)
       const { download = false, contentType, stableFor } = options
@@ -296,8 +294,7 @@ export abstract class Storage {
    * await fetch(upload.url, { method: upload.method, headers: upload.headers, body: file })
    */
   async signedUpload(name: string, options: SignedUploadOptions): Promise<SignedUpload> {
-    const { signal } = options
-    return this.#run('signedUpload', name, signal, async () => {
+    return this.#run('signedUpload', name, options, async (_, signal) => {
       const target = toName(name, 'signedUpload', this.nameLimit)
       checkOptions(options, SIGNED_UPLOAD_OPTIONS)
       const { size, cacheControl, metadata } = options
@@ -322,10 +319,10 @@ export abstract class Storage {
 
   /** Deletes a file. A missing one is success. Never deletes a folder. */
   async delete(name: string, options: AbortOptions = {}): Promise<void> {
-    return this.#run('delete', name, options.signal, async () => {
+    return this.#run('delete', name, options, async (_, signal) => {
       const target = toName(name, 'delete', this.nameLimit)
       checkOptions(options, ABORT_OPTIONS)
-      const [failure] = await this.remove([target], options.signal)
+      const [failure] = await this.remove([target], signal)
       if (failure) throw failure.error
     })
   }
@@ -340,8 +337,7 @@ export abstract class Storage {
     names: Iterable<string> | AsyncIterable<string>,
     options: AbortOptions = {},
   ): Promise<void> {
-    const { signal } = options
-    return this.#run('deleteMany', undefined, signal, async (context) => {
+    return this.#run('deleteMany', undefined, options, async (context, signal) => {
       checkOptions(options, ABORT_OPTIONS)
       const deleted: string[] = []
       const failures: DeleteFailure[] = []
@@ -401,11 +397,13 @@ export abstract class Storage {
    * With `dryRun` it only counts.
    */
   async deletePrefix(prefix: string, options: DeletePrefixOptions = {}): Promise<{ deleted: number }> {
-    return this.#run('deletePrefix', prefix, options.signal, async () => {
+    return this.#run('deletePrefix', prefix, options, async (_, signal) => {
       const folder = toFolder(prefix, 'deletePrefix', false)
       checkOptions(options, DELETE_PREFIX_OPTIONS)
       if (folder === '') throw new Problem('InvalidName', 'deletePrefix refuses the root')
-      return { deleted: await this.removeBelow(folder, options.dryRun ?? false, options.signal) }
+      const { dryRun = false } = options
+      if (typeof dryRun !== 'boolean') throw new Problem('InvalidArgument', 'dryRun must be true or false')
+      return { deleted: await this.removeBelow(folder, dryRun, signal) }
     })
   }
 
@@ -416,8 +414,9 @@ export abstract class Storage {
    * @example for await (const { name, size } of storage.list('documents/42')) console.log(name, size)
    */
   async *list(prefix = '', options: AbortOptions = {}): AsyncIterable<ListedFile> {
-    const { signal } = options
+    let signal: AbortSignal | undefined
     try {
+      signal = toSignal(options)
       const folder = toFolder(prefix, 'list', true)
       checkOptions(options, ABORT_OPTIONS)
       signal?.throwIfAborted()
@@ -436,8 +435,7 @@ export abstract class Storage {
 
   /** One level of a folder, as base names in UTF-8 byte order. A missing folder is empty. */
   async listdir(path = '', options: AbortOptions = {}): Promise<DirectoryListing> {
-    const { signal } = options
-    return this.#run('listdir', path, signal, async () => {
+    return this.#run('listdir', path, options, async (_, signal) => {
       const folder = toFolder(path, 'listdir', true)
       checkOptions(options, ABORT_OPTIONS)
       const listing: DirectoryListing = { directories: [], files: [] }
@@ -470,8 +468,7 @@ export abstract class Storage {
   }
 
   async #copy(operation: 'copy' | 'move', from: string, to: string, options: CopyOptions): Promise<string> {
-    const { signal } = options
-    return this.#run(operation, from, signal, async (context) => {
+    return this.#run(operation, from, options, async (context, signal) => {
       const source = toName(from, operation, this.nameLimit)
       const target = toName(to, operation, this.nameLimit)
       checkOptions(options, COPY_OPTIONS)
@@ -523,17 +520,19 @@ export abstract class Storage {
   async #run<T>(
     operation: string,
     file: string | undefined,
-    signal: AbortSignal | undefined,
-    work: (context: ErrorContext) => Promise<T>,
+    options: AbortOptions,
+    work: (context: ErrorContext, signal: AbortSignal | undefined) => Promise<T>,
   ): Promise<T> {
     const context: ErrorContext = {
       operation,
       file: typeof file === 'string' ? file : undefined,
       storage: this.label,
     }
+    let signal: AbortSignal | undefined
     try {
+      signal = toSignal(options)
       signal?.throwIfAborted()
-      return await work(context)
+      return await work(context, signal)
     } catch (error) {
       throw this.#explain(error, context, signal)
     }
@@ -610,6 +609,18 @@ function checkOptions(options: object, known: object): void {
   }
 }
 
+/** The signal among the options, which may come from where nothing was compiled. */
+function toSignal(options: AbortOptions): AbortSignal | undefined {
+  if (typeof options !== 'object' || options === null) {
+    throw new Problem('InvalidArgument', 'the options must be an object')
+  }
+  const { signal } = options
+  if (signal !== undefined && typeof signal?.throwIfAborted !== 'function') {
+    throw new Problem('InvalidArgument', 'signal must be an AbortSignal')
+  }
+  return signal
+}
+
 function toIfExists(value: IfExists | undefined): IfExists {
   if (value === undefined) return 'rename'
   if (value !== 'rename' && value !== 'overwrite' && value !== 'error') {
@@ -620,7 +631,7 @@ function toIfExists(value: IfExists | undefined): IfExists {
 
 function toRange(range: ByteRange | undefined): ByteRange | undefined {
   if (range === undefined) return undefined
-  const { offset, length } = range
+  const { offset, length } = range ?? {} // What is null, by somebody's JSON, has no offset.
   if (
     !Number.isSafeInteger(offset) ||
     (length !== undefined && !(Number.isSafeInteger(length) && length >= 0))
@@ -658,6 +669,9 @@ function toSigningTimes(
 
 /** Passes progress on to the caller: never backwards, and once with everything. */
 function progressReporter({ onProgress }: SaveOptions, total: number | undefined) {
+  if (onProgress !== undefined && typeof onProgress !== 'function') {
+    throw new Problem('InvalidArgument', 'onProgress must be a function')
+  }
   let reported = -1
   const report = (bytes: number) => {
     if (!onProgress || bytes <= reported) return
