@@ -46,6 +46,7 @@ beforeAll(async () => {
     'README.md',
     'CHANGELOG.md',
     'LICENSE',
+    'SECURITY.md',
   ]) {
     await cp(join(root, entry), join(copy, entry), { recursive: true })
   }
@@ -69,7 +70,7 @@ beforeAll(async () => {
 afterAll(() => rm(work, { recursive: true, force: true }))
 
 describe.concurrent('the tarball', () => {
-  it('holds the build, the README, the changelog and the licence, and nothing else', async () => {
+  it('holds the build, the README, the changelog, the security policy and the licence, and nothing else', async () => {
     const listing = await run('tar', ['-tzf', tarball], work)
     const files = listing
       .trim()
@@ -79,6 +80,7 @@ describe.concurrent('the tarball', () => {
       'CHANGELOG.md',
       'LICENSE',
       'README.md',
+      'SECURITY.md',
       'package.json',
     ])
     for (const entry of ['index', 'testing']) {
