@@ -8,6 +8,7 @@ export default defineConfig(({ mode }) => ({
     ...base.test,
     include: ['test/chaos/**/*.test.ts'],
     exclude: configDefaults.exclude,
+    globalSetup: ['test/servers/setup.ts', 'test/chaos/setup.ts'],
     env: { CHAOS_FORM: mode },
     fileParallelism: false,
     testTimeout: 2 * 60 * 60_000,
