@@ -47,15 +47,18 @@ describe.each([true, false])('fastPath %s', (fastPath) => {
     expect(r2.server.bucket().keys().sort()).toEqual([...locked].sort())
   })
 
-  it('tries again what failed for a passing reason, and nothing else', async () => {
-    const names = plant(10)
-    let failures = 2
-    r2.server.behaviour.onBulkDelete = (_, key) =>
-      key === 'many/3.txt' && failures-- > 0 ? { code: 'InternalError', message: 'try again' } : undefined
-    await r2.storage().deleteMany(names)
-    expect(r2.server.bucket().size).toBe(0)
-    expect(r2.server.requests).toHaveLength(3)
-  })
+  it.each(['InternalError', 'UnknownError'])(
+    'tries again what failed by %s, and nothing else',
+    async (code) => {
+      const names = plant(10)
+      let failures = 2
+      r2.server.behaviour.onBulkDelete = (_, key) =>
+        key === 'many/3.txt' && failures-- > 0 ? { code, message: 'try again' } : undefined
+      await r2.storage().deleteMany(names)
+      expect(r2.server.bucket().size).toBe(0)
+      expect(r2.server.requests).toHaveLength(3)
+    },
+  )
 
   it('takes missing files for deleted, and a whole request that fails is retried', async () => {
     r2.server.behaviour.onRequest = first('DeleteObjects', { status: 503 })

@@ -89,6 +89,8 @@ class KeyError extends Error {
   constructor(code: string) {
     super(`the server answered ${code} for the key`)
     this.Code = code
-    this.$metadata = { httpStatusCode: RETRYABLE_CODES.has(code) ? 500 : code === 'AccessDenied' ? 403 : 400 }
+    // UnknownError: Ceph's for a key that is being overwritten just now.
+    const passing = RETRYABLE_CODES.has(code) || code === 'UnknownError'
+    this.$metadata = { httpStatusCode: passing ? 500 : code === 'AccessDenied' ? 403 : 400 }
   }
 }
