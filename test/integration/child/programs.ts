@@ -284,6 +284,22 @@ export const programs = {
     }
     return { saves, errors }
   },
+
+  /** A mixed load; what the process weighed meanwhile. */
+  async load({
+    storage,
+    ms,
+    samples,
+    seed,
+  }: {
+    storage: StorageChoice
+    ms: number
+    samples: number
+    seed: number
+  }) {
+    const { runLoad } = await import('../../chaos/load.js')
+    return runLoad(await storageOf(storage), ms, samples, seed)
+  },
 }
 
 /** The bytes that the R2 stand-in makes up where it does not keep bodies. */
