@@ -1,23 +1,45 @@
-import { inspect } from 'node:util'
-import { isStorageError, R2Storage } from 'stowage'
+import { format, inspect } from 'node:util'
+import {
+  createDefaultStorage,
+  FileSystemStorage,
+  isStorageError,
+  MemoryStorage,
+  R2Storage,
+  S3Storage,
+} from 'stowage'
 import { describe, expect, it } from 'vitest'
 import type { Verdict } from '../servers/r2.js'
 import { always, BUSY, MIB, setUpR2, streamOf } from './r2-setup.js'
 
 const TOKEN = 'session-token-0123456789'
 
-/** All that a log could show of an error, its causes included. */
-function everythingIn(error: unknown): string {
-  const texts: string[] = [inspect(error, { showHidden: true, depth: 10 }), String(error)]
-  for (let each = error; each instanceof Error; each = each.cause) {
+/** All that a log could show of a value: an error with its causes, a storage, a file, a stream. */
+function everythingIn(value: unknown): string {
+  const texts: string[] = []
+  for (let each = value, depth = 0; each !== undefined && each !== null && depth < 6; depth++) {
+    texts.push(inspect(each, { showHidden: true, depth: 12, maxStringLength: null, maxArrayLength: null }))
     texts.push(
-      JSON.stringify(each),
-      each.message,
-      each.stack ?? '',
-      inspect(each, { showHidden: true, depth: 10 }),
+      inspect(each, { showHidden: true, depth: 12, getters: true }),
+      format('%s %o %O %j', each, each, each, 0),
     )
+    texts.push(
+      orError(() => JSON.stringify(each)),
+      orError(() => inspect(structuredClone(each), { depth: 12 })),
+    )
+    if (!(each instanceof Error)) break
+    texts.push(each.message, each.stack ?? '')
+    each = each.cause
   }
   return texts.join('\n')
+}
+
+/** What cannot be cloned or has a circle shows nothing but the error that says so. */
+function orError(text: () => string): string {
+  try {
+    return text()
+  } catch (error) {
+    return String(error)
+  }
 }
 
 /** What of the forbidden is in a text; not the text, which would make a page of each failure. */
@@ -72,6 +94,10 @@ describe.each([true, false])('fastPath %s', (fastPath) => {
       storage.deletePrefix('a'),
       storage.save('aborted.txt', 'x', { signal: signal() }),
       storage.signedUrl('a.txt', { expiresIn: 0 }),
+      storage.save('../a.txt', 'x'),
+      storage.save('a.txt', 'x', { maxSize: 0 }),
+      storage.save('a.txt', 'x', { allowedTypes: ['image/png'] }),
+      storage.list()[Symbol.asyncIterator]().next(),
       storage.signedUpload('a.txt', { size: 1, contentType: 'text/plain' }),
     ]
     const { secretAccessKey } = r2.server
@@ -112,11 +138,59 @@ describe.each([true, false])('fastPath %s', (fastPath) => {
   it('the storage itself shows none when it is logged', async () => {
     const storage = r2.storage()
     await storage.save('a.txt', 'x')
-    const file = await storage.open('a.txt')
-    for (const value of [storage, file]) {
-      const text = inspect(value, { showHidden: true, depth: 10 }) + JSON.stringify(value)
-      expect(leaksIn(text, r2.server.secretAccessKey)).toEqual([])
+    const files = [
+      await storage.open('a.txt'),
+      await storage.open('a.txt'),
+      await storage.open('a.txt'),
+    ] as const
+    const streams = [files[1].stream(), files[2].webStream()]
+    for (const value of [storage, ...files, ...streams, storage.url('a.txt'), await storage.stat('a.txt')]) {
+      expect(leaksIn(everythingIn(value), r2.server.secretAccessKey)).toEqual([])
     }
-    await file.close()
+    await files[0].close()
+    for (const stream of streams) for await (const chunk of stream) expect(chunk).toHaveLength(1)
   })
+})
+
+it('no storage of any kind shows its secrets, nor do the errors about them', async () => {
+  const secret = 'a-secret-of-more-than-thirty-two-bytes'
+  const keys = { accessKeyId: 'key-id', secretAccessKey: secret, sessionToken: TOKEN }
+  const endpoint = 'http://127.0.0.1:1'
+  const environment = {
+    R2_ENABLED: '1',
+    R2_ACCESS_KEY_ID: 'key-id',
+    R2_SECRET_ACCESS_KEY: secret,
+    R2_SESSION_TOKEN: TOKEN,
+    R2_BUCKET_NAME: 'files',
+    R2_ENDPOINT_URL: endpoint,
+  }
+  const storages = [
+    new MemoryStorage(),
+    new FileSystemStorage({ location: '/nowhere', signingSecret: secret }),
+    new S3Storage({ ...keys, endpoint, bucket: 'files', maxAttempts: 1 }),
+    new R2Storage({ ...keys, endpoint, bucket: 'files', maxAttempts: 1 }),
+    new R2Storage({ credentials: async () => keys, endpoint, bucket: 'files', maxAttempts: 1 }),
+    createDefaultStorage(environment),
+    createDefaultStorage({ MEDIA_ROOT: '/nowhere', STORAGE_SIGNING_SECRET: secret }),
+  ]
+  for (const storage of storages) {
+    // Before and after what is made with the first request.
+    for (const value of [storage, await storage.open('a/../b').catch((error: unknown) => error), storage]) {
+      expect(leaksIn(everythingIn(value), secret)).toEqual([])
+    }
+  }
+  for (const changes of [
+    { R2_ENDPOINT_URL: `https://key:${secret}@e.example` },
+    { R2_BUCKET_NAME: '' },
+    { R2_ENABLED: secret },
+  ]) {
+    let error: unknown
+    try {
+      createDefaultStorage({ ...environment, ...changes })
+    } catch (caught) {
+      error = caught
+    }
+    expect(isStorageError(error)).toBe(true)
+    expect(leaksIn(everythingIn(error), secret)).toEqual([])
+  }
 })
