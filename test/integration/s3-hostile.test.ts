@@ -37,6 +37,17 @@ describe.each([true, false])('fastPath %s', (fastPath) => {
 
   const whole = (length: number) => rawAnswer(200, { ...OBJECT, 'Content-Length': String(length) })
 
+  it('stores a large content although the way to the server is slow', async () => {
+    const server = await start((call, socket) => {
+      socket.write(rawAnswer(200, call.method === 'PUT' ? { ETag: ETAG } : {}))
+    })
+    server.bytesPerSecond = 4 * 1024 * 1024
+    const name = storageOn(server, { maxAttempts: 1 }).save('slow.bin', Buffer.alloc(6 * 1024 * 1024), {
+      ifExists: 'overwrite',
+    })
+    expect(await name).toBe('slow.bin')
+  })
+
   it('fetches a body that trickles over another connection', async () => {
     const server = await start((call, socket) => {
       if (call.headers.range !== undefined) return void socket.write(rest(call))

@@ -16,6 +16,8 @@ export interface RawServer extends AsyncDisposable {
   readonly connections: number
   /** What is done about a request: whatever bytes, or none. May be changed. */
   reply: (call: RawCall, socket: Socket) => void
+  /** How fast requests are read; as fast as they come by default. */
+  bytesPerSecond: number
   stop(): Promise<void>
 }
 
@@ -29,6 +31,10 @@ export async function startRawServer(reply: RawServer['reply']): Promise<RawServ
     let pending: Buffer = Buffer.alloc(0)
     socket.on('data', (chunk: Buffer) => {
       pending = Buffer.concat([pending, chunk])
+      if (raw.bytesPerSecond < Number.POSITIVE_INFINITY) {
+        socket.pause()
+        setTimeout(() => socket.resume(), (chunk.byteLength / raw.bytesPerSecond) * 1000)
+      }
       for (let parsed = parse(pending); parsed !== undefined; parsed = parse(pending)) {
         pending = parsed.rest
         calls.push(parsed.call)
@@ -50,6 +56,7 @@ export async function startRawServer(reply: RawServer['reply']): Promise<RawServ
       return sockets.size
     },
     reply,
+    bytesPerSecond: Number.POSITIVE_INFINITY,
     stop,
     [Symbol.asyncDispose]: stop,
   }

@@ -10,7 +10,7 @@ import { Problem } from '../../errors.js'
 import { boundAnswers } from './answers.js'
 import { analyse, backoff, type Failure } from './failures.js'
 import { FastLane } from './lane.js'
-import type { S3Config, S3Credentials } from './options.js'
+import { type S3Config, type S3Credentials, uploadTime } from './options.js'
 
 type Sdk = typeof import('@aws-sdk/client-s3')
 
@@ -63,7 +63,7 @@ export class S3Connection {
   ): Promise<T> {
     this.#loaded ??= this.#load()
     const { config } = this
-    const { client, sdk, lane } = await this.#loaded
+    const { client, sdk, lane } = await orAborted(this.#loaded, signal)
     const attemptWith: Attempt = {
       sdk,
       // Without options the client keeps the middleware chain of a command, which the lane alone can do with.
@@ -177,7 +177,8 @@ export class S3Connection {
       cacheMiddleware: true,
       requestHandler: {
         connectionTimeout: config.connectTimeout,
-        socketTimeout: config.idleTimeout,
+        // Counts while a body is on its way; what has none ends by the deadline of its attempt.
+        socketTimeout: config.idleTimeout + uploadTime(config.partSize),
         httpAgent: { keepAlive: true, maxSockets: config.maxConnections },
         httpsAgent: { keepAlive: true, maxSockets: config.maxConnections },
       },
@@ -190,6 +191,17 @@ export class S3Connection {
     lane?.join(client)
     return { client, sdk, lane }
   }
+}
+
+/** The outcome of `work`, or the abort if that comes first. */
+export function orAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (!signal) return work
+  return new Promise((resolve, reject) => {
+    const onAbort = () => reject(signal.reason)
+    signal.addEventListener('abort', onAbort, { once: true })
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
+    if (signal.aborted) onAbort()
+  })
 }
 
 /** Sends a command, and gives it up after `deadline` milliseconds, if any: no idle time-out ends what trickles. */
@@ -220,17 +232,9 @@ async function sendWithin<Input extends ServiceInputTypes, Output extends Servic
   }
 }
 
-/** Milliseconds for one attempt. What the server may be long at, or what is long itself, is known by its input. */
+/** Milliseconds for one attempt. What the server may be long at is known by its input. */
 function deadlineOf(input: object, { connectTimeout, idleTimeout, retryTimeout }: S3Config): number {
-  const long =
-    'CopySource' in input ||
-    'MultipartUpload' in input ||
-    ('Body' in input && sizeOf(input.Body) > LARGE_BYTES)
-  return long ? retryTimeout * 10 : connectTimeout + idleTimeout
-}
-
-const LARGE_BYTES = 1024 * 1024
-
-function sizeOf(body: unknown): number {
-  return body instanceof Uint8Array ? body.byteLength : 0
+  if ('CopySource' in input || 'MultipartUpload' in input) return retryTimeout * 10
+  const bytes = 'Body' in input && input.Body instanceof Uint8Array ? input.Body.byteLength : 0
+  return connectTimeout + idleTimeout + uploadTime(bytes)
 }

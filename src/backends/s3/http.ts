@@ -8,6 +8,8 @@ export interface HttpRequest {
   readonly path: string
   readonly headers: Record<string, string>
   readonly body: Uint8Array | null
+  /** Milliseconds until the answer begins, the body's way included. */
+  readonly headersTimeout: number
 }
 
 export interface HttpResponse {

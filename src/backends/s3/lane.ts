@@ -5,6 +5,7 @@ import { encodeExtended, encodeExtendedPath } from '../../metadata.js'
 import type { S3Connection } from './connection.js'
 import { NoS3Answer } from './failures.js'
 import { exchange, type HttpRequest, type HttpResponse } from './http.js'
+import { uploadTime } from './options.js'
 import { signHeaders } from './sigv4.js'
 import { readListing, readTag } from './xml.js'
 
@@ -148,11 +149,7 @@ export class FastLane {
     const signal = this.#signals.get(input)
     const body = input.Body instanceof Uint8Array ? input.Body : null
     const request = await this.#sign(route, input, body)
-    // What is large may take its time, as long as it moves; the pool's own time-outs see to that.
-    const deadline =
-      body && body.byteLength > LARGE_BYTES
-        ? config.retryTimeout * 10
-        : config.connectTimeout + config.idleTimeout
+    const deadline = config.connectTimeout + request.headersTimeout
     const response = await exchange(this.#pool, request, route.streamed === true, deadline, signal)
     const $metadata = {
       httpStatusCode: response.status,
@@ -190,6 +187,7 @@ export class FastLane {
       path: signed.query === '' ? path : `${path}?${signed.query}`,
       headers: signed.headers,
       body,
+      headersTimeout: this.#connection.config.idleTimeout + uploadTime(body?.byteLength ?? 0),
     }
   }
 
@@ -217,8 +215,6 @@ export class FastLane {
     return Object.assign(error, { Code: code })
   }
 }
-
-const LARGE_BYTES = 1024 * 1024
 
 /** Whether a command has no fields but those that its route carries out. */
 function knows(route: Route, input: Fields): boolean {

@@ -184,6 +184,14 @@ export function toPublicBaseUrl(address: string | undefined, subject: string): s
   return url.href.replace(/\/+$/, '')
 }
 
+/**
+ * Milliseconds for the body of a request to be on its way: an uplink of 32 KiB/s for each connection is enough. Nobody
+ * tells how much of what was written has left the machine, so all of it is waited for.
+ */
+export function uploadTime(bytes: number): number {
+  return Math.ceil(bytes / 32.768)
+}
+
 function parseUrl(text: string): URL | undefined {
   try {
     const url = new URL(text)

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { HeadObjectCommandOutput } from '@aws-sdk/client-s3'
 import { CLAIM_KEY, WRITE_ID_KEY } from '../../metadata.js'
 import { hasWriteId, isClaim } from './attributes.js'
-import type { Attempt, S3Connection } from './connection.js'
+import { type Attempt, orAborted, type S3Connection } from './connection.js'
 import { analyse, expectETag } from './failures.js'
 
 /** Head of an object, or null where the server says 404 (to a missing bucket, too). */
@@ -220,17 +220,6 @@ export async function writeClaimed(
     await withinASecond(removeIfWritten(connection, write))
     throw error
   }
-}
-
-/** The outcome of `work`, or the abort if that comes first. */
-function orAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (!signal) return work
-  return new Promise((resolve, reject) => {
-    const onAbort = () => reject(signal.reason)
-    signal.addEventListener('abort', onAbort, { once: true })
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
-    if (signal.aborted) onAbort()
-  })
 }
 
 function attemptsOf(error: unknown): number {
