@@ -7,6 +7,9 @@ export interface Part {
   release(): void
 }
 
+const SMALL_CHUNK = 1024
+const GATHERED_BYTES = 64 * 1024
+
 /**
  * Cuts a content into parts of equal size, the last one excepted, as R2 wants them. Memory: the parts that are not yet
  * released, whose buffers are used again.
@@ -18,6 +21,8 @@ export class PartReader {
   /** Read from the source, but not yet in a part. */
   #pending: Uint8Array[] = []
   #pendingBytes = 0
+  /** The memory of the last piece of `#pending`, if small chunks are put together there. */
+  #gathered = Buffer.alloc(0)
   #ended = false
 
   constructor(chunks: AsyncIterable<Uint8Array>, partSize: number) {
@@ -56,9 +61,27 @@ export class PartReader {
       this.#ended = true
       return false
     }
-    this.#pending.push(value)
+    this.#keep(value)
     this.#pendingBytes += value.byteLength
     return true
+  }
+
+  /** Small chunks are put together: each by itself would take many times its size. */
+  #keep(chunk: Uint8Array): void {
+    if (chunk.byteLength >= SMALL_CHUNK) {
+      this.#pending.push(chunk)
+      return
+    }
+    const last = this.#pending.at(-1)
+    let filled = last?.buffer === this.#gathered.buffer ? last.byteOffset + last.byteLength : -1
+    if (filled < 0 || filled + chunk.byteLength > this.#gathered.byteLength) {
+      this.#gathered = Buffer.allocUnsafeSlow(GATHERED_BYTES)
+      this.#pending.push(this.#gathered.subarray(0, 0))
+      filled = 0
+    }
+    this.#gathered.set(chunk, filled)
+    const start = this.#pending.pop()?.byteOffset ?? 0
+    this.#pending.push(this.#gathered.subarray(start, filled + chunk.byteLength))
   }
 
   #take(target: Buffer): number {
