@@ -7,6 +7,7 @@ export {
   type S3Credentials,
   S3Storage,
   type S3StorageOptions,
+  type StaleUploadsOptions,
 } from './backends/s3.js'
 export type { Body } from './content.js'
 export { createDefaultStorage, defaultStorage, type Environment, setDefaultStorage } from './default.js'

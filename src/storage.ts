@@ -23,6 +23,21 @@ import {
   toFolder,
   toName,
 } from './names.js'
+import {
+  ABORT_OPTIONS,
+  COPY_OPTIONS,
+  checkOptions,
+  DELETE_PREFIX_OPTIONS,
+  OPEN_OPTIONS,
+  progressReporter,
+  SAVE_OPTIONS,
+  SIGNED_UPLOAD_OPTIONS,
+  SIGNED_URL_OPTIONS,
+  toIfExists,
+  toRange,
+  toSignal,
+  toSigningTimes,
+} from './options.js'
 import { type DeliveredRange, type OpenBody, StoredFile } from './stored-file.js'
 import type {
   AbortOptions,
@@ -182,7 +197,7 @@ export abstract class Storage {
    */
   async save(name: string, content: Content, options: SaveOptions = {}): Promise<string> {
     silence(content)
-    return this.#run('save', name, options, async (context, signal) => {
+    return this.perform('save', name, options, async (context, signal) => {
       const target = toName(name, 'save', this.nameLimit)
       const body = toBody(content)
       checkOptions(options, SAVE_OPTIONS)
@@ -212,7 +227,7 @@ export abstract class Storage {
    * @example const text = await (await storage.open('notes/today.txt')).text()
    */
   async open(name: string, options: OpenOptions = {}): Promise<StoredFile> {
-    return this.#run('open', name, options, async (context, signal) => {
+    return this.perform('open', name, options, async (context, signal) => {
       const target = toName(name, 'open', this.nameLimit)
       checkOptions(options, OPEN_OPTIONS)
       const opened = await this.read({ name: target, range: toRange(options.range), signal })
@@ -223,7 +238,7 @@ export abstract class Storage {
 
   /** Whether there is a file of this name. False only when the backend says so: if it cannot tell, this rejects. */
   async exists(name: string, options: AbortOptions = {}): Promise<boolean> {
-    return this.#run('exists', name, options, async (_, signal) => {
+    return this.perform('exists', name, options, async (_, signal) => {
       const target = toName(name, 'exists', this.nameLimit)
       checkOptions(options, ABORT_OPTIONS)
       return this.has(target, signal)
@@ -241,7 +256,7 @@ export abstract class Storage {
   }
 
   async #stat(operation: string, name: string, options: AbortOptions): Promise<FileInfo> {
-    return this.#run(operation, name, options, async (context, signal) => {
+    return this.perform(operation, name, options, async (context, signal) => {
       const target = toName(name, operation, this.nameLimit)
       checkOptions(options, ABORT_OPTIONS)
       const state = await this.head(target, signal)
@@ -266,7 +281,7 @@ export abstract class Storage {
    * @example await storage.signedUrl('documents/42/report.pdf', { expiresIn: 300, download: true })
    */
   async signedUrl(name: string, options: SignedUrlOptions = {}): Promise<string> {
-    return this.#run('signedUrl', name, options, async () => {
+    return this.perform('signedUrl', name, options, async () => {
       const target = toName(name, 'signedUrl', this.nameLimit)
       checkOptions(options, SIGNED_URL_OPTIONS)
       const { download = false, contentType, stableFor } = options
@@ -294,7 +309,7 @@ export abstract class Storage {
    * await fetch(upload.url, { method: upload.method, headers: upload.headers, body: file })
    */
   async signedUpload(name: string, options: SignedUploadOptions): Promise<SignedUpload> {
-    return this.#run('signedUpload', name, options, async (_, signal) => {
+    return this.perform('signedUpload', name, options, async (_, signal) => {
       const target = toName(name, 'signedUpload', this.nameLimit)
       checkOptions(options, SIGNED_UPLOAD_OPTIONS)
       const { size, cacheControl, metadata } = options
@@ -319,7 +334,7 @@ export abstract class Storage {
 
   /** Deletes a file. A missing one is success. Never deletes a folder. */
   async delete(name: string, options: AbortOptions = {}): Promise<void> {
-    return this.#run('delete', name, options, async (_, signal) => {
+    return this.perform('delete', name, options, async (_, signal) => {
       const target = toName(name, 'delete', this.nameLimit)
       checkOptions(options, ABORT_OPTIONS)
       const [failure] = await this.remove([target], signal)
@@ -337,7 +352,7 @@ export abstract class Storage {
     names: Iterable<string> | AsyncIterable<string>,
     options: AbortOptions = {},
   ): Promise<void> {
-    return this.#run('deleteMany', undefined, options, async (context, signal) => {
+    return this.perform('deleteMany', undefined, options, async (context, signal) => {
       checkOptions(options, ABORT_OPTIONS)
       const deleted: string[] = []
       const failures: DeleteFailure[] = []
@@ -397,7 +412,7 @@ export abstract class Storage {
    * With `dryRun` it only counts.
    */
   async deletePrefix(prefix: string, options: DeletePrefixOptions = {}): Promise<{ deleted: number }> {
-    return this.#run('deletePrefix', prefix, options, async (_, signal) => {
+    return this.perform('deletePrefix', prefix, options, async (_, signal) => {
       const folder = toFolder(prefix, 'deletePrefix', false)
       checkOptions(options, DELETE_PREFIX_OPTIONS)
       if (folder === '') throw new Problem('InvalidName', 'deletePrefix refuses the root')
@@ -435,7 +450,7 @@ export abstract class Storage {
 
   /** One level of a folder, as base names in UTF-8 byte order. A missing folder is empty. */
   async listdir(path = '', options: AbortOptions = {}): Promise<DirectoryListing> {
-    return this.#run('listdir', path, options, async (_, signal) => {
+    return this.perform('listdir', path, options, async (_, signal) => {
       const folder = toFolder(path, 'listdir', true)
       checkOptions(options, ABORT_OPTIONS)
       const listing: DirectoryListing = { directories: [], files: [] }
@@ -468,7 +483,7 @@ export abstract class Storage {
   }
 
   async #copy(operation: 'copy' | 'move', from: string, to: string, options: CopyOptions): Promise<string> {
-    return this.#run(operation, from, options, async (context, signal) => {
+    return this.perform(operation, from, options, async (context, signal) => {
       const source = toName(from, operation, this.nameLimit)
       const target = toName(to, operation, this.nameLimit)
       checkOptions(options, COPY_OPTIONS)
@@ -516,8 +531,8 @@ export abstract class Storage {
     throw new Problem('Unknown', `no free name was found in ${RENAME_ATTEMPTS} attempts`)
   }
 
-  /** Where every public method runs: nothing escapes but a `StorageError`, or the very error of the caller's source. */
-  async #run<T>(
+  /** Where every public method runs, also a backend's own: nothing escapes but a `StorageError`, or the very error of the caller's source. */
+  protected async perform<T>(
     operation: string,
     file: string | undefined,
     options: AbortOptions,
@@ -559,124 +574,3 @@ export abstract class Storage {
 const RENAME_ATTEMPTS = 100
 /** What one DeleteObjects request takes. */
 const DELETE_BATCH = 1000
-/** Seconds; the limit of SigV4, and R2's. */
-const MAX_EXPIRY = 604_800
-
-const ABORT_OPTIONS: OptionNames<AbortOptions> = { signal: true }
-const OPEN_OPTIONS: OptionNames<OpenOptions> = { ...ABORT_OPTIONS, range: true }
-const COPY_OPTIONS: OptionNames<CopyOptions> = { ...ABORT_OPTIONS, ifExists: true }
-const DELETE_PREFIX_OPTIONS: OptionNames<DeletePrefixOptions> = { ...ABORT_OPTIONS, dryRun: true }
-const SAVE_OPTIONS: OptionNames<SaveOptions> = {
-  ...COPY_OPTIONS,
-  contentType: true,
-  cacheControl: true,
-  contentDisposition: true,
-  contentLanguage: true,
-  contentEncoding: true,
-  metadata: true,
-  maxSize: true,
-  allowedTypes: true,
-  onProgress: true,
-}
-const SIGNED_URL_OPTIONS: OptionNames<SignedUrlOptions> = {
-  ...ABORT_OPTIONS,
-  expiresIn: true,
-  download: true,
-  contentType: true,
-  stableFor: true,
-}
-const SIGNED_UPLOAD_OPTIONS: OptionNames<SignedUploadOptions> = {
-  ...COPY_OPTIONS,
-  size: true,
-  contentType: true,
-  expiresIn: true,
-  cacheControl: true,
-  metadata: true,
-}
-
-/** Every option of an options type; a type that gains one does not compile until it stands here, too. */
-type OptionNames<Options> = { readonly [Option in keyof Required<Options>]: true }
-
-/** What the compiler does for TypeScript, for everybody else: a misspelt option is refused, not ignored. */
-function checkOptions(options: object, known: object): void {
-  for (const option in options) {
-    if (!Object.hasOwn(known, option)) {
-      throw new Problem(
-        'InvalidArgument',
-        `there is no option "${option}"; there are ${Object.keys(known).join(', ')}`,
-      )
-    }
-  }
-}
-
-/** The signal among the options, which may come from where nothing was compiled. */
-function toSignal(options: AbortOptions): AbortSignal | undefined {
-  if (typeof options !== 'object' || options === null) {
-    throw new Problem('InvalidArgument', 'the options must be an object')
-  }
-  const { signal } = options
-  if (signal !== undefined && typeof signal?.throwIfAborted !== 'function') {
-    throw new Problem('InvalidArgument', 'signal must be an AbortSignal')
-  }
-  return signal
-}
-
-function toIfExists(value: IfExists | undefined): IfExists {
-  if (value === undefined) return 'rename'
-  if (value !== 'rename' && value !== 'overwrite' && value !== 'error') {
-    throw new Problem('InvalidArgument', "ifExists must be 'rename', 'overwrite' or 'error'")
-  }
-  return value
-}
-
-function toRange(range: ByteRange | undefined): ByteRange | undefined {
-  if (range === undefined) return undefined
-  const { offset, length } = range ?? {} // What is null, by somebody's JSON, has no offset.
-  if (
-    !Number.isSafeInteger(offset) ||
-    (length !== undefined && !(Number.isSafeInteger(length) && length >= 0))
-  ) {
-    throw new Problem(
-      'InvalidArgument',
-      'range must have a whole offset and, if any, a whole length of 0 or more bytes',
-    )
-  }
-  return offset === 0 && length === undefined ? undefined : { offset, length }
-}
-
-/** When a signature is made and how long it lasts. A stable URL is signed at the start of its window. */
-function toSigningTimes(
-  expiresIn: number | undefined,
-  stableFor: number | undefined,
-): { signedAt: Date; expiresIn: number } {
-  const seconds = expiresIn ?? 3600
-  if (!Number.isSafeInteger(seconds) || seconds < 1 || seconds > MAX_EXPIRY) {
-    throw new Problem(
-      'InvalidArgument',
-      `expiresIn must be a whole number of seconds from 1 to ${MAX_EXPIRY}`,
-    )
-  }
-  const now = Math.floor(Date.now() / 1000)
-  if (stableFor === undefined) return { signedAt: new Date(now * 1000), expiresIn: seconds }
-  if (!Number.isSafeInteger(stableFor) || stableFor < 1 || seconds + stableFor > MAX_EXPIRY) {
-    throw new Problem(
-      'InvalidArgument',
-      `stableFor must be a whole number of seconds, 1 or more, and at most ${MAX_EXPIRY} together with expiresIn`,
-    )
-  }
-  return { signedAt: new Date((now - (now % stableFor)) * 1000), expiresIn: seconds + stableFor }
-}
-
-/** Passes progress on to the caller: never backwards, and once with everything. */
-function progressReporter({ onProgress }: SaveOptions, total: number | undefined) {
-  if (onProgress !== undefined && typeof onProgress !== 'function') {
-    throw new Problem('InvalidArgument', 'onProgress must be a function')
-  }
-  let reported = -1
-  const report = (bytes: number) => {
-    if (!onProgress || bytes <= reported) return
-    reported = bytes
-    onProgress(total === undefined ? { bytes } : { bytes, total })
-  }
-  return { report, finish: () => report(total ?? Math.max(0, reported)) }
-}

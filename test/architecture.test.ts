@@ -14,7 +14,7 @@ const FLOORS: readonly (readonly RegExp[])[] = [
   // A StoredFile is part of what can be saved and has the fields of a FileInfo: the two name each other's types.
   [/^(?:types|stored-file)\.ts$/],
   // What is decided about names, contents and headers without a storage. Metadata knows names, upload rules know contents.
-  [/^(?:names|content|metadata|ranges|uploads)\.ts$/],
+  [/^(?:names|options|content|metadata|ranges|uploads)\.ts$/],
   [/^storage\.ts$/],
   [/^backends\/options\.ts$/],
   // What one backend is made of; see PRIVATE.

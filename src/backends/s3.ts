@@ -2,6 +2,7 @@ import { Readable } from 'node:stream'
 import { ConfigurationError, Problem, StorageError } from '../errors.js'
 import { encodeExtendedPath } from '../metadata.js'
 import type { Folder, Name } from '../names.js'
+import { ABORT_OPTIONS, checkOptions, type OptionNames } from '../options.js'
 import { resolveRange } from '../ranges.js'
 import {
   type Entry,
@@ -15,6 +16,7 @@ import {
   type StageRequest,
   Storage,
 } from '../storage.js'
+import type { AbortOptions } from '../types.js'
 import { joinUrl } from './options.js'
 import { isClaim, newWriteId, toCommandFields, toFileState } from './s3/attributes.js'
 import { S3Connection } from './s3/connection.js'
@@ -22,7 +24,7 @@ import { copyObject } from './s3/copy.js'
 import { deleteKeys } from './s3/delete.js'
 import { analyse, classify } from './s3/failures.js'
 import { listKeys, toEntries } from './s3/listing.js'
-import { uploadMultipart } from './s3/multipart.js'
+import { abortUploads, uploadMultipart } from './s3/multipart.js'
 import { type S3Config, type S3StorageOptions, toS3Config } from './s3/options.js'
 import { PartReader, partSizeFor } from './s3/parts.js'
 import { openObject } from './s3/read.js'
@@ -30,6 +32,13 @@ import { presignedQuery } from './s3/sigv4.js'
 import { headObject, putObject } from './s3/writes.js'
 
 export type { R2StorageOptions, S3CommonOptions, S3Credentials, S3StorageOptions } from './s3/options.js'
+
+export interface StaleUploadsOptions extends AbortOptions {
+  /** Seconds since an upload was begun. Default a week. */
+  olderThan?: number | undefined
+}
+
+const STALE_UPLOADS_OPTIONS: OptionNames<StaleUploadsOptions> = { ...ABORT_OPTIONS, olderThan: true }
 
 /**
  * Files in a bucket of any S3-compatible server: AWS S3, MinIO, Ceph, … The AWS SDK is loaded with the first request.
@@ -204,6 +213,26 @@ export class S3Storage extends Storage {
       if (failure) throw failure.error
     }
     return deleted
+  }
+
+  /**
+   * Aborts the multipart uploads below the prefix that were begun more than `olderThan` seconds ago and never ended,
+   * such as those of a process that was killed: nobody sees their parts, but they are paid for. R2 does so by itself after
+   * a week, and most servers if a lifecycle rule of the bucket says so. Uploads of other programs below the prefix are
+   * aborted, too, so `olderThan` must be more than the longest upload takes. Default a week.
+   *
+   * @throws {StorageError} `InvalidArgument` for the option, `Unavailable`, `PermissionDenied`, …
+   */
+  async abortStaleUploads(options: StaleUploadsOptions = {}): Promise<{ aborted: number }> {
+    return this.perform('abortStaleUploads', undefined, options, async (_, signal) => {
+      checkOptions(options, STALE_UPLOADS_OPTIONS)
+      const { olderThan = 7 * 24 * 60 * 60 } = options
+      if (!Number.isSafeInteger(olderThan) || olderThan < 1) {
+        throw new Problem('InvalidArgument', 'olderThan must be a whole number of seconds, 1 or more')
+      }
+      const before = new Date(Date.now() - olderThan * 1000)
+      return { aborted: await abortUploads(this.#connection, this.#config.prefix, before, signal) }
+    })
   }
 
   protected async *entries(

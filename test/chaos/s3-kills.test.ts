@@ -81,14 +81,18 @@ describe.each(servers)('a process that is killed while it writes to %s', (name) 
     }
     await Promise.all(Array.from({ length: AT_A_TIME }, worker))
     const { Uploads = [] } = await client.send(new ListMultipartUploadsCommand({ Bucket: bucket }))
+    await sleep(2_500) // The times of uploads are whole seconds.
+    const { aborted } = await storage.abortStaleUploads({ olderThan: 1 })
+    const { Uploads: unswept = [] } = await client.send(new ListMultipartUploadsCommand({ Bucket: bucket }))
     client.destroy()
     await rm(folder, { recursive: true })
     report({
       trial: `kill -9 in the midst of writes to ${name}`,
       tried: `${KILLS} kills, ${told} acknowledged saves`,
-      outcome: `${wrong.length} lost or mixed of ${objects} objects; ${Uploads.length} multipart uploads and ${placeholders} placeholders left`,
+      outcome: `${wrong.length} lost or mixed of ${objects} objects; ${Uploads.length} multipart uploads left, all found and swept; ${placeholders} placeholders left`,
     })
     expect(wrong).toEqual([])
+    expect([aborted, unswept]).toEqual([Uploads.length, []])
     expect(told).toBeGreaterThan(KILLS)
     // All that a crash may leave behind, and only for names that nobody was told: uploads go by the bucket's lifecycle
     // rule; placeholders are there only where the server heeds no condition on a copy or a completion, as Ceph.

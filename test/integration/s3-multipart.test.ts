@@ -1,3 +1,5 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { CreateMultipartUploadCommand, ListMultipartUploadsCommand, S3Client } from '@aws-sdk/client-s3'
 import { describe, expect, it } from 'vitest'
 import { MIB, setUpR2, streamOf } from './r2-setup.js'
 
@@ -71,5 +73,29 @@ describe.each([true, false])('fastPath %s', (fastPath) => {
     })
     expect(progress.at(-1)).toBe(2 * PART)
     expect(progress).toEqual([...progress].sort((a, b) => a - b))
+  })
+  it('aborts the uploads below its prefix that were abandoned, page by page, and no others', async () => {
+    const { endpoint, accessKeyId, secretAccessKey } = r2.server
+    const credentials = { accessKeyId, secretAccessKey }
+    const client = new S3Client({ region: 'auto', endpoint, credentials, forcePathStyle: true })
+    const begin = (Key: string) =>
+      client.send(new CreateMultipartUploadCommand({ Bucket: 'test-bucket', Key }))
+    for (let index = 0; index < 1_005; index += 5) {
+      await Promise.all([0, 1, 2, 3, 4].map((more) => begin(`app/a b+%/${index + more}.bin`)))
+    }
+    await begin('application/other.bin')
+    await sleep(1_100)
+    await begin('app/young.bin')
+    const storage = r2.storage({ prefix: 'app' })
+    expect(await storage.abortStaleUploads()).toEqual({ aborted: 0 })
+    expect(await storage.abortStaleUploads({ olderThan: 1 })).toEqual({ aborted: 1_005 })
+    const { Uploads } = await client.send(new ListMultipartUploadsCommand({ Bucket: 'test-bucket' }))
+    expect(Uploads?.map(({ Key }) => Key)).toEqual(['app/young.bin', 'application/other.bin'])
+    for (const olderThan of [0, -1, 0.5, Number.NaN, '1' as never]) {
+      await expect(storage.abortStaleUploads({ olderThan })).rejects.toMatchObject({
+        code: 'InvalidArgument',
+      })
+    }
+    client.destroy()
   })
 })

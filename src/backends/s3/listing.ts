@@ -41,14 +41,14 @@ export async function* listKeys(
     )
     const keys = (page.Contents ?? []).map(
       ({ Key = '', Size = 0, LastModified = new Date(0), ETag = '' }) => ({
-        key: decode(Key),
+        key: decodeKey(Key),
         size: Size,
         // Headers have whole seconds only, and a file is to have one time.
         lastModified: new Date(Math.floor(LastModified.getTime() / 1000) * 1000),
         etag: ETag,
       }),
     )
-    const prefixes = (page.CommonPrefixes ?? []).map(({ Prefix = '' }) => decode(Prefix))
+    const prefixes = (page.CommonPrefixes ?? []).map(({ Prefix = '' }) => decodeKey(Prefix))
     for (const key of [...keys.map(({ key }) => key), ...prefixes]) checkKey(key, prefix)
     if (keys.length + prefixes.length > 0) {
       yield { keys, prefixes }
@@ -77,14 +77,14 @@ function checkPage(page: ListObjectsV2CommandOutput): ListObjectsV2CommandOutput
  * What was not asked for must not be taken for a file, and least of all be deleted: an empty key would be the bucket.
  * R2 lists keys in the form they were written in, and matches them in NFC.
  */
-function checkKey(key: string, prefix: string): void {
+export function checkKey(key: string, prefix: string): void {
   if (key === '' || !(key.startsWith(prefix) || key.normalize('NFC').startsWith(prefix))) {
     throw new Problem('Corrupt', `the server lists ${quote(key)}, which was not asked for`)
   }
 }
 
 /** The SDK leaves `encoding-type=url` to its callers. */
-function decode(text: string): string {
+export function decodeKey(text: string): string {
   try {
     return decodeURIComponent(text.replaceAll('+', ' '))
   } catch (cause) {

@@ -1,8 +1,9 @@
-import type { CompletedPart } from '@aws-sdk/client-s3'
+import type { CompletedPart, ListMultipartUploadsCommandOutput } from '@aws-sdk/client-s3'
 import { Problem } from '../../errors.js'
 import { WRITE_ID_KEY } from '../../metadata.js'
 import type { S3Connection } from './connection.js'
-import { expectETag, NoS3Answer } from './failures.js'
+import { analyse, expectETag, NoS3Answer } from './failures.js'
+import { checkKey, decodeKey } from './listing.js'
 import { MAX_PARTS, type Part, type PartReader } from './parts.js'
 import {
   honoursConditionalCompletion,
@@ -131,4 +132,46 @@ export async function completeUpload(
     const { ETag, Key, Location } = await send(new sdk.CompleteMultipartUploadCommand(input))
     if (ETag === undefined && Key === undefined && Location === undefined) throw new NoS3Answer()
   })
+}
+
+/** Aborts the uploads of keys below `prefix` that were begun before a time, and tells how many there were. */
+export async function abortUploads(
+  connection: S3Connection,
+  prefix: string,
+  before: Date,
+  signal: AbortSignal | undefined,
+): Promise<number> {
+  const Bucket = connection.config.bucket
+  let aborted = 0
+  let marker: { KeyMarker?: string; UploadIdMarker?: string } | undefined = {}
+  while (marker) {
+    const input = { Bucket, Prefix: prefix, EncodingType: 'url' as const, ...marker }
+    const page: ListMultipartUploadsCommandOutput = await connection.run(signal, async ({ send, sdk }) => {
+      const answer = await send(new sdk.ListMultipartUploadsCommand(input))
+      if (answer.Bucket === undefined) throw new NoS3Answer()
+      return answer
+    })
+    const decode = page.EncodingType === 'url' ? decodeKey : (key: string) => key
+    for (const { Key, UploadId, Initiated } of page.Uploads ?? []) {
+      if (Key === undefined || UploadId === undefined || Initiated === undefined || Initiated >= before)
+        continue
+      const upload = { Bucket, Key: decode(Key), UploadId }
+      checkKey(upload.Key, prefix)
+      await connection.run(signal, async ({ send, sdk }) => {
+        try {
+          await send(new sdk.AbortMultipartUploadCommand(upload))
+        } catch (error) {
+          if (analyse(error).code !== 'NoSuchUpload') throw error
+        }
+      })
+      aborted += 1
+    }
+    const { IsTruncated, NextKeyMarker, NextUploadIdMarker } = page
+    const next = { KeyMarker: decode(NextKeyMarker ?? ''), UploadIdMarker: NextUploadIdMarker ?? '' }
+    if (IsTruncated && next.KeyMarker === marker.KeyMarker && next.UploadIdMarker === marker.UploadIdMarker) {
+      throw new Problem('Corrupt', 'the server does not tell where its list goes on')
+    }
+    marker = IsTruncated ? next : undefined
+  }
+  return aborted
 }

@@ -1,0 +1,134 @@
+import { Problem } from './errors.js'
+import type {
+  AbortOptions,
+  ByteRange,
+  CopyOptions,
+  DeletePrefixOptions,
+  IfExists,
+  OpenOptions,
+  SaveOptions,
+  SignedUploadOptions,
+  SignedUrlOptions,
+} from './types.js'
+
+/** Seconds; the limit of SigV4, and R2's. */
+const MAX_EXPIRY = 604_800
+
+export const ABORT_OPTIONS: OptionNames<AbortOptions> = { signal: true }
+export const OPEN_OPTIONS: OptionNames<OpenOptions> = { ...ABORT_OPTIONS, range: true }
+export const COPY_OPTIONS: OptionNames<CopyOptions> = { ...ABORT_OPTIONS, ifExists: true }
+export const DELETE_PREFIX_OPTIONS: OptionNames<DeletePrefixOptions> = { ...ABORT_OPTIONS, dryRun: true }
+export const SAVE_OPTIONS: OptionNames<SaveOptions> = {
+  ...COPY_OPTIONS,
+  contentType: true,
+  cacheControl: true,
+  contentDisposition: true,
+  contentLanguage: true,
+  contentEncoding: true,
+  metadata: true,
+  maxSize: true,
+  allowedTypes: true,
+  onProgress: true,
+}
+export const SIGNED_URL_OPTIONS: OptionNames<SignedUrlOptions> = {
+  ...ABORT_OPTIONS,
+  expiresIn: true,
+  download: true,
+  contentType: true,
+  stableFor: true,
+}
+export const SIGNED_UPLOAD_OPTIONS: OptionNames<SignedUploadOptions> = {
+  ...COPY_OPTIONS,
+  size: true,
+  contentType: true,
+  expiresIn: true,
+  cacheControl: true,
+  metadata: true,
+}
+
+/** Every option of an options type; a type that gains one does not compile until it stands here, too. */
+export type OptionNames<Options> = { readonly [Option in keyof Required<Options>]: true }
+
+/** What the compiler does for TypeScript, for everybody else: a misspelt option is refused, not ignored. */
+export function checkOptions(options: object, known: object): void {
+  for (const option in options) {
+    if (!Object.hasOwn(known, option)) {
+      throw new Problem(
+        'InvalidArgument',
+        `there is no option "${option}"; there are ${Object.keys(known).join(', ')}`,
+      )
+    }
+  }
+}
+
+/** The signal among the options, which may come from where nothing was compiled. */
+export function toSignal(options: AbortOptions): AbortSignal | undefined {
+  if (typeof options !== 'object' || options === null) {
+    throw new Problem('InvalidArgument', 'the options must be an object')
+  }
+  const { signal } = options
+  if (signal !== undefined && typeof signal?.throwIfAborted !== 'function') {
+    throw new Problem('InvalidArgument', 'signal must be an AbortSignal')
+  }
+  return signal
+}
+
+export function toIfExists(value: IfExists | undefined): IfExists {
+  if (value === undefined) return 'rename'
+  if (value !== 'rename' && value !== 'overwrite' && value !== 'error') {
+    throw new Problem('InvalidArgument', "ifExists must be 'rename', 'overwrite' or 'error'")
+  }
+  return value
+}
+
+export function toRange(range: ByteRange | undefined): ByteRange | undefined {
+  if (range === undefined) return undefined
+  const { offset, length } = range ?? {} // What is null, by somebody's JSON, has no offset.
+  if (
+    !Number.isSafeInteger(offset) ||
+    (length !== undefined && !(Number.isSafeInteger(length) && length >= 0))
+  ) {
+    throw new Problem(
+      'InvalidArgument',
+      'range must have a whole offset and, if any, a whole length of 0 or more bytes',
+    )
+  }
+  return offset === 0 && length === undefined ? undefined : { offset, length }
+}
+
+/** When a signature is made and how long it lasts. A stable URL is signed at the start of its window. */
+export function toSigningTimes(
+  expiresIn: number | undefined,
+  stableFor: number | undefined,
+): { signedAt: Date; expiresIn: number } {
+  const seconds = expiresIn ?? 3600
+  if (!Number.isSafeInteger(seconds) || seconds < 1 || seconds > MAX_EXPIRY) {
+    throw new Problem(
+      'InvalidArgument',
+      `expiresIn must be a whole number of seconds from 1 to ${MAX_EXPIRY}`,
+    )
+  }
+  const now = Math.floor(Date.now() / 1000)
+  if (stableFor === undefined) return { signedAt: new Date(now * 1000), expiresIn: seconds }
+  if (!Number.isSafeInteger(stableFor) || stableFor < 1 || seconds + stableFor > MAX_EXPIRY) {
+    throw new Problem(
+      'InvalidArgument',
+      `stableFor must be a whole number of seconds, 1 or more, and at most ${MAX_EXPIRY} together with expiresIn`,
+    )
+  }
+  return { signedAt: new Date((now - (now % stableFor)) * 1000), expiresIn: seconds + stableFor }
+}
+
+/** Passes progress on to the caller: never backwards, and once with everything. */
+export function progressReporter({ onProgress }: SaveOptions, total: number | undefined) {
+  if (onProgress !== undefined && typeof onProgress !== 'function') {
+    throw new Problem('InvalidArgument', 'onProgress must be a function')
+  }
+  let reported = -1
+  const report = (bytes: number) => {
+    if (!onProgress || bytes <= reported) return
+    reported = bytes
+    onProgress(total === undefined ? { bytes } : { bytes, total })
+  }
+  return { report, finish: () => report(total ?? Math.max(0, reported)) }
+}
