@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { appendFile, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises'
+import { appendFile, link, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { FileSystemStorage } from 'stowage'
@@ -108,4 +108,18 @@ it('calls a sidecar that somebody has damaged corrupt, and can still overwrite a
   expect(await (await storage.open('a.txt')).text()).toBe('b')
   await storage.delete('a.txt')
   expect(await storage.exists('a.txt')).toBe(false)
+})
+
+it('keeps the metadata at both names when a move that a crash broke off is done again', async () => {
+  await storage.save('from.txt', 'x', described)
+  const [sidecar = ''] = await sidecarsIn(root)
+  const text = await readFile(join(root, sidecar))
+  await link(join(root, 'from.txt'), join(root, '..', 'kept'))
+  await storage.move('from.txt', 'to.txt')
+  // As if the process had died before it took the source away.
+  await rename(join(root, '..', 'kept'), join(root, 'from.txt'))
+  await writeFile(join(root, sidecar), text)
+  const renamed = await storage.move('from.txt', 'to.txt')
+  expect(renamed).not.toBe('to.txt')
+  for (const name of ['to.txt', renamed]) expect(await storage.stat(name)).toMatchObject(described)
 })

@@ -20,6 +20,7 @@ import {
   hasCode,
   link,
   lstat,
+  lstatIfThere,
   open,
   READ,
   rename,
@@ -146,7 +147,10 @@ export class Draft implements Staged {
       await this.#moveNextTo(root.pathOf(name))
       return await this.publish(name, createOnly)
     } finally {
-      if (!published && version) await sidecars.remove(name, version)
+      // A move that broke off may have left this very version at the name, and then the sidecar is in use.
+      if (!published && version && (await lstatIfThere(root.pathOf(name)))?.ino !== version.ino) {
+        await sidecars.remove(name, version)
+      }
     }
     if (!published) return false
     const discarding = this.discard()

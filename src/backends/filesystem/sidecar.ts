@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import type { BigIntStats } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { Problem } from '../../errors.js'
@@ -15,7 +15,7 @@ import {
   lstat,
   readdir,
   readText,
-  tolerate,
+  rename,
   unlink,
   writeAll,
 } from './syscalls.js'
@@ -64,26 +64,33 @@ export class Sidecars {
     await futimes(fd, now, now)
   }
 
+  /** Whole or not at all, also when the process dies, and in place of the one of a move that broke off. */
   async write(name: Name, version: BigIntStats, attributes: Attributes): Promise<void> {
     const path = this.#pathOf(name, version)
-    const fd = await this.#create(path)
+    const temp = join(this.#root.path, RESERVED_SEGMENT, 'tmp', randomUUID())
+    const fd = await create(temp, this.#fileMode)
     try {
-      await writeAll(fd, Buffer.from(JSON.stringify({ name, ...attributes })))
-      if (this.#fsync) await fsync(fd)
-    } finally {
-      await close(fd)
+      try {
+        await writeAll(fd, Buffer.from(JSON.stringify({ name, ...attributes })))
+        if (this.#fsync) await fsync(fd)
+      } finally {
+        await close(fd)
+      }
+      await this.#place(temp, path)
+    } catch (error) {
+      await unlink(temp).catch(() => {})
+      throw error
     }
     if (this.#fsync) await fsyncDirectory(dirname(path))
   }
 
-  async #create(path: string): Promise<number> {
+  async #place(temp: string, path: string): Promise<void> {
     try {
-      return await create(path, this.#fileMode)
+      await rename(temp, path)
     } catch (error) {
-      if (hasCode(error, 'EEXIST')) await tolerate(unlink(path), 'ENOENT')
-      else if (hasCode(error, 'ENOENT')) await this.#root.makeDirectory(dirname(path))
-      else throw error
-      return create(path, this.#fileMode)
+      if (!hasCode(error, 'ENOENT')) throw error
+      await this.#root.makeDirectory(dirname(path))
+      await rename(temp, path)
     }
   }
 
