@@ -1,0 +1,228 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { FileSystemStorage } from 'stowage'
+import { afterAll, beforeAll, expect, it, vi } from 'vitest'
+import { newFolder, sidecarsIn, temporaryFilesIn } from '../integration/child/folders.js'
+import { bundle, removeBundles } from './child/bundle.js'
+import type { Job, Told } from './child/writer.js'
+import { report } from './figures.js'
+import { FORM, randomFrom, SEED } from './form.js'
+import { Expectation, type Step } from './steps.js'
+import { needsSidecar, type Version, versionAt } from './version.js'
+
+const KILLS = { quick: 200, long: 1_000, soak: 1_000 }[FORM]
+const LANES = 4
+const DAY = 24 * 60 * 60 * 1000
+
+let program: string
+beforeAll(async () => {
+  program = await bundle(new URL('./child/writer.ts', import.meta.url))
+})
+afterAll(removeBundles)
+
+interface Writer {
+  readonly process: ChildProcess
+  /** Every line, as it comes. */
+  onTold(listener: (told: Told) => void): void
+  /** How it ended: by which signal, with what on stderr. All lines have come by then. */
+  readonly end: Promise<{ signal: string | null; errors: string }>
+}
+
+function start(job: Job): Writer {
+  const child = spawn(process.execPath, [program, JSON.stringify(job)], { stdio: ['ignore', 'pipe', 'pipe'] })
+  let errors = ''
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    errors += text
+  })
+  const lines = createInterface(child.stdout)
+  const end = Promise.all([once(child, 'close'), once(lines, 'close')]).then(([[, signal]]) => ({
+    signal,
+    errors,
+  }))
+  return {
+    process: child,
+    onTold(listener) {
+      lines.on('line', (line) => {
+        // The last line may be cut in two by the kill; what it was about to say was not said.
+        if (line.endsWith('}')) listener(JSON.parse(line))
+      })
+    },
+    end,
+  }
+}
+
+/** Everything that is to be seen: by `list`, which must show no other names, and by `open` and `stat`. */
+async function look(storage: FileSystemStorage): Promise<Map<string, Version>> {
+  const found = new Map<string, Version>()
+  for await (const { name } of storage.list()) {
+    const version = await versionAt(storage, name)
+    if (version === null) throw new Error(`${name} is listed and not there`)
+    found.set(name, version)
+  }
+  return found
+}
+
+/** Lets the next process of two days later sweep; nothing but what is in use may be left then. */
+async function expectSwept(roots: readonly string[]): Promise<void> {
+  const now = Date.now
+  vi.spyOn(Date, 'now').mockImplementation(() => now() + 2 * DAY)
+  try {
+    const sweep = async (location: string) => {
+      const storage = new FileSystemStorage({ location, fsync: false })
+      const before = await look(storage)
+      // By this clock the file that is just being written is a day old as well, so it may be swept.
+      await storage.save('sweeping.txt', 'x').catch(() => {})
+      await storage.delete('sweeping.txt')
+      const needed = [...before].filter(([name, version]) => needsSidecar(name, version)).length
+      for (let waits = 0; waits < 500; waits++) {
+        const [temps, sidecars] = [await temporaryFilesIn(location), await sidecarsIn(location)]
+        if (temps.length === 0 && sidecars.length === needed) break
+        await sleep(10)
+      }
+      expect(await temporaryFilesIn(location)).toEqual([])
+      expect(await sidecarsIn(location)).toHaveLength(needed)
+      expect(await look(storage)).toEqual(before)
+    }
+    for (let start = 0; start < roots.length; start += 16) {
+      await Promise.all(roots.slice(start, start + 16).map(sweep))
+    }
+  } finally {
+    vi.restoreAllMocks()
+  }
+}
+
+it('keeps what it acknowledged, and shows old or new, when it is killed at random moments', async () => {
+  const random = randomFrom(SEED)
+  let kills = 0
+  let acknowledged = 0
+  let open = 0
+  let temps = 0
+  /** One root, killed again and again; each process goes on where the one before was. */
+  const killAgainAndAgain = async (fsync: boolean) => {
+    const location = `${await newFolder()}/root`
+    const storage = new FileSystemStorage({ location })
+    const expectation = new Expectation()
+    let firstId = 0
+    while (kills < KILLS) {
+      kills += 1
+      const files = [...expectation.files]
+      const seed = Math.floor(random() * 2 ** 31)
+      const writer = start({ job: 'onAndOn', root: { location, fsync }, files, seed, lanes: LANES, firstId })
+      const lines = Math.floor(random() * (fsync ? 12 : 60))
+      const extra = random() * 4
+      let told = 0
+      let running = 0
+      writer.onTold((each) => {
+        if ('begin' in each) {
+          expectation.begin(each.begin, each.step)
+          firstId = Math.max(firstId, each.begin + 1)
+          running += 1
+        } else {
+          expectation.end(each.end, each.name)
+          acknowledged += 1
+          running -= 1
+        }
+        told += 1
+        if (told === lines + 1) setTimeout(() => writer.process.kill('SIGKILL'), extra)
+      })
+      expect(await writer.end).toEqual({ signal: 'SIGKILL', errors: '' })
+      open += running
+      const found = await look(storage)
+      expect(expectation.judge(found)).toEqual([])
+      expectation.adopt(found)
+    }
+    temps += (await temporaryFilesIn(location)).length
+    return location
+  }
+  const roots = await Promise.all([killAgainAndAgain(true), killAgainAndAgain(false)])
+  await expectSwept(roots)
+  report({
+    trial: 'kill -9 amid saves, copies, moves and deletes on the filesystem, at random moments',
+    tried: `${kills} kills, ${acknowledged} acknowledged steps, ${open} broken off`,
+    outcome: `0 lost, 0 half or mixed, 0 stray names; ${temps} temporary files, all swept a day later`,
+  })
+})
+
+const save = (name: string, version: Version, more: Partial<Extract<Step, { do: 'save' }>> = {}): Step => ({
+  do: 'save',
+  name,
+  version,
+  ifExists: 'error',
+  stream: false,
+  ...more,
+})
+const OVERWRITE = { ifExists: 'overwrite' } as const
+/** What a step finds, and the step. */
+const SEQUENCES: readonly (readonly [setup: Step[], step: Step])[] = [
+  [[], save('a/b/c.txt', 'p3')],
+  [[], save('a/b/c.txt', 'd3')],
+  [[save('a/x.txt', 'd1')], save('a/x.txt', 'd3', { ifExists: 'rename' })],
+  [[save('a/x.txt', 'd1')], save('a/x.txt', 'd3', OVERWRITE)],
+  [[save('a/x.txt', 'd1')], save('a/x.txt', 'p3', OVERWRITE)],
+  [[save('a/x.txt', 'p1')], save('a/x.txt', 'd4', { ...OVERWRITE, stream: true })],
+  [[save('a/x.txt', 'd1')], { do: 'copy', from: 'a/x.txt', to: 'b/y.txt', ifExists: 'error' }],
+  [[save('a/x.txt', 'd1'), save('y.txt', 'd3')], { do: 'copy', from: 'a/x.txt', to: 'y.txt', ...OVERWRITE }],
+  [[save('a/x.txt', 'd1')], { do: 'move', from: 'a/x.txt', to: 'b/y.txt', ifExists: 'error' }],
+  [[save('a/x.txt', 'p1')], { do: 'move', from: 'a/x.txt', to: 'b/y.bin', ifExists: 'error' }],
+  [[save('a/x.txt', 'd1'), save('y.txt', 'd3')], { do: 'move', from: 'a/x.txt', to: 'y.txt', ...OVERWRITE }],
+  [[save('a/b/x.txt', 'd1')], { do: 'delete', name: 'a/b/x.txt' }],
+  [
+    [save('a/b/x.txt', 'd1'), save('a/y.txt', 'p1'), save('a/z.txt', 'd1'), save('ab.txt', 'd1')],
+    { do: 'deletePrefix', prefix: 'a' },
+  ],
+]
+
+it('keeps what it acknowledged, and shows old or new, when it is killed at any change to a file', async () => {
+  const roots: string[] = []
+  let points = 0
+  const killEverywhere = async (setup: Step[], step: Step, fsync: boolean) => {
+    for (let nth = 1; ; nth++) {
+      const location = `${await newFolder()}/root`
+      const storage = new FileSystemStorage({ location })
+      const expectation = new Expectation()
+      const writer = start({ job: 'killedAt', root: { location, fsync }, setup, step, nth })
+      let acknowledged = -1
+      writer.onTold((told) => {
+        if ('begin' in told) expectation.begin(told.begin, told.step)
+        else expectation.end(told.end, told.name)
+        if ('end' in told) acknowledged = told.end
+      })
+      const { signal, errors } = await writer.end
+      expect(errors).toBe('')
+      const where = `change ${nth} of ${JSON.stringify(step)}`
+      expect(acknowledged, where).toBeGreaterThanOrEqual(setup.length - 1)
+      expect(expectation.judge(await look(storage)), where).toEqual([])
+      roots.push(location)
+      if (signal === null) {
+        // Not killed any more: every point was tried.
+        expect(acknowledged).toBe(setup.length)
+        return
+      }
+      expect(signal).toBe('SIGKILL')
+      points += 1
+      // The next process can do what this one did not.
+      const again = { ifExists: 'overwrite' } as const
+      await storage.save(step.do === 'save' ? step.name : 'a/x.txt', 'again', again)
+      await storage.save(step.do === 'save' ? step.name : 'a/x.txt', 'd1\n'.padEnd(10, 'd1\n'), again)
+      await storage.delete(step.do === 'save' ? step.name : 'a/x.txt')
+    }
+  }
+  const queue = SEQUENCES.flatMap(([setup, step]) =>
+    // What is synchronised makes no difference to a process that dies, only more points.
+    (FORM === 'quick' ? [false] : [true, false]).map((fsync) => [setup, step, fsync] as const),
+  ).values()
+  await Promise.all(
+    [1, 2].map(async () => {
+      for (const [setup, step, fsync] of queue) await killEverywhere(setup, step, fsync)
+    }),
+  )
+  expect(points).toBeGreaterThan(SEQUENCES.length * 5)
+  await expectSwept(roots)
+  report({
+    trial: 'kill -9 at every single change to files that a save, copy, move or delete makes',
+    tried: `${SEQUENCES.length} operations, ${points} points`,
+    outcome: '0 lost, 0 half or mixed, 0 stray names; temporary files swept a day later',
+  })
+})
