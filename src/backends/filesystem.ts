@@ -18,7 +18,7 @@ import {
 import { type CommitContext, Draft, removeVersion } from './filesystem/atomic.js'
 import { FileBody } from './filesystem/body.js'
 import { Root } from './filesystem/root.js'
-import { Sidecars } from './filesystem/sidecar.js'
+import { isMarked, Sidecars } from './filesystem/sidecar.js'
 import { SWEEP_AGE, sweep } from './filesystem/sweep.js'
 import {
   closeRead,
@@ -143,9 +143,9 @@ export class FileSystemStorage extends Storage {
         if (taken?.ino === source.ino && (await realpath(target)) === (await realpath(path))) return true
         if (!(await draft.publish(name, createOnly))) return false
         await removeVersion(root, path, source.ino)
-        await sidecars.remove(from, source)
         await root.prune(from)
         if (fsync) await root.syncAbove(path)
+        await sidecars.remove(from, source)
         return true
       },
       discard: () => draft.discard(),
@@ -230,32 +230,39 @@ export class FileSystemStorage extends Storage {
   }
 
   protected async remove(names: readonly Name[], signal: AbortSignal | undefined) {
-    const { root, fsync } = this.#context
     const failures: { name: Name; error: unknown }[] = []
-    const folders = new Set<string>()
+    const removed = new Map<Name, BigIntStats>()
     await eachOf(names, async (name) => {
       try {
-        if (!signal?.aborted && (await this.#remove(name))) folders.add(dirname(root.pathOf(name)))
+        const stats = signal?.aborted ? null : await this.#remove(name)
+        if (stats) removed.set(name, stats)
       } catch (error) {
         failures.push({ name, error })
       }
     })
+    await this.#settle(removed)
     signal?.throwIfAborted()
-    if (fsync) await eachOf([...folders], (folder) => root.syncAbove(`${folder}/x`))
     return failures
   }
 
-  /** Whether there was a file, or a link (which is removed itself, not what it leads to). */
-  async #remove(name: Name): Promise<boolean> {
-    const { root, sidecars } = this.#context
+  /** Tells what there was: a file, or a link (which is removed itself, not what it leads to). */
+  async #remove(name: Name): Promise<BigIntStats | null> {
+    const { root } = this.#context
     const path = root.pathOf(name)
     const stats = await lstatIfThere(path)
     if (stats === null || !(stats.isFile() || stats.isSymbolicLink()) || !(await root.holdsParents(name)))
-      return false
+      return null
     await tolerate(unlink(path), 'ENOENT')
-    await sidecars.remove(name, stats)
     await root.prune(name)
-    return true
+    return stats
+  }
+
+  /** Makes deletes durable, then removes the sidecars: a power cut brings no file back without its metadata. */
+  async #settle(removed: ReadonlyMap<Name, BigIntStats>): Promise<void> {
+    const { root, sidecars, fsync } = this.#context
+    const folders = new Set([...removed.keys()].map((name) => dirname(root.pathOf(name))))
+    if (fsync) await eachOf([...folders], (folder) => root.syncAbove(`${folder}/x`))
+    await eachOf([...removed], ([name, stats]) => sidecars.remove(name, stats))
   }
 
   protected async removeBelow(
@@ -272,7 +279,13 @@ export class FileSystemStorage extends Storage {
       signal?.throwIfAborted()
       deleted += batch.length
       // Names of all kinds, also such as no caller could use: they come from the folder itself.
-      if (!dryRun) await eachOf(batch as Name[], (name) => this.#remove(name))
+      if (dryRun) continue
+      const marked = new Map<Name, BigIntStats>()
+      await eachOf(batch as Name[], async (name) => {
+        const stats = await this.#remove(name)
+        if (stats && isMarked(stats)) marked.set(name, stats)
+      })
+      await this.#settle(marked)
     }
     if (dryRun) return deleted
     await removeEmptyFolders(path)

@@ -63,6 +63,8 @@ export class Draft implements Staged {
   #ino = 0n
   /** Which version of the file this is; known once a sidecar asked for it. */
   #version: BigIntStats | undefined
+  /** What was under the name before. Its sidecar goes last: a power cut may bring it back until then. */
+  #replaced: BigIntStats | null = null
   /** The folder of a mount below the root, where the temporary file had to go. */
   #neighbour: string | undefined
 
@@ -164,6 +166,7 @@ export class Draft implements Staged {
     } finally {
       await discarding
     }
+    await sidecars.remove(name, this.#replaced)
     return true
   }
 
@@ -248,8 +251,7 @@ export class Draft implements Staged {
   }
 
   async #replace(name: Name): Promise<boolean> {
-    const { root, sidecars } = this.#context
-    const target = root.pathOf(name)
+    const target = this.#context.root.pathOf(name)
     const replaced = await lstat(target).catch(() => null)
     try {
       await rename(this.#path, target)
@@ -259,7 +261,7 @@ export class Draft implements Staged {
       }
       throw error
     }
-    if (replaced?.ino !== this.#version?.ino) await sidecars.remove(name, replaced)
+    if (replaced?.ino !== this.#version?.ino) this.#replaced = replaced
     return true
   }
 

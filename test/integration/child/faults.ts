@@ -56,7 +56,10 @@ export function recordCalls(): string[] {
       callback(error, fd)
     })
   })
-  const done = (name: 'fsync' | 'link' | 'mkdir' | 'rename', describe: (args: unknown[]) => string) =>
+  const done = (
+    name: 'fsync' | 'link' | 'mkdir' | 'rename' | 'unlink',
+    describe: (args: unknown[]) => string,
+  ) =>
     replace(name, (original) => (...args) => {
       const callback = args.pop() as Callback
       original(...args, (error: NodeJS.ErrnoException | null) => {
@@ -68,5 +71,6 @@ export function recordCalls(): string[] {
   done('mkdir', ([path]) => String(path))
   done('link', ([from, to]) => `${from} ${to}`)
   done('rename', ([from, to]) => `${from} ${to}`)
+  done('unlink', ([path]) => String(path))
   return log
 }
