@@ -1,16 +1,13 @@
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { FileSystemStorage } from 'stowage'
 import { afterAll, beforeAll, expect, it, vi } from 'vitest'
 import { newFolder, sidecarsIn, temporaryFilesIn } from '../integration/child/folders.js'
-import { bundle, removeBundles } from './child/bundle.js'
-import type { Job, Told } from './child/writer.js'
+import { removeBundles } from './child/bundle.js'
+import { bundleWriter, look, start } from './child/start.js'
 import { report } from './figures.js'
 import { FORM, randomFrom, SEED } from './form.js'
 import { Expectation, type Step } from './steps.js'
-import { needsSidecar, type Version, versionAt } from './version.js'
+import { needsSidecar, type Version } from './version.js'
 
 const KILLS = { quick: 200, long: 1_000, soak: 1_000 }[FORM]
 const LANES = 4
@@ -18,51 +15,9 @@ const DAY = 24 * 60 * 60 * 1000
 
 let program: string
 beforeAll(async () => {
-  program = await bundle(new URL('./child/writer.ts', import.meta.url))
+  program = await bundleWriter()
 })
 afterAll(removeBundles)
-
-interface Writer {
-  readonly process: ChildProcess
-  /** Every line, as it comes. */
-  onTold(listener: (told: Told) => void): void
-  /** How it ended: by which signal, with what on stderr. All lines have come by then. */
-  readonly end: Promise<{ signal: string | null; errors: string }>
-}
-
-function start(job: Job): Writer {
-  const child = spawn(process.execPath, [program, JSON.stringify(job)], { stdio: ['ignore', 'pipe', 'pipe'] })
-  let errors = ''
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    errors += text
-  })
-  const lines = createInterface(child.stdout)
-  const end = Promise.all([once(child, 'close'), once(lines, 'close')]).then(([[, signal]]) => ({
-    signal,
-    errors,
-  }))
-  return {
-    process: child,
-    onTold(listener) {
-      lines.on('line', (line) => {
-        // The last line may be cut in two by the kill; what it was about to say was not said.
-        if (line.endsWith('}')) listener(JSON.parse(line))
-      })
-    },
-    end,
-  }
-}
-
-/** Everything that is to be seen: by `list`, which must show no other names, and by `open` and `stat`. */
-async function look(storage: FileSystemStorage): Promise<Map<string, Version>> {
-  const found = new Map<string, Version>()
-  for await (const { name } of storage.list()) {
-    const version = await versionAt(storage, name)
-    if (version === null) throw new Error(`${name} is listed and not there`)
-    found.set(name, version)
-  }
-  return found
-}
 
 /** Lets the next process of two days later sweep; nothing but what is in use may be left then. */
 async function expectSwept(roots: readonly string[]): Promise<void> {
@@ -109,7 +64,14 @@ it('keeps what it acknowledged, and shows old or new, when it is killed at rando
       kills += 1
       const files = [...expectation.files]
       const seed = Math.floor(random() * 2 ** 31)
-      const writer = start({ job: 'onAndOn', root: { location, fsync }, files, seed, lanes: LANES, firstId })
+      const writer = start(program, {
+        job: 'onAndOn',
+        root: { location, fsync },
+        files,
+        seed,
+        lanes: LANES,
+        firstId,
+      })
       const lines = Math.floor(random() * (fsync ? 12 : 60))
       const extra = random() * 4
       let told = 0
@@ -119,7 +81,7 @@ it('keeps what it acknowledged, and shows old or new, when it is killed at rando
           expectation.begin(each.begin, each.step)
           firstId = Math.max(firstId, each.begin + 1)
           running += 1
-        } else {
+        } else if ('end' in each) {
           expectation.end(each.end, each.name)
           acknowledged += 1
           running -= 1
@@ -182,12 +144,14 @@ it('keeps what it acknowledged, and shows old or new, when it is killed at any c
       const location = `${await newFolder()}/root`
       const storage = new FileSystemStorage({ location })
       const expectation = new Expectation()
-      const writer = start({ job: 'killedAt', root: { location, fsync }, setup, step, nth })
+      const writer = start(program, { job: 'killedAt', root: { location, fsync }, setup, step, nth })
       let acknowledged = -1
       writer.onTold((told) => {
         if ('begin' in told) expectation.begin(told.begin, told.step)
-        else expectation.end(told.end, told.name)
-        if ('end' in told) acknowledged = told.end
+        if ('end' in told) {
+          expectation.end(told.end, told.name)
+          acknowledged = told.end
+        }
       })
       const { signal, errors } = await writer.end
       expect(errors).toBe('')

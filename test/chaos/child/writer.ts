@@ -10,6 +10,8 @@ export type Job =
   | { job: 'onAndOn'; root: Root; files: [string, Version][]; seed: number; lanes: number; firstId: number }
   /** The steps of `setup`, then `step`, killing itself at the nth change to files that this makes. */
   | { job: 'killedAt'; root: Root; setup: Step[]; step: Step; nth: number }
+  /** Random steps, so many in each of several lanes; tells every change to files, and keeps each file in `attic`. */
+  | { job: 'record'; root: Root; attic: string; seed: number; lanes: number; steps: number }
 
 export interface Root {
   location: string
@@ -19,10 +21,21 @@ export interface Root {
 /** A line of output. A step that ends was acknowledged: from then on its outcome is promised. */
 export type Told = { begin: number; step: Step } | { end: number; name: string | null }
 
-const { writeSync } = fs // Before anything is intercepted.
+/** A change that was made to files. Paths are absolute, descriptors numbers, bytes only counted. */
+export interface Change {
+  readonly call: string
+  readonly args: readonly (string | number)[]
+  /** What the call returned: a descriptor, or a number of bytes. */
+  readonly result: number
+  /** For a file that was new: its name in the attic. */
+  readonly made?: string
+}
+
+// Before anything is intercepted.
+const { writeSync, existsSync, linkSync } = fs
 
 /** Out of this process at once: what is told survives a kill in the next moment. */
-function tell(told: Told): void {
+function tell(told: Told | Change): void {
   for (let bytes = Buffer.from(`${JSON.stringify(told)}\n`); bytes.length > 0; ) {
     try {
       bytes = bytes.subarray(writeSync(1, bytes))
@@ -33,14 +46,19 @@ function tell(told: Told): void {
   }
 }
 
-async function onAndOn(job: Extract<Job, { job: 'onAndOn' }>): Promise<void> {
+async function inLanes(
+  { root, seed, lanes }: { root: Root; seed: number; lanes: number },
+  files: Map<string, Version>,
+  firstId: number,
+  steps: number,
+): Promise<void> {
   const { FileSystemStorage } = await import('stowage')
-  const storage = new FileSystemStorage(job.root)
-  const known = new Expectation(new Map(job.files))
-  let id = job.firstId
+  const storage = new FileSystemStorage(root)
+  const known = new Expectation(files)
+  let id = firstId
   const lane = async (number: number) => {
-    const random = randomFrom(job.seed + number)
-    for (;;) {
+    const random = randomFrom(seed + number)
+    for (let done = 0; done < steps; done++) {
       const own = id++
       const step = randomStep(random, number, own, known.files)
       known.begin(own, step)
@@ -50,7 +68,23 @@ async function onAndOn(job: Extract<Job, { job: 'onAndOn' }>): Promise<void> {
       tell({ end: own, name })
     }
   }
-  await Promise.all(Array.from({ length: job.lanes }, (_, number) => lane(number)))
+  await Promise.all(Array.from({ length: lanes }, (_, number) => lane(number)))
+}
+
+async function record(job: Extract<Job, { job: 'record' }>): Promise<void> {
+  let files = 0
+  interceptChanges((call, args, run) => {
+    const [path, flags] = args
+    const makes = call === 'open' && (Number(flags) & fs.constants.O_CREAT) !== 0 && !existsSync(String(path))
+    // What a cut leaves is worked out afterwards, so nothing has to reach this disk.
+    const result = call === 'fsync' || call === 'fdatasync' ? undefined : run()
+    const made = makes ? String(files++) : undefined
+    if (made !== undefined) linkSync(String(path), `${job.attic}/${made}`)
+    const plain = args.map((arg) => (typeof arg === 'number' ? arg : typeof arg === 'string' ? arg : ''))
+    tell({ call, args: plain, result: Number(result ?? 0), ...(made !== undefined && { made }) })
+    return result
+  })
+  await inLanes(job, new Map(), 0, job.steps)
 }
 
 async function killedAt({ root, setup, step, nth }: Extract<Job, { job: 'killedAt' }>): Promise<void> {
@@ -81,5 +115,7 @@ async function killedAt({ root, setup, step, nth }: Extract<Job, { job: 'killedA
 }
 
 const job: Job = JSON.parse(process.argv[2] ?? '')
-await (job.job === 'onAndOn' ? onAndOn(job) : killedAt(job))
+if (job.job === 'record') await record(job)
+else if (job.job === 'killedAt') await killedAt(job)
+else await inLanes(job, new Map(job.files), job.firstId, Number.POSITIVE_INFINITY)
 process.exit(0)
