@@ -106,13 +106,20 @@ export class FileSystemStorage extends Storage {
     return draft
   }
 
-  protected async stageCopy({ from, move, signal }: StageCopyRequest): Promise<Staged> {
+  protected async stageCopy(request: StageCopyRequest): Promise<Staged> {
+    const { from, move, signal } = request
     const { root } = this.#context
     // Looked at before as well: even a second name for a moment would be a touch of a file outside.
     const pinned = move && (await root.holdsParents(from)) ? await Draft.pin(root, root.pathOf(from)) : null
     if (pinned !== null) {
       try {
         const source = await this.#openAt(pinned, from, await root.holdsParents(from))
+        if (!(await this.#hadSidecar(from, source.stats))) {
+          await close(source.fd)
+          await unlink(pinned)
+          signal?.throwIfAborted()
+          return await this.stageCopy(request)
+        }
         return this.#removingSource(
           Draft.ofPinned(this.#context, source.attributes, pinned, source.fd),
           from,
@@ -129,6 +136,15 @@ export class FileSystemStorage extends Storage {
     const body = new FileBody(fd, { offset: 0, length: Number(stats.size) })
     const draft = await Draft.write(this.#context, attributes, toBody(body.stream()), signal)
     return move ? this.#removingSource(draft, from, entry?.isSymbolicLink() ? entry : stats) : draft
+  }
+
+  /**
+   * Whether the attributes that were just read for a pinned version are its own. The pin outlives the name, and once the
+   * version is gone from there its sidecar may be gone, too.
+   */
+  async #hadSidecar(name: Name, version: BigIntStats): Promise<boolean> {
+    if (!isMarked(version)) return true
+    return (await lstatIfThere(this.#context.root.pathOf(name)))?.ino === version.ino
   }
 
   /** A draft whose publication ends a move. */

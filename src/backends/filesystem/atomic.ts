@@ -149,10 +149,7 @@ export class Draft implements Staged {
       await this.#moveNextTo(root.pathOf(name))
       return await this.publish(name, createOnly)
     } finally {
-      // A move that broke off may have left this very version at the name, and then the sidecar is in use.
-      if (!published && version && (await lstatIfThere(root.pathOf(name)))?.ino !== version.ino) {
-        await sidecars.remove(name, version)
-      }
+      if (!published && version) await sidecars.remove(name, version)
     }
     if (!published) return false
     const discarding = this.discard()
@@ -296,9 +293,11 @@ export class Draft implements Staged {
 
 /**
  * Takes a file's name away if it is still the version `ino`: the end of a move. A newer file that was saved under the
- * name meanwhile must stay, so the name is taken away first, then looked at, and a newer file is put back.
+ * name meanwhile must stay, so the name is taken away first, then looked at, and a newer file is put back. That hides it for a moment, so one that is seen
+ * to be newer before is left alone.
  */
 export async function removeVersion(root: Root, path: string, ino: bigint): Promise<void> {
+  if ((await lstatIfThere(path))?.ino !== ino) return
   const aside = join(tempFolder(root), randomName())
   try {
     await rename(path, aside)

@@ -13,6 +13,7 @@ import {
   futimes,
   hasCode,
   lstat,
+  lstatIfThere,
   readdir,
   readText,
   rename,
@@ -118,7 +119,13 @@ export class Sidecars {
   /** Removes the sidecar of a version that is gone. Failing is only a leak, which the sweep finds. */
   async remove(name: Name, version: BigIntStats | null): Promise<void> {
     if (version === null || !isMarked(version)) return
-    await unlink(this.#pathOf(name, version)).catch(() => {})
+    try {
+      // Moves may have brought this very version back, or a move that broke off left it there.
+      const current = await lstatIfThere(this.#root.pathOf(name))
+      if (current?.ino !== version.ino) await unlink(this.#pathOf(name, version))
+    } catch {
+      // Somebody else has removed it, or nobody can.
+    }
   }
 
   /** Whether the version that a sidecar was written for is still the one under its name. */
