@@ -115,7 +115,7 @@ export class FileSystemStorage extends Storage {
       try {
         const source = await this.#openAt(pinned, from, await root.holdsParents(from))
         if (!(await this.#hadSidecar(from, source.stats))) {
-          await close(source.fd)
+          closeRead(source.fd)
           await unlink(pinned)
           signal?.throwIfAborted()
           return await this.stageCopy(request)

@@ -22,6 +22,8 @@ export type Operation = Timed &
     /** Whether there was a file. */
     | { readonly do: 'exists'; readonly name: string; readonly there: boolean }
     | { readonly do: 'list'; readonly name: string; readonly files: readonly (readonly [string, number])[] }
+    /** Asked to try again later, for its source was replaced under way: nothing was done. */
+    | { readonly do: 'busy'; readonly name: string }
     /** What no operation should answer. */
     | { readonly do: 'fail'; readonly name: string; readonly reason: string }
   )
@@ -168,12 +170,15 @@ function add<T>(to: Map<string, T[]>, name: string, item: T): void {
   else items.push(item)
 }
 
-/** Everything that cannot be. */
-export function judge(operations: readonly Operation[]): string[] {
+/**
+ * Everything that cannot be. `placeholders`: create-only copies claim their name by an empty file first, which other
+ * writes find and `list` shows.
+ */
+export function judge(operations: readonly Operation[], placeholders = false): string[] {
   const history = new History(operations)
   const faults: string[] = []
   for (const each of operations) {
-    const fault = faultOf(each, history)
+    const fault = faultOf(each, history, placeholders)
     if (fault !== undefined) faults.push(`${fault}: ${JSON.stringify(each).slice(0, 300)}`)
   }
   for (const name of history.names) {
@@ -189,7 +194,7 @@ export function judge(operations: readonly Operation[]): string[] {
   return faults
 }
 
-function faultOf(each: Operation, history: History): string | undefined {
+function faultOf(each: Operation, history: History, placeholders: boolean): string | undefined {
   switch (each.do) {
     case 'fail':
       return 'failed'
@@ -202,9 +207,9 @@ function faultOf(each: Operation, history: History): string | undefined {
     case 'save':
     case 'copy':
     case 'move':
-      return faultOfWrite(each, history)
+      return faultOfWrite(each, history, placeholders)
     case 'list':
-      return faultOfList(each, history)
+      return faultOfList(each, history, placeholders)
     default:
       return undefined
   }
@@ -214,12 +219,13 @@ function absent(name: string, span: Timed, history: History): string | undefined
   return history.couldBeAbsent(name, span) ? undefined : `did not find ${name}, which was there all the time`
 }
 
-function faultOfWrite(each: Operation & Write, history: History): string | undefined {
+function faultOfWrite(each: Operation & Write, history: History, placeholders: boolean): string | undefined {
   const { name, got, createOnly } = each
   if (typeof got !== 'string' && got.refused === 'NotFound') {
     return 'from' in each ? absent(each.from, each, history) : 'a save that found nothing'
   }
-  if (got !== name && !history.couldBeThere(name, each)) return 'found the name taken, which it was not'
+  if (got !== name && !placeholders && !history.couldBeThere(name, each))
+    return 'found the name taken, which it was not'
   if (typeof got === 'string' && createOnly && !history.couldBeAbsent(got, each)) return 'made what was there'
   if (typeof got === 'string' && 'from' in each && !history.couldBeThere(each.from, each)) {
     return 'copied what was not there'
@@ -227,12 +233,17 @@ function faultOfWrite(each: Operation & Write, history: History): string | undef
   return undefined
 }
 
-function faultOfList(each: Operation & { do: 'list' }, history: History): string | undefined {
+function faultOfList(
+  each: Operation & { do: 'list' },
+  history: History,
+  placeholders: boolean,
+): string | undefined {
   const names = each.files.map(([name]) => name)
   const sorted = [...names].sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)))
   if (new Set(names).size < names.length) return 'listed a name twice'
   if (sorted.some((name, index) => name !== names[index])) return 'listed out of order'
   for (const [name, size] of each.files) {
+    if (placeholders && size === 0) continue
     if (![...history.versionsAt(name, each)].some((version) => sizeOf(version) === size)) {
       return `listed ${name}, which was not there in this size`
     }

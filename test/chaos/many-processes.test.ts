@@ -28,7 +28,7 @@ async function work(job: WorkerJob): Promise<Operation[]> {
 }
 
 /** Lets the processes at it, looks at all that is left, and judges everything together. */
-async function expectConsistent(storage: StorageChoice, where: string): Promise<void> {
+async function expectConsistent(storage: StorageChoice, where: string, placeholders = false): Promise<void> {
   const jobs = Array.from({ length: PROCESSES }, (_, index) => ({
     storage,
     who: String.fromCharCode(97 + index),
@@ -41,15 +41,17 @@ async function expectConsistent(storage: StorageChoice, where: string): Promise<
   operations.push(last)
   if (last.do !== 'list') throw new Error(JSON.stringify(last))
   for (const [name] of last.files) operations.push(await read(target, name))
-  const faults = judge(operations)
+  const faults = judge(operations, placeholders)
   expect(faults.slice(0, 10), `${faults.length} faults`).toEqual([])
   const made = operations.filter((each) => 'got' in each && typeof each.got === 'string').length
   const reads = operations.filter((each) => each.do === 'read' || each.do === 'exists').length
-  expect(made).toBeGreaterThan(PROCESSES * 10)
+  const busy = operations.filter((each) => each.do === 'busy').length
+  expect(busy).toBeLessThan(operations.length / 50)
+  expect(made).toBeGreaterThan(PROCESSES * 2)
   report({
     trial: `${PROCESSES} processes on the same few names of ${where}, every answer checked against all histories that could be`,
     tried: `${operations.length} operations, ${made} files made, ${reads} reads`,
-    outcome: '0 lost, mixed, overwritten or stale',
+    outcome: `0 lost, mixed, overwritten or stale; ${busy} copies asked to try again`,
   })
 }
 
@@ -72,7 +74,7 @@ it.skipIf(ceph === null)('is consistent on Ceph', async () => {
   const client = new S3Client({ endpoint, credentials, region: 'us-east-1', forcePathStyle: true })
   await client.send(new CreateBucketCommand({ Bucket: bucket }))
   client.destroy()
-  await expectConsistent({ kind: 's3', ...ceph, bucket }, 'Ceph')
+  await expectConsistent({ kind: 's3', ...ceph, bucket }, 'Ceph', true)
 })
 
 /** Times in short: `[1, 2]` is from 1 to 2. */

@@ -258,7 +258,7 @@ export class Draft implements Staged {
       }
       throw error
     }
-    if (replaced?.ino !== this.#version?.ino) this.#replaced = replaced
+    this.#replaced = replaced
     return true
   }
 
@@ -293,8 +293,8 @@ export class Draft implements Staged {
 
 /**
  * Takes a file's name away if it is still the version `ino`: the end of a move. A newer file that was saved under the
- * name meanwhile must stay, so the name is taken away first, then looked at, and a newer file is put back. That hides it for a moment, so one that is seen
- * to be newer before is left alone.
+ * name meanwhile must stay, so the name is taken away first, then looked at, and a newer file is put back. That hides it
+ * for a moment, so one that is seen to be newer before is left alone.
  */
 export async function removeVersion(root: Root, path: string, ino: bigint): Promise<void> {
   if ((await lstatIfThere(path))?.ino !== ino) return

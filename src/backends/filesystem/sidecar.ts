@@ -119,10 +119,11 @@ export class Sidecars {
   /** Removes the sidecar of a version that is gone. Failing is only a leak, which the sweep finds. */
   async remove(name: Name, version: BigIntStats | null): Promise<void> {
     if (version === null || !isMarked(version)) return
+    const path = this.#pathOf(name, version)
     try {
       // Moves may have brought this very version back, or a move that broke off left it there.
       const current = await lstatIfThere(this.#root.pathOf(name))
-      if (current?.ino !== version.ino) await unlink(this.#pathOf(name, version))
+      if (current === null || this.#pathOf(name, current) !== path) await unlink(path)
     } catch {
       // Somebody else has removed it, or nobody can.
     }

@@ -49,9 +49,10 @@ async function write(
     const got = await work().catch((error: unknown) => {
       const code = isStorageError(error) ? error.code : ''
       if (code === 'AlreadyExists' || code === 'NotFound') return { refused: code }
+      if (String(error).includes('the source was replaced while it was copied')) return null
       throw error
     })
-    return { ...what, createOnly, got }
+    return got === null ? { do: 'busy' } : { ...what, createOnly, got }
   })
 }
 
@@ -80,6 +81,7 @@ async function run({ storage: choice, who, seed, ms }: WorkerJob): Promise<Opera
   /** Names beside those of everybody, which only this process knows. */
   let own: string[] = []
   const operations: Operation[] = []
+  await storage.exists('warm/up.txt') // The client is loaded only now.
   const end = Date.now() + ms
   for (let index = 0; Date.now() < end; index++) {
     const name = random() < 0.2 ? pick(own, 'hot/a.txt') : pick(NAMES, 'hot/a.txt')
