@@ -55,6 +55,17 @@ describe.skipIf(cannotMount !== undefined)('on a disk that fills up', () => {
     await storage.save('a/z.txt', 'z'.repeat(500_000))
   })
 
+  it('leaves no empty folder behind of a path that it could not make to its end', async () => {
+    const root = await newFolder()
+    await run('mount', ['-t', 'tmpfs', '-o', 'size=1m,nr_inodes=8,mode=0755', 'tmpfs', root])
+    mounts.push(root)
+    // The root, the storage's own folders and files take four or five of them; so does a link one.
+    const storage = new FileSystemStorage({ location: root })
+    await expect(storage.save('a/b/c/d/x.txt', 'x')).rejects.toMatchObject({ code: 'Full' })
+    expect(await storage.listdir()).toEqual({ directories: [], files: [] })
+    await storage.save('x.txt', 'x')
+  })
+
   it('publishes no file whose metadata did not fit', async () => {
     const root = await newFolder()
     await mount(root, '1m')

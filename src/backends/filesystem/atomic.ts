@@ -145,7 +145,10 @@ export class Draft implements Staged {
       if (version) await sidecars.write(name, version, this.#attributes)
       published = await this.#commit(name, createOnly, hasParent)
     } catch (error) {
-      if (!hasCode(error, 'EXDEV') || this.#neighbour !== undefined) throw error
+      if (!hasCode(error, 'EXDEV') || this.#neighbour !== undefined) {
+        await root.prune(name) // What was made of the folders above it.
+        throw error
+      }
       await this.#moveNextTo(root.pathOf(name))
       return await this.publish(name, createOnly)
     } finally {

@@ -123,8 +123,9 @@ export class Root {
     for (let slash = name.lastIndexOf('/'); slash > 0; slash = name.lastIndexOf('/', slash - 1)) {
       try {
         await rmdir(this.pathOf(name.slice(0, slash) as Name)) // A folder of a name is a name.
-      } catch {
-        return // Not empty, a link, a mount point, already gone: whatever it is, it stays.
+      } catch (error) {
+        // Not empty, a link, a mount point: whatever it is, it stays. What is gone may have been the last in its folder.
+        if (!hasCode(error, 'ENOENT')) return
       }
     }
   }
