@@ -98,4 +98,10 @@ describe.each([true, false])('fastPath %s', (fastPath) => {
     }
     client.destroy()
   })
+
+  it('refuses what claims to be larger than any object may be, before it takes memory for its parts', async () => {
+    const content = Object.defineProperty(new Blob(['x']), 'size', { value: 2 ** 50 })
+    await expect(r2.storage().save('huge.bin', content)).rejects.toMatchObject({ code: 'InvalidArgument' })
+    expect(r2.operations()).toEqual([])
+  })
 })

@@ -1,4 +1,5 @@
 import type { Body } from '../../content.js'
+import { Problem } from '../../errors.js'
 
 /** A piece of a content that is sent by one request. */
 export interface Part {
@@ -95,8 +96,17 @@ export class PartReader {
   }
 }
 
+/** R2's limit. What claims to be larger is refused before memory is taken for its parts. */
+const MAX_OBJECT = 5 * 2 ** 40
+
 /** The part size for a content: the configured one, or what brings a known size down to 10,000 parts. */
 export function partSizeFor(body: Body, configured: number): number {
+  if (body.size !== undefined && body.size > MAX_OBJECT) {
+    throw new Problem(
+      'InvalidArgument',
+      'the content is larger than 5 TiB, which is the most that a file may have',
+    )
+  }
   return Math.max(configured, Math.ceil((body.size ?? 0) / MAX_PARTS))
 }
 
