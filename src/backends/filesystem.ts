@@ -113,9 +113,8 @@ export class FileSystemStorage extends Storage {
     const pinned = move && (await root.holdsParents(from)) ? await Draft.pin(root, root.pathOf(from)) : null
     if (pinned !== null) {
       try {
-        const source = await this.#openAt(pinned, from, await root.holdsParents(from))
-        if (!(await this.#hadSidecar(from, source.stats))) {
-          closeRead(source.fd)
+        const source = await this.#tryToOpen(pinned, root.pathOf(from), from, await root.holdsParents(from))
+        if (source === null) {
           await unlink(pinned)
           signal?.throwIfAborted()
           return await this.stageCopy(request)
@@ -136,15 +135,6 @@ export class FileSystemStorage extends Storage {
     const body = new FileBody(fd, { offset: 0, length: Number(stats.size) })
     const draft = await Draft.write(this.#context, attributes, toBody(body.stream()), signal)
     return move ? this.#removingSource(draft, from, entry?.isSymbolicLink() ? entry : stats) : draft
-  }
-
-  /**
-   * Whether the attributes that were just read for a pinned version are its own. The pin outlives the name, and once the
-   * version is gone from there its sidecar may be gone, too.
-   */
-  async #hadSidecar(name: Name, version: BigIntStats): Promise<boolean> {
-    if (!isMarked(version)) return true
-    return (await lstatIfThere(this.#context.root.pathOf(name)))?.ino === version.ino
   }
 
   /** A draft whose publication ends a move. */
@@ -191,26 +181,36 @@ export class FileSystemStorage extends Storage {
     }
   }
 
-  /** Opens what is at `path`, known as `name`, with the attributes of just that version. `inside`: known to be. */
-  async #openAt(path: string, name: Name, inside?: boolean) {
-    const { root, sidecars } = this.#context
+  /** Opens what is at `path`, known as `name`, with the attributes of just that version. */
+  async #openAt(path: string, name: Name) {
     for (let attempt = 0; attempt < READ_ATTEMPTS; attempt++) {
-      const fd = await open(path, READ)
-      try {
-        const stats = fstat(fd)
-        if (!stats.isFile() || !(inside ?? (await root.holdsOpened(fd, name)))) {
-          throw new Problem('NotFound', 'there is no such file')
-        }
-        const attributes =
-          (await sidecars.read(name, stats)) ?? (await this.#withoutSidecar(path, name, stats))
-        if (attributes) return { fd, stats, attributes }
-      } catch (error) {
-        closeRead(fd)
-        throw error
-      }
-      closeRead(fd)
+      const opened = await this.#tryToOpen(path, path, name)
+      if (opened) return opened
     }
     throw new Problem('Unavailable', 'the file is replaced all the time')
+  }
+
+  /**
+   * Null if it was replaced meanwhile. `place` is where a version has its sidecar for as long as it is there; a pin, which
+   * is what is opened then, outlives that. `inside`: known to be.
+   */
+  async #tryToOpen(path: string, place: string, name: Name, inside?: boolean) {
+    const { root, sidecars } = this.#context
+    const fd = await open(path, READ)
+    try {
+      const stats = fstat(fd)
+      if (!stats.isFile() || !(inside ?? (await root.holdsOpened(fd, name)))) {
+        throw new Problem('NotFound', 'there is no such file')
+      }
+      const attributes =
+        (await sidecars.read(name, stats)) ?? (await this.#withoutSidecar(place, name, stats))
+      if (attributes) return { fd, stats, attributes }
+    } catch (error) {
+      closeRead(fd)
+      throw error
+    }
+    closeRead(fd)
+    return null
   }
 
   /** The attributes of a version that has no sidecar, or null if it has been replaced, which may be why. */

@@ -46,7 +46,7 @@ async function expectConsistent(storage: StorageChoice, where: string, placehold
   const made = operations.filter((each) => 'got' in each && typeof each.got === 'string').length
   const reads = operations.filter((each) => each.do === 'read' || each.do === 'exists').length
   const busy = operations.filter((each) => each.do === 'busy').length
-  expect(busy).toBeLessThan(operations.length / 50)
+  expect(busy).toBeLessThan(operations.length / 10)
   expect(made).toBeGreaterThan(PROCESSES * 2)
   report({
     trial: `${PROCESSES} processes on the same few names of ${where}, every answer checked against all histories that could be`,
