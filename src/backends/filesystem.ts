@@ -120,7 +120,7 @@ export class FileSystemStorage extends Storage {
           return await this.stageCopy(request)
         }
         return this.#removingSource(
-          Draft.ofPinned(this.#context, source.attributes, pinned, source.fd),
+          Draft.ofPinned(this.#context, source.attributes, pinned, source.fd, source.stats),
           from,
           source.stats,
         )

@@ -63,6 +63,8 @@ export class Draft implements Staged {
   #ino = 0n
   /** Which version of the file this is; known once a sidecar asked for it. */
   #version: BigIntStats | undefined
+  /** Whether the file is one that had a sidecar before, and may be moved by another name at the same time. */
+  #described = false
   /** What was under the name before. Its sidecar goes last: a power cut may bring it back until then. */
   #replaced: BigIntStats | null = null
   /** The folder of a mount below the root, where the temporary file had to go. */
@@ -129,9 +131,17 @@ export class Draft implements Staged {
     }
   }
 
-  /** A file pinned at `path` and opened as `fd`; both belong to the draft from here on. */
-  static ofPinned(context: CommitContext, attributes: Attributes, path: string, fd: number): Draft {
-    return new Draft(context, attributes, path, fd, false)
+  /** A file pinned at `path` and opened as `fd`, which is `version`; both belong to the draft from here on. */
+  static ofPinned(
+    context: CommitContext,
+    attributes: Attributes,
+    path: string,
+    fd: number,
+    version: BigIntStats,
+  ): Draft {
+    const draft = new Draft(context, attributes, path, fd, false)
+    draft.#described = isMarked(version)
+    return draft
   }
 
   async publish(name: Name, createOnly: boolean): Promise<boolean> {
@@ -155,6 +165,8 @@ export class Draft implements Staged {
       if (!published && version) await sidecars.remove(name, version)
     }
     if (!published) return false
+    // Until it was published, a move of the same version by another process could not tell that it is wanted.
+    if (version && this.#described) await sidecars.restore(name, version, this.#attributes)
     const discarding = this.discard()
     try {
       if (durable) await fsyncDirectory(dirname(root.pathOf(name)))

@@ -85,6 +85,12 @@ export class Sidecars {
     if (this.#fsync) await fsyncDirectory(dirname(path))
   }
 
+  /** Puts a sidecar back that another move of the same version took for its own. */
+  async restore(name: Name, version: BigIntStats, attributes: Attributes): Promise<void> {
+    if ((await lstatIfThere(this.#pathOf(name, version))) === null)
+      await this.write(name, version, attributes)
+  }
+
   async #place(temp: string, path: string): Promise<void> {
     try {
       await rename(temp, path)
