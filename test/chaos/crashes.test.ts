@@ -33,11 +33,14 @@ async function expectSwept(roots: readonly string[]): Promise<void> {
       const needed = [...before].filter(([name, version]) => needsSidecar(name, version)).length
       for (let waits = 0; waits < 500; waits++) {
         const [temps, sidecars] = [await temporaryFilesIn(location), await sidecarsIn(location)]
-        if (temps.length === 0 && sidecars.length === needed) break
+        if (temps.length === 0 && sidecars.length <= before.size) break
         await sleep(10)
       }
       expect(await temporaryFilesIn(location)).toEqual([])
-      expect(await sidecarsIn(location)).toHaveLength(needed)
+      // A file that once had a sidecar keeps one when it moves.
+      const { length } = await sidecarsIn(location)
+      expect(length).toBeGreaterThanOrEqual(needed)
+      expect(length).toBeLessThanOrEqual(before.size)
       expect(await look(storage)).toEqual(before)
     }
     for (let start = 0; start < roots.length; start += 16) {
