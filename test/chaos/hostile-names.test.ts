@@ -13,7 +13,7 @@ import { report } from './figures.js'
 import { FORM, SEED } from './form.js'
 import { answerOf, FOLDER_METHODS, folderFor, hostileName, METHODS, nameFor, snapshot } from './hostile.js'
 
-const MANY = { quick: 300, long: 8_000, soak: 8_000 }[FORM]
+const MANY = { quick: 300, long: 2_000, soak: 2_000 }[FORM]
 
 /** What is around the root: nothing of it may be touched, nor be told from what is not there. */
 let around: string

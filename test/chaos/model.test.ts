@@ -23,7 +23,7 @@ interface Subject {
   close(): Promise<void>
 }
 
-const LONGER = FORM === 'quick' ? 1 : 15
+const LONGER = FORM === 'quick' ? 1 : 8
 const MIB = 1024 * 1024
 /** R2 and S3 give every file a `Cache-Control`; the smallest parts make the smallest multipart uploads. */
 const BUCKET: Traits = { folders: false, cacheControl: 'max-age=86400', largeBytes: 5 * MIB }

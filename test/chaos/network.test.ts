@@ -19,7 +19,7 @@ const MIB = 1024 * 1024
 const RATE = 0.1
 const WORKERS = 16
 /** Of each worker, on each server, with and without the fast path. */
-const OPERATIONS = FORM === 'quick' ? 18 : 400
+const OPERATIONS = FORM === 'quick' ? 18 : 120
 const TIMES = { connectTimeout: 1_000, idleTimeout: 2_000, retryTimeout: 15_000 }
 /** One request with all its attempts: the last one begins before `retryTimeout` is over. */
 const REQUEST_LIMIT = TIMES.retryTimeout + TIMES.connectTimeout + TIMES.idleTimeout
