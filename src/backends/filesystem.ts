@@ -148,7 +148,7 @@ export class FileSystemStorage extends Storage {
         const taken = createOnly ? null : await lstat(target).catch(() => null)
         if (taken?.ino === source.ino && (await realpath(target)) === (await realpath(path))) return true
         if (!(await draft.publish(name, createOnly))) return false
-        await removeVersion(root, path, source.ino)
+        removeVersion(root, path, source.ino)
         await root.prune(from)
         if (fsync) await root.syncAbove(path)
         await sidecars.remove(from, source)

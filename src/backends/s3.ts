@@ -20,7 +20,7 @@ import type { AbortOptions } from '../types.js'
 import { joinUrl } from './options.js'
 import { isClaim, newWriteId, toCommandFields, toFileState } from './s3/attributes.js'
 import { S3Connection } from './s3/connection.js'
-import { copyObject } from './s3/copy.js'
+import { copyObject, SourceReplaced } from './s3/copy.js'
 import { deleteKeys } from './s3/delete.js'
 import { analyse, classify } from './s3/failures.js'
 import { listKeys, toEntries } from './s3/listing.js'
@@ -37,6 +37,9 @@ export interface StaleUploadsOptions extends AbortOptions {
   /** Seconds since an upload was begun. Default a week. */
   olderThan?: number | undefined
 }
+
+/** Of a source that is replaced while it is copied. */
+const COPY_ATTEMPTS = 10
 
 const STALE_UPLOADS_OPTIONS: OptionNames<StaleUploadsOptions> = { ...ABORT_OPTIONS, olderThan: true }
 
@@ -109,17 +112,32 @@ export class S3Storage extends Storage {
 
   protected async stageCopy({ from, move, signal }: StageCopyRequest): Promise<Staged> {
     const fromKey = this.#key(from)
-    const source = await headObject(this.#connection, fromKey, signal)
-    if (source === null || isClaim(source)) throw await this.#missing(from, signal)
+    let source = await this.#source(from, signal)
+    const copyTo = async (name: Name, createOnly: boolean) => {
+      for (let attempt = 1; ; attempt++) {
+        const write = { key: this.#key(name), writeId: newWriteId(), createOnly, signal }
+        try {
+          return await copyObject(this.#connection, { fromKey, source, ...write })
+        } catch (error) {
+          if (!(error instanceof SourceReplaced) || attempt === COPY_ATTEMPTS) throw error
+          source = await this.#source(from, signal)
+        }
+      }
+    }
     return {
       publish: async (name, createOnly) => {
-        const write = { key: this.#key(name), writeId: newWriteId(), createOnly, signal }
-        if (!(await copyObject(this.#connection, { ...write, fromKey, source }))) return false
+        if (!(await copyTo(name, createOnly))) return false
         if (move) await this.#removeSource(from, name)
         return true
       },
       discard: async () => {},
     }
+  }
+
+  async #source(name: Name, signal: AbortSignal | undefined) {
+    const source = await headObject(this.#connection, this.#key(name), signal)
+    if (source === null || isClaim(source)) throw await this.#missing(name, signal)
+    return source
   }
 
   async #removeSource(from: Name, to: Name): Promise<void> {

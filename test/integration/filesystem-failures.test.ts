@@ -153,6 +153,23 @@ it('tells a user who may not write what to do, and still lets him read', async (
   expect(await readFile(join(root, 'there.txt'), 'utf8')).toBe('there')
 })
 
+/** Quotas need a filesystem of their own; network filesystems tell of them only when a file is closed. */
+it.each(['write', 'close', 'fsync'] as const)('says Full when a quota ends a %s', async (call) => {
+  const location = await newFolder()
+  await new FileSystemStorage({ location }).save('kept.txt', 'kept')
+  const locations = [location]
+  const [outcome] = await inChild('saveFailing', {
+    locations,
+    name: 'kept.txt',
+    call,
+    code: 'EDQUOT',
+    ifExists: 'overwrite',
+  })
+  expect(outcome).toMatchObject({ code: 'Full', message: expect.stringContaining('quota') })
+  expect(await readFile(join(location, 'kept.txt'), 'utf8')).toBe('kept')
+  expect(await temporaryFilesIn(location)).toEqual([])
+})
+
 it('lets many more saves succeed at a time than the process may have open files', async () => {
   const root = await newFolder()
   const storage = { kind: 'filesystem', location: root } as const

@@ -115,6 +115,29 @@ describe.each([true, false])('fastPath %s', (fastPath) => {
     expect(await storage.exists('from.txt')).toBe(false)
   })
 
+  it('copies the newer version where the source is replaced while it is copied', async () => {
+    const bucket = r2.server.bucket()
+    bucket.plant('from.txt', 'old')
+    let copies = 0
+    r2.server.behaviour.onRequest = ({ operation }) => {
+      if (operation === 'CopyObject' && ++copies === 1) bucket.plant('from.txt', 'newer')
+      return undefined
+    }
+    const storage = r2.storage()
+    expect(await storage.copy('from.txt', 'to.txt')).toBe('to.txt')
+    expect(await (await storage.open('to.txt')).text()).toBe('newer')
+    r2.server.behaviour.onRequest = ({ operation }) => {
+      if (operation === 'CopyObject') bucket.plant('from.txt', `version ${++copies}`)
+      return undefined
+    }
+    const always = storage.copy('from.txt', 'other.txt')
+    await expect(always).rejects.toMatchObject({
+      code: 'Unavailable',
+      message: /replaced while it was copied/,
+    })
+    expect(await storage.exists('other.txt')).toBe(false)
+  })
+
   it('shows nothing of the mark that tells its own writes', async () => {
     await r2.storage().save('a.txt', 'x', { metadata: { by: 'me' } })
     expect((await r2.storage().stat('a.txt')).metadata).toEqual({ by: 'me' })

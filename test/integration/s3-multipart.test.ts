@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { CreateMultipartUploadCommand, ListMultipartUploadsCommand, S3Client } from '@aws-sdk/client-s3'
 import { describe, expect, it } from 'vitest'
 import { MIB, setUpR2, streamOf } from './r2-setup.js'
@@ -84,11 +83,14 @@ describe.each([true, false])('fastPath %s', (fastPath) => {
       await Promise.all([0, 1, 2, 3, 4].map((more) => begin(`app/a b+%/${index + more}.bin`)))
     }
     await begin('application/other.bin')
-    await sleep(1_100)
+    const { uploads } = r2.server.bucket()
+    for (const upload of uploads.values()) {
+      uploads.set(upload.uploadId, { ...upload, initiatedMs: upload.initiatedMs - 7_200_000 })
+    }
     await begin('app/young.bin')
     const storage = r2.storage({ prefix: 'app' })
     expect(await storage.abortStaleUploads()).toEqual({ aborted: 0 })
-    expect(await storage.abortStaleUploads({ olderThan: 1 })).toEqual({ aborted: 1_005 })
+    expect(await storage.abortStaleUploads({ olderThan: 3_600 })).toEqual({ aborted: 1_005 })
     const { Uploads } = await client.send(new ListMultipartUploadsCommand({ Bucket: 'test-bucket' }))
     expect(Uploads?.map(({ Key }) => Key)).toEqual(['app/young.bin', 'application/other.bin'])
     for (const olderThan of [0, -1, 0.5, Number.NaN, '1' as never]) {

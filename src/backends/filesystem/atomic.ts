@@ -20,7 +20,6 @@ import {
   hasCode,
   link,
   lstat,
-  lstatIfThere,
   open,
   READ,
   rename,
@@ -172,7 +171,7 @@ export class Draft implements Staged {
       if (durable) await fsyncDirectory(dirname(root.pathOf(name)))
     } catch (error) {
       // What was replaced cannot be brought back.
-      if (createOnly) await removeVersion(root, root.pathOf(name), this.#ino).catch(() => {})
+      if (createOnly) this.#withdraw(root.pathOf(name))
       if (createOnly && version) await sidecars.remove(name, version)
       throw error
     } finally {
@@ -180,6 +179,15 @@ export class Draft implements Staged {
     }
     await sidecars.remove(name, this.#replaced)
     return true
+  }
+
+  /** Takes back what could not be made durable, if the disk still lets it. */
+  #withdraw(path: string): void {
+    try {
+      removeVersion(this.#context.root, path, this.#ino)
+    } catch {
+      // The disk fails; the save is told to have failed in any case.
+    }
   }
 
   /** The content is complete: makes it durable, closes it, and tells the version if a sidecar is to be bound to it. */
@@ -309,25 +317,28 @@ export class Draft implements Staged {
 /**
  * Takes a file's name away if it is still the version `ino`: the end of a move. A newer file that was saved under the
  * name meanwhile must stay, so the name is taken away first, then looked at, and a newer file is put back. That hides it
- * for a moment, so one that is seen to be newer before is left alone.
+ * for a moment, so one that is seen to be newer before is left alone; and all is synchronous, to make that moment short.
  */
-export async function removeVersion(root: Root, path: string, ino: bigint): Promise<void> {
-  if ((await lstatIfThere(path))?.ino !== ino) return
+export function removeVersion(root: Root, path: string, ino: bigint): void {
   const aside = join(tempFolder(root), randomName())
   try {
-    await rename(path, aside)
+    if (fs.lstatSync(path, { bigint: true }).ino !== ino) return
+    fs.renameSync(path, aside)
   } catch (error) {
     if (hasCode(error, 'ENOENT', 'ENOTDIR')) return
     if (!hasCode(error, 'EXDEV')) throw error
-    return unlink(path)
+    fs.unlinkSync(path)
+    return
   }
-  if ((await lstat(aside)).ino !== ino) {
-    // EEXIST: an even newer file has the name by now.
-    await link(aside, path).catch((error: unknown) => {
+  if (fs.lstatSync(aside, { bigint: true }).ino !== ino) {
+    try {
+      fs.linkSync(aside, path)
+    } catch (error) {
+      // An even newer file has the name by now.
       if (!hasCode(error, 'EEXIST')) throw error
-    })
+    }
   }
-  await unlink(aside)
+  fs.unlinkSync(aside)
 }
 
 async function createTemp({ root, fileMode }: CommitContext, path: string): Promise<number> {

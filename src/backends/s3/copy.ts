@@ -80,6 +80,13 @@ function expectResult({ CopyObjectResult, $metadata }: CopyObjectCommandOutput):
   expectETag({ ...CopyObjectResult, $metadata })
 }
 
+/** Nothing was written; the copy may begin anew. */
+export class SourceReplaced extends Problem {
+  constructor() {
+    super('Unavailable', 'the source was replaced while it was copied, again and again')
+  }
+}
+
 /** Content and metadata of a copy are to be of one version of the source. */
 async function checkSource(
   connection: S3Connection,
@@ -89,8 +96,7 @@ async function checkSource(
 ): Promise<void> {
   const target = { Bucket: connection.config.bucket, Key: fromKey }
   const current = await send(new sdk.HeadObjectCommand(target))
-  if (current.ETag !== source.ETag)
-    throw new Problem('Unavailable', 'the source was replaced while it was copied')
+  if (current.ETag !== source.ETag) throw new SourceReplaced()
 }
 
 function hasHeaders(request: unknown): request is { headers: Record<string, string> } {

@@ -9,7 +9,7 @@ export function failure(code: string, syscall: string): NodeJS.ErrnoException {
 }
 
 function replace(
-  name: 'close' | 'fsync' | 'link' | 'open' | 'mkdir' | 'rename' | 'unlink',
+  name: 'close' | 'fsync' | 'link' | 'open' | 'mkdir' | 'rename' | 'unlink' | 'write',
   by: (original: Call) => Call,
 ) {
   // One signature for all of them: what is passed on is what came.
@@ -30,12 +30,15 @@ export function withoutHardLinks(): void {
  * Lets a call fail with EIO: the nth from when the answered function is told so. What it should have done is done for
  * `close`, as the kernel does.
  */
-export function failing(name: 'fsync' | 'close' | 'link' | 'rename'): (nth: number) => void {
+export function failing(
+  name: 'write' | 'fsync' | 'close' | 'link' | 'rename',
+  code = 'EIO',
+): (nth: number) => void {
   let left = 0
   replace(name, (original) => (...args) => {
     left -= 1
     const callback = args.at(-1) as Callback
-    const fail = () => callback(failure('EIO', name))
+    const fail = () => callback(failure(code, name))
     if (left !== 0) original(...args)
     else if (name === 'close') original(args[0], fail)
     else setImmediate(fail)

@@ -133,14 +133,16 @@ export const programs = {
     locations,
     name,
     call,
+    code,
     ifExists,
   }: {
     locations: string[]
     name: string
-    call: 'fsync' | 'close' | 'link' | 'rename'
+    call: 'write' | 'fsync' | 'close' | 'link' | 'rename'
+    code?: string
     ifExists: 'rename' | 'overwrite'
   }) {
-    const failNth = failing(call)
+    const failNth = failing(call, code)
     const outcomes: Outcome[] = []
     for (const location of locations) {
       const storage = await storageOf({ kind: 'filesystem', location })
