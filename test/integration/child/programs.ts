@@ -32,8 +32,10 @@ async function outcomeOf(work: Promise<string>): Promise<Outcome> {
   try {
     return { name: await work }
   } catch (error) {
-    const { isStorageError } = await import('stowage')
-    return { code: isStorageError(error) ? error.code : 'none', message: String(error) }
+    // Without `isStorageError`: a program that has given up its rights may not be able to load anything any more.
+    const code =
+      error instanceof Error && 'retryable' in error && 'code' in error ? String(error.code) : 'none'
+    return { code, message: String(error) }
   }
 }
 
