@@ -85,6 +85,7 @@ export function checkKey(key: string, prefix: string): void {
 
 /** The SDK leaves `encoding-type=url` to its callers. */
 export function decodeKey(text: string): string {
+  if (!/[%+]/.test(text)) return text
   try {
     return decodeURIComponent(text.replaceAll('+', ' '))
   } catch (cause) {
@@ -94,10 +95,12 @@ export function decodeKey(text: string): string {
 
 /** A page as entries of a storage, in byte order. */
 export function toEntries(page: KeyPage, prefix: string): Entry[] {
-  const entries: Entry[] = page.keys.map(({ key, ...rest }) => ({
+  const entries: Entry[] = page.keys.map(({ key, size, lastModified, etag }) => ({
     kind: 'file',
     name: key.slice(prefix.length),
-    ...rest,
+    size,
+    lastModified,
+    etag,
   }))
   for (const folder of page.prefixes)
     entries.push({ kind: 'directory', name: folder.slice(prefix.length, -1) })
