@@ -79,13 +79,15 @@ describe.each([true, false])('fastPath %s', (fastPath) => {
     const client = new S3Client({ region: 'auto', endpoint, credentials, forcePathStyle: true })
     const begin = (Key: string) =>
       client.send(new CreateMultipartUploadCommand({ Bucket: 'test-bucket', Key }))
-    for (let index = 0; index < 1_005; index += 5) {
-      await Promise.all([0, 1, 2, 3, 4].map((more) => begin(`app/a b+%/${index + more}.bin`)))
-    }
     await begin('application/other.bin')
     const { uploads } = r2.server.bucket()
-    for (const upload of uploads.values()) {
-      uploads.set(upload.uploadId, { ...upload, initiatedMs: upload.initiatedMs - 7_200_000 })
+    for (const upload of [...uploads.values()]) {
+      const old = { ...upload, initiatedMs: upload.initiatedMs - 7_200_000 }
+      uploads.set(old.uploadId, old)
+      for (let index = 0; index < 1_005; index++) {
+        const uploadId = `${old.uploadId}${index}`
+        uploads.set(uploadId, { ...old, uploadId, key: `app/a b+%/${index}.bin` })
+      }
     }
     await begin('app/young.bin')
     const storage = r2.storage({ prefix: 'app' })
