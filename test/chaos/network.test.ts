@@ -21,8 +21,10 @@ const WORKERS = 16
 /** Of each worker, on each server, with and without the fast path. */
 const OPERATIONS = FORM === 'quick' ? 18 : 120
 const TIMES = { connectTimeout: 1_000, idleTimeout: 2_000, retryTimeout: 15_000 }
-/** One request with all its attempts: the last one begins before `retryTimeout` is over. */
-const REQUEST_LIMIT = TIMES.retryTimeout + TIMES.connectTimeout + TIMES.idleTimeout
+const PART = 5 * MIB
+/** One request with all its attempts: the last one begins before `retryTimeout` is over. A body may take 64 KiB/s. */
+const REQUEST_LIMIT =
+  TIMES.retryTimeout + TIMES.connectTimeout + TIMES.idleTimeout + (PART / (64 * 1024)) * 1000
 /**
  * The most requests that one operation makes one after the other: a multipart copy has its head, create, part, check,
  * complete, and the question who wrote what is there; a read may be resumed five times.
@@ -85,7 +87,7 @@ describe.each(servers)('between the package and $name', (server) => {
           ...TIMES,
           fastPath,
           endpoint: proxy.endpoint,
-          partSize: 5 * MIB,
+          partSize: PART,
           maxConnections: 32,
           conditionalCompletion: server.name === 'Ceph' ? undefined : true,
           conditionalCopy: server.name !== 'Ceph',
@@ -255,7 +257,7 @@ class Worker {
   }
 
   async #saveStream(): Promise<void> {
-    const size = 5 * MIB + 1 + Math.floor(this.#random() * MIB)
+    const size = PART + 1 + Math.floor(this.#random() * MIB)
     const name = `${this.#folder}/stream-${++this.#made}.bin`
     const digest = createHash('md5')
     for (const chunk of patternChunks(this.#made, this.#made + size)) digest.update(chunk)

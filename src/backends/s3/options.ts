@@ -185,11 +185,11 @@ export function toPublicBaseUrl(address: string | undefined, subject: string): s
 }
 
 /**
- * Milliseconds for the body of a request to be on its way: an uplink of 32 KiB/s for each connection is enough. Nobody
+ * Milliseconds for the body of a request to be on its way: an uplink of 64 KiB/s for each connection is enough. Nobody
  * tells how much of what was written has left the machine, so all of it is waited for.
  */
 export function uploadTime(bytes: number): number {
-  return Math.ceil(bytes / 32.768)
+  return Math.ceil(bytes / 65.536)
 }
 
 function parseUrl(text: string): URL | undefined {
