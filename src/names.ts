@@ -73,7 +73,7 @@ function segmentsOf(text: string): string[] {
 
 function check(text: string, input: unknown, operation: string, limit: number): Name {
   const refuse = (reason: string) => invalid(operation, input, reason)
-  if (text.startsWith('/') || /^[a-z]:\//i.test(text)) throw refuse('the name must be relative, not absolute')
+  if (/^(?:\/|(?:\.\/+)*[a-z]:\/)/i.test(text)) throw refuse('the name must be relative, not absolute')
   if (/\p{Cc}/u.test(text)) throw refuse('the name has a control character')
   const segments = segmentsOf(text)
   if (segments.length === 0) throw refuse('the name is empty')
