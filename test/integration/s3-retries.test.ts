@@ -46,6 +46,15 @@ describe.each([true, false])('fastPath %s', (fastPath) => {
     expect(r2.server.bucket().keys()).toHaveLength(3)
   })
 
+  it('sends a body again whose answer never came, however long the body might have been on its way', async () => {
+    // 128 KiB may take two seconds, longer than the tries.
+    const storage = r2.storage({ connectTimeout: 200, idleTimeout: 200, retryTimeout: 1_000 })
+    r2.server.behaviour.onRequest = first('PutObject', 'hang')
+    await storage.save('a.bin', Buffer.alloc(128 * 1024, 'x'))
+    expect(r2.operations('HeadObject')).toEqual(['PutObject', 'PutObject'])
+    expect(r2.server.bucket().get('a.bin')?.content.size).toBe(128 * 1024)
+  })
+
   it('waits a second or more after a 429, and succeeds then', async () => {
     r2.server.behaviour.sameKeyWriteIntervalMs = 1_000
     const storage = r2.storage()

@@ -64,29 +64,31 @@ export class S3Connection {
     this.#loaded ??= this.#load()
     const { config } = this
     const { client, sdk, lane } = await orAborted(this.#loaded, signal)
+    let uploading = 0
     const attemptWith: Attempt = {
       sdk,
-      // Without options the client keeps the middleware chain of a command, which the lane alone can do with.
-      send: (command) =>
-        lane?.takes(command, signal)
+      send: (command) => {
+        uploading += uploadTime(bodyBytes(command.input))
+        // Without options the client keeps the middleware chain of a command, which the lane alone can do with.
+        return lane?.takes(command, signal)
           ? client.send(command)
-          : sendWithin(
-              config.client ? undefined : deadlineOf(command.input, config),
-              client,
-              command,
-              signal,
-            ),
+          : sendWithin(config.client ? undefined : deadlineOf(command.input, config), client, command, signal)
+      },
     }
     // A client that the caller passed in has its own retries.
     const maxAttempts = config.client ? 1 : config.maxAttempts
-    const giveUpAt = Date.now() + config.retryTimeout
+    let giveUpAt = Date.now() + config.retryTimeout
     for (let attempt = 1; ; attempt++) {
+      const start = Date.now()
+      uploading = 0
       try {
         return await work(attemptWith)
       } catch (error) {
         if (signal?.aborted) throw signal.reason
         const failure = analyse(error)
         onFailure?.(failure)
+        // A body may be long on its way, and then its answer be lost: that time is not taken from the tries.
+        giveUpAt += Math.min(Date.now() - start, uploading)
         const wait = backoff(failure, attempt)
         if (failure.retry === 'no' || attempt >= maxAttempts || Date.now() + wait > giveUpAt) throw error
         await sleep(wait, undefined, signal ? { signal } : {})
@@ -235,6 +237,9 @@ async function sendWithin<Input extends ServiceInputTypes, Output extends Servic
 /** Milliseconds for one attempt. What the server may be long at is known by its input. */
 function deadlineOf(input: object, { connectTimeout, idleTimeout, retryTimeout }: S3Config): number {
   if ('CopySource' in input || 'MultipartUpload' in input) return retryTimeout * 10
-  const bytes = 'Body' in input && input.Body instanceof Uint8Array ? input.Body.byteLength : 0
-  return connectTimeout + idleTimeout + uploadTime(bytes)
+  return connectTimeout + idleTimeout + uploadTime(bodyBytes(input))
+}
+
+function bodyBytes(input: object): number {
+  return 'Body' in input && input.Body instanceof Uint8Array ? input.Body.byteLength : 0
 }

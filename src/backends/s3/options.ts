@@ -33,7 +33,7 @@ export interface S3CommonOptions {
   connectTimeout?: number | undefined
   /** Milliseconds to wait while nothing moves on a connection. Default 30,000. */
   idleTimeout?: number | undefined
-  /** Milliseconds after which a failing request is not tried again. Default 60,000. */
+  /** Milliseconds after which a failing request is not tried again, without those that its body was on its way. Default 60,000. */
   retryTimeout?: number | undefined
   /** How often a request is tried. Default 6. */
   maxAttempts?: number | undefined
