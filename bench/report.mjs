@@ -125,15 +125,24 @@ export function toText(results) {
   return `${lines.join('\n')}\n`
 }
 
-export function toMarkdown(results) {
-  const lines = [machineLine(results), `Peers: ${peersLine(results)}.`, ...results.notes, '']
-  for (const { title, head, rows } of tablesOf(results)) {
+/** All tables, or those that the README shows. */
+export function toMarkdown(results, inReadme = false) {
+  const tables = tablesOf(results).filter(({ title }) => !inReadme || IN_README.test(title))
+  const lines = [machineLine(results), ...results.notes, `Peers: ${peersLine(results)}.`, '']
+  for (const { title, head, rows } of tables) {
     const line = (row) => `| ${row.join(' | ')} |`
     const rule = `|${head.map((_, column) => (column === 0 ? '---' : '--:')).join('|')}|`
     lines.push(`**${title}**`, '', line(head), rule, ...rows.map((row) => line(bold(row))), '')
   }
-  lines.push('Repeat it with `npm run bench`; how to read it is in `bench/README.md`.')
+  lines.push(
+    inReadme
+      ? 'Repeat it with `npm run bench`. More tables are in [`bench/RESULTS.md`](bench/RESULTS.md), how to read them in [`bench/README.md`](bench/README.md).'
+      : 'Repeat it with `npm run bench`; how to read it is in [`README.md`](README.md).',
+  )
   return `${lines.join('\n')}\n`
 }
+
+/** What decides: CPU on S3, time on the filesystem, streams, the start. */
+const IN_README = /^(S3, .*CPU|Filesystem, .*: time|Stream|Start)/
 
 const bold = (row) => (row[0] === 'stowage' ? row.map((cell) => `**${cell}**`) : row)

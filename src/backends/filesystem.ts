@@ -44,7 +44,7 @@ export interface FileSystemStorageOptions {
   fileMode?: number | undefined
   /** Permissions of every folder that is made, exact whatever the umask. Default `0o755`. */
   directoryMode?: number | undefined
-  /** Whether what is acknowledged survives a power cut. Default true; false is several times faster. */
+  /** Whether what is acknowledged survives a power cut. Default true; false does not wait for the disk. */
   fsync?: boolean | undefined
   /** The key of signed addresses, 32 bytes or more. Default: a random one for each process. */
   signingSecret?: string | undefined

@@ -27,7 +27,7 @@ export interface S3CommonOptions {
   cacheControl?: string | undefined
   /** A client to use as it is, with its own time-outs, retries and middleware. */
   client?: S3Client | undefined
-  /** Answer the hot requests without the SDK's middleware stack, at a fifth of its CPU time. Default true. */
+  /** Answer the hot requests without the SDK's middleware stack, at about a quarter of its CPU time. Default true. */
   fastPath?: boolean | undefined
   /** Milliseconds to wait for a connection. Default 5,000. */
   connectTimeout?: number | undefined
