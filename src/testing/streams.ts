@@ -212,6 +212,14 @@ export const streamCases: readonly ConformanceCase[] = cases('contents', {
     await storage.save('log.txt', Readable.from(lines))
     assert.equal(await textOf(storage, 'log.txt'), lines.join(''))
   },
+  'small and large chunks are stored in their order': async (storage) => {
+    const sizes = [
+      1, 16_383, 16_384, 60_000, 5, 70_000, 0, 1_000, 16_000, 16_000, 16_000, 16_000, 1, 200_000, 3,
+    ]
+    const chunks = sizes.map((size, index) => pseudoRandom(size, index))
+    await storage.save('mixed.bin', Readable.from(chunks))
+    await assertBytes(storage, 'mixed.bin', Buffer.concat(chunks))
+  },
   'a large stream onto a taken name gets another name': async (storage) => {
     const bytes = pseudoRandom(LARGE, 4)
     await storage.save('large.bin', 'small')

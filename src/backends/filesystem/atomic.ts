@@ -9,6 +9,7 @@ import type { Staged } from '../../storage.js'
 import type { Root } from './root.js'
 import { isMarked, type Sidecars } from './sidecar.js'
 import {
+  ChunkWriter,
   CREATE,
   close,
   copyFile,
@@ -100,11 +101,13 @@ export class Draft implements Staged {
         await writeAll(fd, body.bytes)
         bytes = body.bytes.byteLength
       } else {
+        const writer = new ChunkWriter(fd)
         for await (const chunk of body.chunks(signal)) {
-          await writeAll(fd, chunk)
+          await writer.write(chunk)
           bytes += chunk.byteLength
           progress(bytes)
         }
+        await writer.flush()
       }
       progress(bytes)
       return draft
