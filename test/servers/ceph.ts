@@ -65,7 +65,11 @@ async function startCluster(): Promise<Ceph> {
   const daemons = new Daemons(folder)
   try {
     const keys = await bringUp(folder, daemons)
-    return { ...keys, pids: daemons.pids, stop: () => daemons.stop() }
+    const stop = async () => {
+      if (daemons.broken) console.error(await daemons.explain())
+      await daemons.stop()
+    }
+    return { ...keys, pids: daemons.pids, stop }
   } catch (error) {
     const reason = await daemons.explain(error)
     await daemons.stop()
@@ -167,6 +171,11 @@ class Daemons {
     return this.#children.flatMap((child) => child.pid ?? [])
   }
 
+  /** Whether one of them has ended by itself. */
+  get broken(): boolean {
+    return this.#broken.signal.aborted
+  }
+
   /** Runs a command to its end. */
   async run(command: string, ...args: string[]): Promise<void> {
     const [code] = await once(this.#spawn(command, args, command, this.#broken.signal), 'exit')
@@ -197,8 +206,8 @@ class Daemons {
     clearTimeout(this.#limit)
   }
 
-  /** Why the start failed: what broke it, and how the output of each program begins (a stack trace may follow). */
-  async explain(error: unknown): Promise<string> {
+  /** Why something failed: what broke it, and how the output of each program begins (a stack trace may follow). */
+  async explain(error?: unknown): Promise<string> {
     const { aborted, reason } = this.#broken.signal
     const names = (await readdir(this.#folder)).filter((name) => name.endsWith('.out'))
     const beginnings = names.map(async (name) => {

@@ -28,15 +28,17 @@ export async function copyObject(connection: S3Connection, request: CopyRequest)
   const { source, createOnly } = request
   const size = source.ContentLength ?? 0
   const fields = fieldsOf(source)
+  const plainly = (attempt: Attempt) => sendCopy(connection, request, fields, attempt)
   if (size <= MAX_COPY && (!createOnly || connection.config.conditionalCopy)) {
-    return writeOnce(connection, request, (attempt) => sendCopy(connection, request, fields, attempt))
+    return writeOnce(connection, request, plainly)
   }
   // No standard condition on CopyObject: only completing a multipart upload, or writing the bytes, can be create-only.
   if (size === 0) return putObject(connection, { ...request, bytes: Buffer.alloc(0), fields })
-  // Servers that heed none may decode the source of a part twice, as Ceph does: a plain copy onto a placeholder then. If
-  // that fails, the placeholder has to go, and with it what somebody wrote over it in just that moment.
-  if (request.fromKey.includes('%') && !(await honoursConditionalCompletion(connection))) {
-    return writeClaimed(connection, request, (attempt) => sendCopy(connection, request, fields, attempt))
+  // Servers that heed none may decode the source of a part twice, as Ceph does, whose gateway ends when that leaves no key
+  // before a `?`: a plain copy onto a placeholder then. If that fails, the placeholder has to go, and with it what somebody
+  // wrote over it in just that moment.
+  if (/[%?]/.test(request.fromKey) && !(await honoursConditionalCompletion(connection))) {
+    return (createOnly ? writeClaimed : writeOnce)(connection, request, plainly)
   }
   return copyByParts(connection, request, fields)
 }
