@@ -221,28 +221,29 @@ export class FileSystemStorage extends Storage {
   }
 
   protected override async has(name: Name): Promise<boolean> {
-    const { root } = this.#context
-    const real = await root.follow(root.pathOf(name))
-    // Synchronous: the kernel has just been there.
-    return real !== null && (fs.lstatSync(real, { throwIfNoEntry: false })?.isFile() ?? false)
+    return (await this.#find(name)) !== null
   }
 
   protected async head(name: Name): Promise<FileState | null> {
-    const { root, sidecars } = this.#context
-    let path: string | null = root.pathOf(name)
     for (let attempt = 0; attempt < READ_ATTEMPTS; attempt++) {
-      const [stats, inside] = await Promise.all([lstatIfThere(path), root.holdsParents(name)])
-      if (stats === null || !inside) return null
-      if (stats.isSymbolicLink()) {
-        path = await root.follow(path)
-        if (path === null) return null
-        continue
-      }
-      if (!stats.isFile()) return null
-      const attributes = (await sidecars.read(name, stats)) ?? (await this.#withoutSidecar(path, name, stats))
+      const found = await this.#find(name)
+      if (found === null) return null
+      const { path, stats } = found
+      const attributes =
+        (await this.#context.sidecars.read(name, stats)) ?? (await this.#withoutSidecar(path, name, stats))
       if (attributes) return toState(stats, attributes)
     }
     throw new Problem('Unavailable', 'the file is replaced all the time')
+  }
+
+  /** Where a file really is, and its state; null if there is none. */
+  async #find(name: Name): Promise<{ path: string; stats: BigIntStats } | null> {
+    const { root } = this.#context
+    const path = await root.follow(root.pathOf(name))
+    if (path === null) return null
+    // Synchronous: the kernel has just been there.
+    const stats = fs.lstatSync(path, { bigint: true, throwIfNoEntry: false })
+    return stats?.isFile() ? { path, stats } : null
   }
 
   protected async remove(names: readonly Name[], signal: AbortSignal | undefined) {

@@ -1,7 +1,8 @@
+import fs from 'node:fs'
 import { dirname, resolve, sep } from 'node:path'
 import { Problem } from '../../errors.js'
 import { type Folder, type Name, RESERVED_SEGMENT } from '../../names.js'
-import { chmod, fsyncDirectory, hasCode, lstat, mkdir, readlink, realpath, rmdir } from './syscalls.js'
+import { chmod, fsyncDirectory, hasCode, lstat, mkdir, realpath, rmdir } from './syscalls.js'
 
 export interface RootOptions {
   readonly location: string
@@ -57,7 +58,8 @@ export class Root {
     if (process.platform !== 'linux') return this.holdsParents(name)
     let real: string
     try {
-      real = await readlink(`/proc/self/fd/${fd}`)
+      // Synchronous: the kernel answers from memory, also for a disk that does not answer; the thread pool costs far more.
+      real = fs.readlinkSync(`/proc/self/fd/${fd}`)
     } catch {
       return this.holdsParents(name)
     }

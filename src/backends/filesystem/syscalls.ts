@@ -17,7 +17,6 @@ export const unlink = promisify(fs.unlink)
 export const rename = promisify(fs.rename)
 export const rmdir = promisify(fs.rmdir)
 export const mkdir = promisify(fs.mkdir)
-export const readlink = promisify(fs.readlink)
 export const realpath = promisify(fs.realpath.native)
 
 /** `O_NOFOLLOW` and `O_NONBLOCK` do not exist on Windows, nor does what they guard against. */
