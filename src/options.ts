@@ -1,4 +1,4 @@
-import { Problem } from './errors.js'
+import { Problem, SourceFailure } from './errors.js'
 import type {
   AbortOptions,
   ByteRange,
@@ -128,7 +128,11 @@ export function progressReporter({ onProgress }: SaveOptions, total: number | un
   const report = (bytes: number) => {
     if (!onProgress || bytes <= reported) return
     reported = bytes
-    onProgress(total === undefined ? { bytes } : { bytes, total })
+    try {
+      onProgress(total === undefined ? { bytes } : { bytes, total })
+    } catch (error) {
+      throw new SourceFailure(error)
+    }
   }
   return { report, finish: () => report(total ?? Math.max(0, reported)) }
 }

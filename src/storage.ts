@@ -347,6 +347,7 @@ export abstract class Storage {
    * other plain iterable are all checked before the first file is deleted; those of an async iterable as they come.
    *
    * @throws {DeleteManyError} when some could not be deleted; all the others were.
+   * @throws {StorageError} when none was deleted, for a reason that is about none of them: `Unavailable`, …
    */
   async deleteMany(
     names: Iterable<string> | AsyncIterable<string>,
@@ -356,17 +357,25 @@ export abstract class Storage {
       checkOptions(options, ABORT_OPTIONS)
       const deleted: string[] = []
       const failures: DeleteFailure[] = []
+      let general: { readonly error: unknown } | undefined
       for await (const { valid, invalid } of this.#batches(names)) {
         signal?.throwIfAborted()
         failures.push(...invalid)
         if (valid.length === 0) continue
         const failed = new Set<string>()
-        for (const { name, error } of await this.remove(valid, signal)) {
+        // What fails as a whole fails for each of its names; the others are deleted all the same.
+        const removed = await this.remove(valid, signal).catch((error: unknown) => {
+          if (signal?.aborted) throw error
+          general ??= { error }
+          return valid.map((name) => ({ name, error }))
+        })
+        for (const { name, error } of removed) {
           failed.add(name)
           failures.push({ name, error: this.#toStorageError(error, { ...context, file: name }) })
         }
         for (const name of valid) if (!failed.has(name)) deleted.push(name)
       }
+      if (general && deleted.length === 0) throw general.error
       if (failures.length > 0) throw new DeleteManyError(deleted, failures, context)
     })
   }
@@ -383,7 +392,7 @@ export abstract class Storage {
       throw new Problem('InvalidArgument', 'deleteMany takes an array or another iterable of names')
     }
     if (!(Symbol.asyncIterator in names)) {
-      const all = Array.from(names, (name) => toName(name, 'deleteMany', this.nameLimit))
+      const all = collect(names).map((name) => toName(name, 'deleteMany', this.nameLimit))
       for (let start = 0; start < all.length; start += DELETE_BATCH) {
         yield { valid: all.slice(start, start + DELETE_BATCH), invalid: [] }
       }
@@ -391,7 +400,7 @@ export abstract class Storage {
     }
     let valid: Name[] = []
     let invalid: DeleteFailure[] = []
-    for await (const name of names) {
+    for await (const name of fromSource(names)) {
       try {
         valid.push(toName(name, 'deleteMany', this.nameLimit))
       } catch (error) {
@@ -568,6 +577,23 @@ export abstract class Storage {
   #toStorageError(error: unknown, context: ErrorContext): StorageError {
     if (isStorageError(error)) return error
     return toStorageError(error instanceof Problem ? error : this.classify(error), context)
+  }
+}
+
+/** An error of the caller's own iterable reaches the caller as it is. */
+async function* fromSource<T>(source: AsyncIterable<T>): AsyncIterable<T> {
+  try {
+    yield* source
+  } catch (error) {
+    throw new SourceFailure(error)
+  }
+}
+
+function collect<T>(source: Iterable<T>): T[] {
+  try {
+    return [...source]
+  } catch (error) {
+    throw new SourceFailure(error)
   }
 }
 

@@ -106,6 +106,17 @@ export const deleteCases: readonly ConformanceCase[] = cases('delete', {
     )
     await assertFiles(storage, filesOf(['c']))
   },
+  'passes on the very error of the collection': async (storage) => {
+    await saveAll(storage, ['a', 'b'])
+    const broken = new Error('the database is gone')
+    const names = function* () {
+      yield 'a'
+      throw broken
+    }
+    const deleting = [() => storage.deleteMany(names()), () => storage.deleteMany(asynchronously(names()))]
+    for (const run of deleting) await assert.rejects(run, (error) => error === broken)
+    await assertFiles(storage, filesOf(['a', 'b']))
+  },
   'refuses what is no collection of names': async (storage) => {
     await saveAll(storage, ['a', 'b'])
     for (const names of ['ab', undefined, null, 42, {}]) {

@@ -67,6 +67,31 @@ describe.each([true, false])('fastPath %s', (fastPath) => {
     expect(r2.operations()).toEqual(['DeleteObjects', 'DeleteObjects', 'DeleteObject'])
   })
 
+  it('deletes the rest when one of the requests fails as a whole, and tells what is left', async () => {
+    const names = plant(2_500)
+    let requests = 0
+    r2.server.behaviour.onRequest = () =>
+      ++requests === 2 ? { status: 403, code: 'AccessDenied' } : undefined
+    const error = await r2
+      .storage()
+      .deleteMany(names)
+      .catch((caught: unknown) => caught)
+    if (!(error instanceof DeleteManyError)) throw error
+    expect(error.failures.map(({ name }) => name)).toEqual(names.slice(1_000, 2_000))
+    expect(error.failures[0]?.error).toMatchObject({ code: 'PermissionDenied', file: 'many/1000.txt' })
+    expect(error.deleted).toEqual([...names.slice(0, 1_000), ...names.slice(2_000)])
+    expect(new Set(r2.server.bucket().keys())).toEqual(new Set(names.slice(1_000, 2_000)))
+  })
+
+  it('is worth another try when the server did nothing at all', async () => {
+    r2.server.behaviour.onRequest = always({ status: 503 })
+    const storage = r2.storage({ maxAttempts: 2 })
+    await expect(storage.deleteMany(['a', 'b'])).rejects.toMatchObject({
+      code: 'Unavailable',
+      retryable: true,
+    })
+  })
+
   it('deletes below a folder only, also what no name fits, and counts first if asked to', async () => {
     for (const key of ['a/x', 'a/b/y', 'a//z', 'ab/x', 'a', 'b']) r2.server.bucket().plant(key)
     expect(await r2.storage().deletePrefix('a', { dryRun: true })).toEqual({ deleted: 3 })
