@@ -1,4 +1,5 @@
 import { Readable } from 'node:stream'
+import { types } from 'node:util'
 import { Problem, SourceFailure } from './errors.js'
 import { StoredFile } from './stored-file.js'
 import type { Content } from './types.js'
@@ -23,7 +24,23 @@ export interface Body {
  * an early one (the file is not there) would end the process.
  */
 export function silence(content: unknown): void {
-  if (content instanceof Readable) content.on('error', ignore)
+  if (isNodeStream(content)) content.on('error', ignore)
+}
+
+/** Frees what a content holds that will not be read, or not to its end: a descriptor, a connection. */
+export function abandon(content: unknown): void {
+  if (isNodeStream(content)) content.destroy()
+  else if (content instanceof StoredFile) void content.close()
+  else if (content instanceof ReadableStream && !content.locked) content.cancel().catch(ignore)
+}
+
+/** Also one of the package `readable-stream`, which is no instance of Node's. */
+function isNodeStream(content: unknown): content is Readable {
+  if (content instanceof Readable) return true
+  if (typeof content !== 'object' || content === null || !(Symbol.asyncIterator in content)) return false
+  return (
+    typeof Reflect.get(content, 'on') === 'function' && typeof Reflect.get(content, 'destroy') === 'function'
+  )
 }
 
 /** The one coercion of everything that can be saved. What the content itself throws is its source's error. */
@@ -37,7 +54,7 @@ export function toBody(content: Content): Body {
 
 function coerce(content: Content): Body {
   if (typeof content === 'string') return ofBytes(Buffer.from(content))
-  if (content instanceof ArrayBuffer) return ofBytes(new Uint8Array(content))
+  if (types.isAnyArrayBuffer(content)) return ofBytes(new Uint8Array(content))
   if (ArrayBuffer.isView(content)) return ofBytes(bytesOf(content))
   if (content instanceof Blob) {
     return {
@@ -48,7 +65,7 @@ function coerce(content: Content): Body {
     }
   }
   if (content instanceof StoredFile) return ofStream(() => content.stream(), content.range.length)
-  if (content instanceof Readable) {
+  if (isNodeStream(content)) {
     if (content.readableEnded || (content.destroyed && !content.errored)) {
       throw new Problem(
         'InvalidArgument',
@@ -57,8 +74,11 @@ function coerce(content: Content): Body {
     }
     return ofStream(() => content)
   }
-  if (content instanceof ReadableStream && content.locked) {
-    throw new Problem('InvalidArgument', 'the stream is locked by another reader')
+  if (content instanceof ReadableStream) {
+    if (content.locked) throw new Problem('InvalidArgument', 'the stream is locked by another reader')
+    // Node's types know Node's own streams only.
+    if (Reflect.apply(Readable.isDisturbed, undefined, [content]))
+      throw new Problem('InvalidArgument', 'the stream was already read from')
   }
   if (isIterable(content)) return ofStream(() => content)
   throw new Problem(
@@ -103,6 +123,8 @@ class SourceReader implements AsyncIterator<Uint8Array> {
   readonly #iterator: AsyncIterator<unknown> | Iterator<unknown>
   readonly #signal: AbortSignal | undefined
   readonly #encode = chunkEncoder()
+  /** A generator may fill one buffer again and again; a stream never touches a chunk that it gave away. */
+  readonly #givesAway: boolean
   #rejectPending: ((reason: unknown) => void) | undefined
   #done = false
   #emptyChunks = 0
@@ -113,6 +135,7 @@ class SourceReader implements AsyncIterator<Uint8Array> {
       Symbol.asyncIterator in source
         ? source[Symbol.asyncIterator]()
         : (source as Iterable<unknown>)[Symbol.iterator]()
+    this.#givesAway = isNodeStream(source) || source instanceof ReadableStream
     this.#signal = signal
     signal?.addEventListener('abort', this.#onAbort)
   }
@@ -146,7 +169,8 @@ class SourceReader implements AsyncIterator<Uint8Array> {
         if (typeof result !== 'object' || result === null) {
           throw new Problem('InvalidArgument', `the iterator of the content answers ${describe(result)}`)
         }
-        const bytes = this.#own(this.#encode(result.done ? END : result.value))
+        const encoded = this.#encode(result.done ? END : result.value)
+        const bytes = this.#givesAway ? encoded : new Uint8Array(encoded)
         if (bytes.byteLength > 0) {
           this.#rejectPending = undefined
           if (result.done) this.#finish(false)
@@ -175,13 +199,6 @@ class SourceReader implements AsyncIterator<Uint8Array> {
     else setImmediate(() => this.#done || this.#pull(resolve, reject))
   }
 
-  /** A generator may fill one buffer again and again; a stream never touches a chunk that it gave away. */
-  #own(bytes: Uint8Array): Uint8Array {
-    return this.#source instanceof Readable || this.#source instanceof ReadableStream
-      ? bytes
-      : Uint8Array.from(bytes)
-  }
-
   #onAbort = (): void => {
     this.#rejectPending?.(this.#signal?.reason)
     this.#finish(true)
@@ -194,7 +211,7 @@ class SourceReader implements AsyncIterator<Uint8Array> {
     this.#signal?.removeEventListener('abort', this.#onAbort)
     if (!release) return
     // A Node stream is destroyed directly: its iterator would first wait for the chunk that never comes.
-    if (this.#source instanceof Readable) this.#source.destroy()
+    if (isNodeStream(this.#source)) this.#source.destroy()
     else void leave(this.#iterator)
   }
 }

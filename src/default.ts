@@ -1,6 +1,7 @@
 import { FileSystemStorage } from './backends/filesystem.js'
 import { R2Storage } from './backends/r2.js'
 import { toEndpoint, toPublicBaseUrl } from './backends/s3/options.js'
+import { silence } from './content.js'
 import { ConfigurationError } from './errors.js'
 import { Storage } from './storage.js'
 
@@ -60,21 +61,34 @@ function isEnabled(value: string | undefined): boolean {
   return enabled
 }
 
-/** The current default, shared by the ESM and the CommonJS copy of this package in one process. */
-const shared: { storage?: Storage } = sharedState()
+interface Shared {
+  /** What the environment asked for, once it was read. */
+  made?: Storage
+  /** What was put in its place, the latest last. */
+  readonly set: { readonly storage: Storage }[]
+}
 
-function sharedState(): { storage?: Storage } {
+/** Shared by the ESM and the CommonJS copy of this package in one process. */
+const shared = sharedState()
+
+function sharedState(): Shared {
   const key = Symbol.for('stowage.defaultStorage')
   const found: unknown = Reflect.get(globalThis, key)
-  if (typeof found === 'object' && found !== null) return found
-  const made = {}
+  if (isShared(found)) return found
+  const made: Shared = { set: [] }
   Reflect.set(globalThis, key, made)
   return made
 }
 
+function isShared(value: unknown): value is Shared {
+  return typeof value === 'object' && value !== null && 'set' in value && Array.isArray(value.set)
+}
+
 function current(): Storage {
-  shared.storage ??= createDefaultStorage()
-  return shared.storage
+  const latest = shared.set.at(-1)
+  if (latest) return latest.storage
+  shared.made ??= createDefaultStorage()
+  return shared.made
 }
 
 /**
@@ -86,29 +100,55 @@ function current(): Storage {
  * const name = await defaultStorage.save(documentPath(roomId, file.name), file)
  */
 export const defaultStorage: Storage = new Proxy<Storage>(Object.create(Storage.prototype), {
-  get(_, property) {
+  get(target, property) {
+    // What is no part of a storage reads no environment: `toString`, `then` of an await, whatever a test put on the object.
+    if (property in target ? !isMethod(property) : typeof property === 'symbol' || PROBED.has(property)) {
+      return Reflect.get(target, property)
+    }
     if (property === 'url') return (name: string) => current().url(name)
     if (property === 'list') {
       return async function* (...options: Parameters<Storage['list']>) {
         yield* current().list(...options)
       }
     }
-    const own = property in Storage.prototype && property !== 'constructor'
+    if (!isMethod(property)) {
+      const value: unknown = Reflect.get(current(), property)
+      return typeof value === 'function' ? value.bind(current()) : value
+    }
     // A method rejects where the environment is wrong, as everything else that goes wrong in it.
-    if (own)
-      return async (...options: unknown[]) =>
-        Reflect.apply(Reflect.get(current(), property), current(), options)
-    return property === 'constructor' ? Storage : Reflect.get(current(), property)
+    return async (...given: unknown[]) => {
+      if (property === 'save') silence(given[1])
+      const storage = current()
+      return Reflect.apply(Reflect.get(storage, property), storage, given)
+    }
   },
 })
 
-/** Puts `storage` in the place of the default one; what it returns puts the previous one back, as `using` does. */
+/** Whether `defaultStorage` has it from `Storage`, and nobody has put another in its place. */
+function isMethod(property: string | symbol): boolean {
+  return (
+    property !== 'constructor' &&
+    Object.hasOwn(Storage.prototype, property) &&
+    !Object.hasOwn(defaultStorage, property)
+  )
+}
+
+/** What the language and tools look for on every object. */
+const PROBED: ReadonlySet<string> = new Set(['then', 'toJSON'])
+
+/**
+ * Puts `storage` in the place of the default one; what it returns takes it away again, as `using` does, whatever was put
+ * there before or since.
+ */
 export function setDefaultStorage(storage: Storage): (() => void) & Disposable {
-  const previous = shared.storage
-  shared.storage = storage
+  if (storage === defaultStorage || typeof storage?.save !== 'function') {
+    throw new ConfigurationError({ reason: 'setDefaultStorage takes a storage, such as a MemoryStorage' })
+  }
+  const entry = { storage }
+  shared.set.push(entry)
   const restore = () => {
-    if (previous === undefined) delete shared.storage
-    else shared.storage = previous
+    const index = shared.set.indexOf(entry)
+    if (index !== -1) shared.set.splice(index, 1)
   }
   return Object.assign(restore, { [Symbol.dispose]: restore })
 }

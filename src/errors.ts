@@ -212,7 +212,10 @@ function compose({ operation, file, reason }: StorageErrorInit): string {
 /** A name as it may stand in a message or a log line: on one line, whatever is in it, and not endless. */
 export function quote(text: string): string {
   const shown = text.length > 200 ? `${text.slice(0, 200)}…` : text
-  return JSON.stringify(shown.toWellFormed())
+  return JSON.stringify(shown.toWellFormed()).replace(
+    /[\x7f-\x9f\u2028\u2029]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
 }
 
 function setName(Class: { readonly prototype: Error }, name: string): void {

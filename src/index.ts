@@ -21,8 +21,10 @@ export {
   InvalidNameError,
   isStorageError,
   Problem,
+  type Rejection,
   StorageError,
   type StorageErrorCode,
+  type StorageErrorInit,
   UploadRejectedError,
 } from './errors.js'
 export type { Attributes } from './metadata.js'

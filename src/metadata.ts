@@ -36,7 +36,7 @@ export function pickAttributes(
 export const MAX_METADATA_BYTES = 8_000
 const DEFAULT_CONTENT_TYPE = 'application/octet-stream'
 /** RFC 9110 §8.3.1: type "/" subtype, then parameters. */
-const MEDIA_TYPE = /^[\w!#$&^.+-]+\/[\w!#$&^.+-]+(?:\s*;[\x20-\x7e]*)?$/
+const MEDIA_TYPE = /^[\w!#$&^.+-]+\/[\w!#$&^.+-]+(?: *;[\x20-\x7e]*[\x21-\x7e])?$/
 
 /** The types of most files, as `mime-types` has them: its whole table takes longer to load than all of this package. */
 export const COMMON_TYPES: Readonly<Record<string, string>> = {
@@ -128,7 +128,7 @@ export function toContentType(value: unknown): string {
   return value
 }
 
-/** The headers and the metadata of a save, checked. */
+/** The headers and the metadata of a save, checked. All of the options are read before this waits for anything. */
 export async function toAttributes(
   name: string,
   options: FileHeaders & {
@@ -136,15 +136,16 @@ export async function toAttributes(
     metadata?: Readonly<Record<string, string>> | undefined
   },
 ): Promise<Attributes> {
-  return pickAttributes({
-    contentType:
-      options.contentType === undefined ? await contentTypeOf(name) : toContentType(options.contentType),
+  const given = {
+    contentType: options.contentType === undefined ? undefined : toContentType(options.contentType),
     cacheControl: toHeader('cacheControl', options.cacheControl),
     contentDisposition: toHeader('contentDisposition', encodeDisposition(options.contentDisposition)),
     contentLanguage: toHeader('contentLanguage', options.contentLanguage),
     contentEncoding: toHeader('contentEncoding', options.contentEncoding),
     metadata: toMetadata(options.metadata),
-  })
+  }
+  given.contentType ??= await contentTypeOf(name)
+  return pickAttributes(given)
 }
 
 function toHeader(option: string, value: unknown): string | undefined {
@@ -160,12 +161,13 @@ function toHeader(option: string, value: unknown): string | undefined {
 
 function toMetadata(metadata: unknown): Record<string, string> {
   if (metadata === undefined) return {}
-  if (typeof metadata !== 'object' || metadata === null || Array.isArray(metadata)) {
-    throw new Problem('InvalidArgument', 'metadata must be an object of strings')
+  // A Map, Headers or a Date would be kept as nothing at all.
+  if (Object.prototype.toString.call(metadata) !== '[object Object]') {
+    throw new Problem('InvalidArgument', 'metadata must be a plain object of strings')
   }
   const checked: Record<string, string> = {}
   let bytes = 0
-  for (const [key, value] of Object.entries(metadata)) {
+  for (const [key, value] of Object.entries(Object(metadata))) {
     const lower = key.toLowerCase()
     // `_` and the rest are legal in HTTP, but proxies and servers drop or rewrite such headers.
     if (!/^[A-Za-z0-9-]+$/.test(key)) {
@@ -278,6 +280,7 @@ function filenameParameters(filename: string): string {
 /** `filename="é"` would be mangled on its way through HTTP headers; it becomes what RFC 8187 asks for. */
 function encodeDisposition(value: string | undefined): string | undefined {
   if (typeof value !== 'string' || /^[\x20-\x7e]*$/.test(value)) return value
+  if (/\p{Cc}|filename\*/iu.test(value) || !value.isWellFormed()) return value // Refused for what it is.
   return value.replace(/filename="([^"]*)"/i, (_, filename: string) => filenameParameters(filename))
 }
 

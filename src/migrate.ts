@@ -1,8 +1,16 @@
 import { createHash, type Hash } from 'node:crypto'
 import { setMaxListeners } from 'node:events'
 import { addAbortSignal, pipeline, type Readable, Transform } from 'node:stream'
-import { FileExistsError, isStorageError, StorageError } from './errors.js'
+import {
+  FileExistsError,
+  InvalidNameError,
+  isStorageError,
+  Problem,
+  StorageError,
+  toStorageError,
+} from './errors.js'
 import { type Folder, toFolder } from './names.js'
+import { ABORT_OPTIONS, checkOptions, type OptionNames, toSignal } from './options.js'
 import type { Storage } from './storage.js'
 import { StoredFile } from './stored-file.js'
 import type { AbortOptions, ListedFile } from './types.js'
@@ -64,16 +72,18 @@ export interface MigrateResult {
  *
  * - Deletes nothing in the source and, but for a copy that `verify` finds broken, nothing in the target. A file that the
  *   target has and the source does not is left alone.
+ * - A file whose name the naming rule refuses (such as one in NFD, from a Mac) is in `failed`, too: rename it at the source.
+ *   Symbolic links are not listed, and so not copied.
  * - A file that fails is in `failed` and stops no other. One that is deleted between its listing and its turn is a
  *   failure, too (`NotFound`), so that nothing is lost without a word; in the next run it is no longer listed.
  * - Contents are equal if their sizes and MD5s are. They are read to find out, except where an ETag proves it: the
  *   target's that is the MD5 just computed, or two that both have the form of an MD5 and are equal. Headers and metadata
  *   of a file that is already there are not compared.
  * - A copy that `verify` finds to differ from what was sent is deleted and fails with `Corrupt`: a broken file must not
- *   be served, and the next run copies it afresh.
+ *   be served, and the next run copies it afresh. One that somebody else replaced meanwhile stays.
  * - Memory is constant but for the failures, whatever the number and the sizes of the files.
- * - Within one storage the two folders must not overlap, for the copies would be listed and copied again. The same
- *   storage is known by being the same object, or by calling itself the same in errors and giving out the same `url()`.
+ * - The two folders must not overlap, for the copies would be listed and copied again. That is known by the storages'
+ *   being one object, or calling themselves the same in errors, and by what `path()` or else `url()` says of the folders.
  *
  * @throws {StorageError} `InvalidArgument` for options; `Aborted` once no copy is under way any more; whatever the
  * listing of the source fails with.
@@ -93,7 +103,7 @@ export async function migrate(
     }
   }
   if (plan.signal?.aborted) throw aborted(plan.signal)
-  if (overlap(plan.from, plan.to) && (await areSame(source, target))) {
+  if (overlap(placeOf(source, plan.from), placeOf(target, plan.to)) && (await areSame(source, target))) {
     throw invalid('source and target are the same storage: prefix and targetPrefix must not overlap')
   }
   return new Migration(source, target, plan).run()
@@ -130,7 +140,8 @@ class Migration {
 
   async run(): Promise<MigrateResult> {
     const { from, concurrency, signal } = this.#plan
-    const files = this.#source.list(from, { signal: this.#signal })[Symbol.asyncIterator]()
+    const onInvalidName = (name: string) => this.#refuse(name)
+    const files = this.#source.list(from, { signal: this.#signal, onInvalidName })[Symbol.asyncIterator]()
     await Promise.all(Array.from({ length: concurrency }, () => this.#work(files)))
     if (signal?.aborted) throw aborted(signal)
     if (this.#signal.aborted) throw this.#signal.reason
@@ -166,6 +177,12 @@ class Migration {
     }
     const { copied, skipped, failed, bytes } = result
     this.#plan.onProgress?.({ name: file.name, copied, skipped, failed: failed.length, bytes })
+  }
+
+  #refuse(name: string): void {
+    const reason = 'the naming rule refuses this name: rename the file at the source'
+    const error = new InvalidNameError({ operation: 'migrate', file: name, reason })
+    this.#result.failed.push({ name, error })
   }
 
   #targetName(name: string): string {
@@ -266,10 +283,14 @@ class Migration {
   }
 
   async #verify({ name: from, size }: ListedFile, to: string, digest: string): Promise<void> {
+    const { etag } = await this.#target.stat(to, { signal: this.#signal })
     const held = await this.#target.open(to, { signal: this.#signal })
     if (held.size !== size) await held.close()
     else if ((await this.#read(held)) === digest) return
     const reason = `what the target holds as ${JSON.stringify(to)} is not what was sent`
+    const current = await this.#target.stat(to, { signal: this.#signal })
+    if (held.etag !== etag || current.etag !== etag)
+      throw corrupt(from, `${reason}: it was replaced meanwhile`)
     try {
       await this.#target.delete(to) // Without the signal: an abort just now must not save the broken copy.
     } catch (cause) {
@@ -316,7 +337,8 @@ function digestOf(etag: string): string | undefined {
 /** Each file on its way takes a descriptor or a connection at either end. */
 const MAX_CONCURRENCY = 1000
 
-const OPTIONS: { readonly [Option in keyof Required<MigrateOptions>]: true } = {
+const OPTIONS: OptionNames<MigrateOptions> = {
+  ...ABORT_OPTIONS,
   prefix: true,
   targetPrefix: true,
   concurrency: true,
@@ -324,16 +346,15 @@ const OPTIONS: { readonly [Option in keyof Required<MigrateOptions>]: true } = {
   dryRun: true,
   verify: true,
   onProgress: true,
-  signal: true,
 }
 
 function toPlan(options: MigrateOptions): Plan {
-  for (const option in options) {
-    if (!Object.hasOwn(OPTIONS, option)) {
-      throw invalid(`there is no option "${option}"; there are ${Object.keys(OPTIONS).join(', ')}`)
-    }
-  }
-  const { concurrency = 16, ifExists = 'skip', dryRun = false, verify = false, onProgress, signal } = options
+  const signal = checked(() => {
+    const given = toSignal(options)
+    checkOptions(options, OPTIONS)
+    return given
+  })
+  const { concurrency = 16, ifExists = 'skip', dryRun = false, verify = false, onProgress } = options
   if (!Number.isSafeInteger(concurrency) || concurrency < 1 || concurrency > MAX_CONCURRENCY) {
     throw invalid(`concurrency must be a whole number from 1 to ${MAX_CONCURRENCY}`)
   }
@@ -346,42 +367,55 @@ function toPlan(options: MigrateOptions): Plan {
   }
   if (onProgress !== undefined && typeof onProgress !== 'function')
     throw invalid('onProgress must be a function')
-  if (signal !== undefined && !(signal instanceof AbortSignal)) throw invalid('signal must be an AbortSignal')
   const from = toFolder(options.prefix ?? '', 'migrate', true)
   const to = toFolder(options.targetPrefix ?? '', 'migrate', true)
   return { from, to, concurrency, ifExists, dryRun, verify, onProgress, signal }
 }
 
-function overlap(a: Folder, b: Folder): boolean {
-  const below = (folder: Folder, other: Folder) =>
-    other === '' || folder === other || folder.startsWith(`${other}/`)
-  return below(a, b) || below(b, a)
-}
-
-async function areSame(a: Storage, b: Storage): Promise<boolean> {
-  if (a === b) return true
-  const place = await placeOf(a)
-  return place !== undefined && place === (await placeOf(b))
-}
-
-/** What tells a storage from others: `FileSystemStorage(/srv/uploads)` and an address. Undefined if nothing does. */
-async function placeOf(storage: Storage): Promise<string | undefined> {
+/** Where a folder of a storage is: a path, or else a public address, or else its name. */
+function placeOf(storage: Storage, folder: Folder): string {
+  const name = folder === '' ? 'x' : `${folder}/x`
+  const path: unknown = Reflect.get(storage, 'path')
+  if (typeof path === 'function') return String(Reflect.apply(path, storage, [name])).slice(0, -1)
   try {
-    // Aborted before it began: no I/O, and an error that tells how the storage calls itself.
+    return storage.url(name).slice(0, -1)
+  } catch {
+    return name.slice(0, -1)
+  }
+}
+
+function overlap(a: string, b: string): boolean {
+  return a.startsWith(b) || b.startsWith(a)
+}
+
+/** Folders on disk are told by their paths alone. */
+async function areSame(a: Storage, b: Storage): Promise<boolean> {
+  if (a === b || (hasPaths(a) && hasPaths(b))) return true
+  const label = await labelOf(a)
+  return label !== undefined && label === (await labelOf(b))
+}
+
+function hasPaths(storage: Storage): boolean {
+  return typeof Reflect.get(storage, 'path') === 'function'
+}
+
+/** How a storage calls itself: `S3Storage(bucket)`. Undefined where that tells nothing. */
+async function labelOf(storage: Storage): Promise<string | undefined> {
+  try {
+    // Aborted before it began: no I/O, and an error that tells the label.
     await storage.exists('x', { signal: AbortSignal.abort() })
     return undefined
   } catch (error) {
     if (!isStorageError(error) || error.code !== 'Aborted') throw error
-    return error.storage?.endsWith(')') ? `${error.storage} ${addressOf(storage)}` : undefined
+    return error.storage?.endsWith(')') ? error.storage : undefined
   }
 }
 
-/** A storage without a public address is told by its own name alone. */
-function addressOf(storage: Storage): string {
+function checked<T>(work: () => T): T {
   try {
-    return storage.url('x')
-  } catch {
-    return ''
+    return work()
+  } catch (error) {
+    throw error instanceof Problem ? toStorageError(error, { operation: 'migrate' }) : error
   }
 }
 

@@ -186,7 +186,7 @@ function truncate(text: string, bytes: number): string {
 }
 
 /**
- * Turns the file name that a user's browser sent into one safe segment: the base name only, NFC, white space to `_`,
+ * Turns the file name that a user's browser sent into one safe segment: the base name only, NFC, spaces to `_`,
  * letters, marks, digits, `-`, `_` and `.` kept and everything else dropped, short enough to take an alternative's
  * suffix, the extension kept. A name that Windows keeps for a device (`con.txt`) gets a leading `_`.
  *
@@ -198,22 +198,24 @@ export function sanitizeFilename(filename: string): string {
   if (typeof filename !== 'string') throw invalid(operation, undefined, 'the file name must be a string')
   const base = baseName(filename.toWellFormed().replaceAll('\\', '/')).normalize('NFC').trim()
   // Normalised once more: what is dropped may have stood between a letter and its mark.
-  const kept = shorten(
-    base
-      .replace(/ /g, '_')
-      .replace(/[^\p{L}\p{M}\p{N}\-_.]/gu, '')
-      .normalize('NFC'),
-  )
+  const left = base
+    .replace(/\p{Zs}/gu, '_')
+    .replace(/[^\p{L}\p{M}\p{N}\-_.]/gu, '')
+    .normalize('NFC')
+  // Of `🎉.png` only the extension is left, which must stay one.
+  const kept = shorten(/^\.[^.]/.test(left) && !base.startsWith('.') ? `_${left}` : left)
   // The library drops trailing dots, `.` and `..`, and device names; those are kept here behind a `_`.
   const safe = sanitize(kept) || (/[^._]/.test(kept) ? sanitize(`_${kept}`) : '')
   if (!/[^.]/.test(safe)) throw invalid(operation, filename, 'nothing is left of the file name')
-  return safe
+  return isReserved(safe) ? `_${safe}` : safe
 }
 
 /** Leaves room for the suffix of an alternative name, and for one more `_`; keeps the extension. */
 function shorten(filename: string): string {
+  const room = MAX_SEGMENT_BYTES - SUFFIX_LENGTH - 1
+  if (Buffer.byteLength(filename) <= room) return filename
   const dot = filename.lastIndexOf('.')
   const extension = dot > 0 ? truncate(filename.slice(dot), 32) : ''
   const stem = dot > 0 ? filename.slice(0, dot) : filename
-  return `${truncate(stem, MAX_SEGMENT_BYTES - SUFFIX_LENGTH - 1 - Buffer.byteLength(extension))}${extension}`
+  return `${truncate(stem, room - Buffer.byteLength(extension))}${extension}`
 }

@@ -5,6 +5,7 @@ import type {
   CopyOptions,
   DeletePrefixOptions,
   IfExists,
+  ListOptions,
   OpenOptions,
   SaveOptions,
   SignedUploadOptions,
@@ -15,6 +16,7 @@ import type {
 const MAX_EXPIRY = 604_800
 
 export const ABORT_OPTIONS: OptionNames<AbortOptions> = { signal: true }
+export const LIST_OPTIONS: OptionNames<ListOptions> = { ...ABORT_OPTIONS, onInvalidName: true }
 export const OPEN_OPTIONS: OptionNames<OpenOptions> = { ...ABORT_OPTIONS, range: true }
 export const COPY_OPTIONS: OptionNames<CopyOptions> = { ...ABORT_OPTIONS, ifExists: true }
 export const DELETE_PREFIX_OPTIONS: OptionNames<DeletePrefixOptions> = { ...ABORT_OPTIONS, dryRun: true }
@@ -119,11 +121,22 @@ export function toSigningTimes(
   return { signedAt: new Date((now - (now % stableFor)) * 1000), expiresIn: seconds + stableFor }
 }
 
-/** Passes progress on to the caller: never backwards, and once with everything. */
-export function progressReporter({ onProgress }: SaveOptions, total: number | undefined) {
+export function toOnInvalidName({ onInvalidName }: ListOptions): ListOptions['onInvalidName'] {
+  if (onInvalidName !== undefined && typeof onInvalidName !== 'function') {
+    throw new Problem('InvalidArgument', 'onInvalidName must be a function')
+  }
+  return onInvalidName
+}
+
+export function toOnProgress({ onProgress }: SaveOptions): SaveOptions['onProgress'] {
   if (onProgress !== undefined && typeof onProgress !== 'function') {
     throw new Problem('InvalidArgument', 'onProgress must be a function')
   }
+  return onProgress
+}
+
+/** Passes progress on to the caller: never backwards, and once with everything. */
+export function progressReporter(onProgress: SaveOptions['onProgress'], total: number | undefined) {
   let reported = -1
   const report = (bytes: number) => {
     if (!onProgress || bytes <= reported) return

@@ -45,7 +45,8 @@ export function aiSpeechPath(roomId: Id, messageId: Id): string {
 }
 
 /**
- * `user_avatars/{userId}.{ext}`. One name per user and type: save it with `ifExists: 'overwrite'`.
+ * `user_avatars/{userId}.{ext}`. One name per user and type: save it with `ifExists: 'overwrite'`. Where ids may have
+ * dots in them, refuse pictures without an extension: user `a.png` and the `.png` of user `a` would share a name.
  * @throws {InvalidNameError} as {@link documentPath}.
  */
 export function userAvatarPath(userId: Id, filename: string): string {
@@ -61,7 +62,8 @@ function build(operation: string, ...segments: string[]): string {
 }
 
 function segment(operation: string, parameter: string, id: Id): string {
-  const text = typeof id === 'number' && !Number.isSafeInteger(id) ? '' : String(id ?? '')
+  const plain = typeof id === 'string' || typeof id === 'bigint' || Number.isSafeInteger(id)
+  const text = plain ? String(id) : ''
   if (text.trim() === '' || /[/\\]|\.\.|^\.$/.test(text)) {
     throw new InvalidNameError({
       operation,

@@ -1,5 +1,5 @@
 import type { Body } from './content.js'
-import { silence, toBody } from './content.js'
+import { abandon, silence, toBody } from './content.js'
 import {
   type DeleteFailure,
   DeleteManyError,
@@ -28,12 +28,15 @@ import {
   COPY_OPTIONS,
   checkOptions,
   DELETE_PREFIX_OPTIONS,
+  LIST_OPTIONS,
   OPEN_OPTIONS,
   progressReporter,
   SAVE_OPTIONS,
   SIGNED_UPLOAD_OPTIONS,
   SIGNED_URL_OPTIONS,
   toIfExists,
+  toOnInvalidName,
+  toOnProgress,
   toRange,
   toSignal,
   toSigningTimes,
@@ -49,13 +52,14 @@ import type {
   FileInfo,
   IfExists,
   ListedFile,
+  ListOptions,
   OpenOptions,
   SaveOptions,
   SignedUpload,
   SignedUploadOptions,
   SignedUrlOptions,
 } from './types.js'
-import { applyRules } from './uploads.js'
+import { applyRules, toUploadRules } from './uploads.js'
 
 /** A save for a backend: everything checked and resolved. */
 export interface StageRequest {
@@ -197,26 +201,44 @@ export abstract class Storage {
    */
   async save(name: string, content: Content, options: SaveOptions = {}): Promise<string> {
     silence(content)
-    return this.perform('save', name, options, async (context, signal) => {
-      const target = toName(name, 'save', this.nameLimit)
-      const body = toBody(content)
-      checkOptions(options, SAVE_OPTIONS)
-      const ifExists = toIfExists(options.ifExists)
-      const attributes = await toAttributes(target, options)
-      const judged = await applyRules(body, options, attributes.contentType, context, signal)
-      const progress = progressReporter(options, judged.body.size)
-      const staged = await this.stage({
-        name: target,
-        body: judged.body,
-        attributes:
-          judged.contentType === undefined ? attributes : { ...attributes, contentType: judged.contentType },
-        signal,
-        progress: progress.report,
-      })
-      const stored = await this.#publish(staged, target, ifExists, 'save', signal)
-      progress.finish()
-      return stored
+    try {
+      return await this.perform('save', name, options, (context, signal) =>
+        this.#save(toName(name, 'save', this.nameLimit), content, options, context, signal),
+      )
+    } catch (error) {
+      abandon(content)
+      throw error
+    }
+  }
+
+  async #save(
+    target: Name,
+    content: Content,
+    options: SaveOptions,
+    context: ErrorContext,
+    signal: AbortSignal | undefined,
+  ): Promise<Name> {
+    // All options are read before anything is waited for: they are the caller's, who may go on with them.
+    checkOptions(options, SAVE_OPTIONS)
+    const ifExists = toIfExists(options.ifExists)
+    const rules = toUploadRules(options)
+    const onProgress = toOnProgress(options)
+    const attributing = toAttributes(target, options)
+    const body = toBody(content)
+    const attributes = await attributing
+    const judged = await applyRules(body, rules, attributes.contentType, context, signal)
+    const progress = progressReporter(onProgress, judged.body.size)
+    const staged = await this.stage({
+      name: target,
+      body: judged.body,
+      attributes:
+        judged.contentType === undefined ? attributes : { ...attributes, contentType: judged.contentType },
+      signal,
+      progress: progress.report,
     })
+    const stored = await this.#publish(staged, target, ifExists, 'save', signal)
+    progress.finish()
+    return stored
   }
 
   /**
@@ -317,13 +339,9 @@ export abstract class Storage {
         throw new Problem('InvalidArgument', 'size must be the exact number of bytes that will be uploaded')
       }
       const contentType = toContentType(options.contentType)
-      const attributes = await toAttributes(target, {
-        contentType,
-        cacheControl,
-        ...(metadata && { metadata }),
-      })
       const ifExists = toIfExists(options.ifExists)
       const times = toSigningTimes(options.expiresIn, undefined)
+      const attributes = await toAttributes(target, { contentType, cacheControl, metadata })
       const chosen = ifExists === 'rename' ? await this.#freeName(target, signal) : target
       const createOnly = ifExists !== 'overwrite'
       const { url, headers } = await this.signUpload({ name: chosen, size, ...times, createOnly, attributes })
@@ -358,17 +376,28 @@ export abstract class Storage {
       const deleted: string[] = []
       const failures: DeleteFailure[] = []
       let general: { readonly error: unknown } | undefined
+      let failedInARow = 0
       for await (const { valid, invalid } of this.#batches(names)) {
         signal?.throwIfAborted()
         failures.push(...invalid)
         if (valid.length === 0) continue
         const failed = new Set<string>()
-        // What fails as a whole fails for each of its names; the others are deleted all the same.
-        const removed = await this.remove(valid, signal).catch((error: unknown) => {
-          if (signal?.aborted) throw error
-          general ??= { error }
-          return valid.map((name) => ({ name, error }))
-        })
+        // What fails as a whole fails for each of its names; the others are deleted all the same. After two such failures
+        // in a row the server is out, and each further one would take as long as all of its tries.
+        const removing =
+          general && failedInARow === 2 ? Promise.reject(general.error) : this.remove(valid, signal)
+        const removed = await removing.then(
+          (some) => {
+            failedInARow = 0
+            return some
+          },
+          (error: unknown) => {
+            if (signal?.aborted) throw error
+            general ??= { error }
+            failedInARow = Math.min(2, failedInARow + 1)
+            return valid.map((name) => ({ name, error }))
+          },
+        )
         for (const { name, error } of removed) {
           failed.add(name)
           failures.push({ name, error: this.#toStorageError(error, { ...context, file: name }) })
@@ -433,22 +462,24 @@ export abstract class Storage {
 
   /**
    * The files below a folder, of all depths, in UTF-8 byte order, fetched as they are asked for. A missing folder has
-   * none. Files that no legal name fits (put there by others, such as the key `a//b`) are left out.
+   * none. Files that no legal name fits (put there by others, such as the key `a//b`) are left out; `onInvalidName` tells.
    *
    * @example for await (const { name, size } of storage.list('documents/42')) console.log(name, size)
    */
-  async *list(prefix = '', options: AbortOptions = {}): AsyncIterable<ListedFile> {
+  async *list(prefix = '', options: ListOptions = {}): AsyncIterable<ListedFile> {
     let signal: AbortSignal | undefined
     try {
       signal = toSignal(options)
       const folder = toFolder(prefix, 'list', true)
-      checkOptions(options, ABORT_OPTIONS)
+      checkOptions(options, LIST_OPTIONS)
+      const onInvalidName = toOnInvalidName(options)
       signal?.throwIfAborted()
       for await (const batch of this.entries(folder, true, signal)) {
         for (const entry of batch) {
-          if (entry.kind !== 'file' || !isName(entry.name)) continue
+          if (entry.kind !== 'file') continue
           const { name, size, lastModified, etag } = entry
-          yield { name, size, lastModified, etag }
+          if (isName(name)) yield { name, size, lastModified, etag }
+          else onInvalidName?.(name)
         }
         signal?.throwIfAborted()
       }
@@ -563,7 +594,8 @@ export abstract class Storage {
   }
 
   #explain(error: unknown, context: ErrorContext, signal: AbortSignal | undefined): unknown {
-    if (isStorageError(error)) return error
+    // First of all: the reason of an abort may be any error, also one of another operation.
+    if (isStorageError(error) && !(signal?.aborted && error === signal.reason)) return error
     if (signal?.aborted)
       return new StorageError('Aborted', {
         ...context,

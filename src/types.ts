@@ -100,6 +100,14 @@ export interface DeletePrefixOptions extends AbortOptions {
   dryRun?: boolean | undefined
 }
 
+export interface ListOptions extends AbortOptions {
+  /**
+   * Called with the name of each file that is left out because the naming rule refuses it: put there by another program,
+   * such as the key `a//b`, or a name in NFD that a Mac made.
+   */
+  onInvalidName?: ((name: string) => void) | undefined
+}
+
 /** One file in a listing. */
 export interface ListedFile {
   readonly name: string

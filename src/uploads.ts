@@ -13,6 +13,20 @@ export const chatUploadRules: { readonly maxSize: number; readonly allowedTypes:
 /** Bytes that are enough to tell every type: office files show theirs behind the first zip entries. */
 const SAMPLE_BYTES = 64 * 1024
 
+/** The rules among the options of a save, checked. The caller may change the list later. */
+export function toUploadRules({ maxSize, allowedTypes }: UploadRules): UploadRules {
+  if (maxSize !== undefined && !(Number.isSafeInteger(maxSize) && maxSize >= 0)) {
+    throw new Problem('InvalidArgument', 'maxSize must be a whole number of bytes')
+  }
+  if (allowedTypes !== undefined && !(Array.isArray(allowedTypes) && allowedTypes.every(isTypePattern))) {
+    throw new Problem(
+      'InvalidArgument',
+      'allowedTypes must be a list of MIME types such as "image/png" or "audio/*"',
+    )
+  }
+  return { maxSize, allowedTypes: allowedTypes && [...allowedTypes] }
+}
+
 export interface JudgedBody {
   readonly body: Body
   /** What the bytes are, where `allowedTypes` asked for it. */
@@ -27,29 +41,19 @@ export interface JudgedBody {
  */
 export async function applyRules(
   body: Body,
-  rules: UploadRules,
+  { maxSize, allowedTypes }: UploadRules,
   claimed: string,
   context: ErrorContext,
   signal: AbortSignal | undefined,
 ): Promise<JudgedBody> {
-  const { maxSize, allowedTypes } = rules
-  if (maxSize !== undefined && !(Number.isSafeInteger(maxSize) && maxSize >= 0)) {
-    throw new Problem('InvalidArgument', 'maxSize must be a whole number of bytes')
-  }
-  if (allowedTypes !== undefined && !(Array.isArray(allowedTypes) && allowedTypes.every(isTypePattern))) {
-    throw new Problem(
-      'InvalidArgument',
-      'allowedTypes must be a list of MIME types such as "image/png" or "audio/*"',
-    )
-  }
   let judged = maxSize === undefined ? body : limit(body, maxSize, context)
   if (allowedTypes === undefined) return { body: judged, contentType: undefined }
   const sample = await takeSample(judged, signal)
   judged = sample.body
-  const found = await detectType(sample.head, claimed)
+  const found = await detectType(sample.head.subarray(0, SAMPLE_BYTES), claimed)
   if (!allowedTypes.some((pattern) => matches(found, pattern))) {
     await sample.release()
-    throw new UploadRejectedError({ reason: 'type', allowed: [...allowedTypes], found }, context)
+    throw new UploadRejectedError({ reason: 'type', allowed: allowedTypes, found }, context)
   }
   return { body: judged, contentType: canonical(claimed) === found ? claimed : found }
 }
@@ -114,12 +118,13 @@ const TEXT_CLAIMS =
 /** The type that the bytes have, as one name per type: what a browser would make of them counts, not what is claimed. */
 async function detectType(head: Uint8Array, claimed: string): Promise<string> {
   const { fileTypeFromBuffer } = await import('file-type')
-  const found = (await fileTypeFromBuffer(head))?.mime
+  // UTF-16 begins like a frame of MP3.
+  const found = utf16Of(head) ? undefined : (await fileTypeFromBuffer(head))?.mime
   // Whether XML is an image or a web page is told below.
   if (found !== undefined && found !== 'application/xml') {
     return canonical(AUDIO_ONLY[found]?.(latin1(head)) ? found.replace('video', 'audio') : found)
   }
-  const text = plainText(head)
+  const text = plainText(head, utf16Of(head) ?? 'utf-8')
   if (text === undefined) return 'application/octet-stream'
   const start = text.replace(/^[\s\ufeff\x1b]+/, '')
   // Whatever begins with a tag, a browser may take for a page; what only talks about tags is text.
@@ -145,7 +150,10 @@ function afterComments(markup: string): string {
 /** Containers that browsers record voice notes in: whether the head shows sound and no picture. */
 const AUDIO_ONLY: Readonly<Record<string, (head: string) => boolean>> = {
   // Matroska's CodecID element (0x86) names each track's codec: `A_OPUS`, `V_VP9`.
-  'video/webm': (head) => /\x86[\x80-\xff]A_/.test(head) && !/\x86[\x80-\xff]V_/.test(head),
+  'video/webm': (head) => {
+    const tracks = head.split('\x1f\x43\xb6\x75', 1)[0] ?? '' // Up to the first Cluster: sound may look like anything.
+    return /\x86[\x80-\xff]A_/.test(tracks) && !/\x86[\x80-\xff]V_/.test(tracks)
+  },
   // ISO 14496-12 §8.4.3: each track's handler box says `soun` or `vide`, 8 bytes after its own type.
   'video/mp4': (head) => /hdlr[\s\S]{8}soun/.test(head) && !/hdlr[\s\S]{8}vide/.test(head),
 }
@@ -154,10 +162,16 @@ function latin1(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1')
 }
 
-function plainText(head: Uint8Array): string | undefined {
+/** By the byte order mark that a browser would heed. */
+function utf16Of([first, second]: Uint8Array): 'utf-16le' | 'utf-16be' | undefined {
+  if (first === 0xff && second === 0xfe) return 'utf-16le'
+  return first === 0xfe && second === 0xff ? 'utf-16be' : undefined
+}
+
+function plainText(head: Uint8Array, encoding: string): string | undefined {
   try {
     // A sample may end in the middle of a character: `stream` leaves that alone.
-    const text = new TextDecoder('utf-8', { fatal: true }).decode(head, { stream: true })
+    const text = new TextDecoder(encoding, { fatal: true }).decode(head, { stream: true })
     return /[\0-\x08\x0e-\x1a\x1c-\x1f\x7f]/.test(text) ? undefined : text
   } catch {
     return undefined

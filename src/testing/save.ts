@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { Readable } from 'node:stream'
 import { isStorageError } from '../errors.js'
 import { type ConformanceCase, cases } from './case.js'
 import { deferred } from './contents.js'
@@ -230,6 +231,35 @@ export const saveCases: readonly ConformanceCase[] = cases('save', {
     await saving
     const { contentType, metadata: stored } = await storage.stat('b.txt')
     assert.deepEqual([contentType, stored], ['text/plain', { room: '42' }])
+    const rules = { metadata: { ...metadata }, maxSize: 3, allowedTypes: ['text/plain'] }
+    const uploads = ['too long', '<p>'].map((content) =>
+      rejects('Rejected', () => storage.save('c.txt', content, rules)),
+    )
+    rules.maxSize = 1_000
+    rules.allowedTypes.push('text/html')
+    await Promise.all(uploads)
+    await assertFiles(storage, { 'a.txt': 'content', 'b.txt': 'content' })
+  },
+  'frees a stream that it refuses to read': async (storage) => {
+    const refusals: [string, object][] = [
+      ['../x', {}],
+      ['a.txt', { contentType: 'no type' }],
+      ['a.txt', { maxSize: -1 }],
+      ['a.txt', { signal: AbortSignal.abort() }],
+    ]
+    for (const [name, options] of refusals) {
+      const stream = new Readable({ read() {} })
+      await assert.rejects(async () => storage.save(name, stream, options))
+      assert.equal(stream.destroyed, true, name)
+      let cancelled = false
+      const cancel = () => {
+        cancelled = true
+      }
+      const web = new ReadableStream({ cancel })
+      await assert.rejects(async () => storage.save(name, web, options))
+      assert.equal(cancelled, true, name)
+    }
+    await assertEmpty(storage)
   },
   'refuses options that do not exist, in every method': async (storage) => {
     await storage.save('a.txt', 'content')

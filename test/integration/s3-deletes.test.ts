@@ -83,6 +83,20 @@ describe.each([true, false])('fastPath %s', (fastPath) => {
     expect(new Set(r2.server.bucket().keys())).toEqual(new Set(names.slice(1_000, 2_000)))
   })
 
+  it('does not try on and on when the server is out', async () => {
+    const names = plant(5_500)
+    let requests = 0
+    r2.server.behaviour.onRequest = () => (++requests > 1 ? { status: 503 } : undefined)
+    const error = await r2
+      .storage({ maxAttempts: 1 })
+      .deleteMany(names)
+      .catch((caught: unknown) => caught)
+    if (!(error instanceof DeleteManyError)) throw error
+    expect(requests).toBe(3)
+    expect(error.deleted).toEqual(names.slice(0, 1_000))
+    expect(error.failures.map(({ name }) => name)).toEqual(names.slice(1_000))
+  })
+
   it('is worth another try when the server did nothing at all', async () => {
     r2.server.behaviour.onRequest = always({ status: 503 })
     const storage = r2.storage({ maxAttempts: 2 })

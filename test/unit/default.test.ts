@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
+import { Readable } from 'node:stream'
 import { inspect } from 'node:util'
 import {
   ConfigurationError,
@@ -242,6 +243,39 @@ describe('defaultStorage', () => {
     assert.match(inspect(defaultStorage), /Storage/)
   })
 
+  it('reads no environment for what is no part of a storage', async () => {
+    vi.stubEnv('R2_ENABLED', 'nonsense')
+    const { defaultStorage } = await fresh()
+    assert.equal(await defaultStorage, defaultStorage)
+    assert.equal(`${defaultStorage}`, '[object Object]')
+    assert.equal(JSON.stringify({ defaultStorage }), '{"defaultStorage":{}}')
+    assert.equal(Object.hasOwn(defaultStorage, 'x'), false)
+  })
+
+  it('has what only its backend has', async () => {
+    using _ = setDefaultStorage(new FileSystemStorage({ location: '/srv/files' }))
+    const path: unknown = Reflect.get(defaultStorage, 'path')
+    assert.ok(typeof path === 'function')
+    assert.equal(path('a.txt'), '/srv/files/a.txt')
+  })
+
+  it('can be spied on', async () => {
+    using _ = setDefaultStorage(new MemoryStorage())
+    const spy = vi.spyOn(defaultStorage, 'save').mockResolvedValue('elsewhere')
+    assert.equal(await defaultStorage.save('a.txt', 'x'), 'elsewhere')
+    spy.mockRestore()
+    assert.equal(await defaultStorage.save('a.txt', 'x'), 'a.txt')
+  })
+
+  it('rejects and no more when a broken stream meets a wrong environment', async () => {
+    vi.stubEnv('R2_ENABLED', 'nonsense')
+    const { defaultStorage } = await fresh()
+    const stream = new Readable({ read() {} })
+    await assert.rejects(defaultStorage.save('a.txt', stream), { code: 'Misconfigured' })
+    stream.destroy(new Error('too late'))
+    await new Promise((resolve) => stream.once('close', resolve))
+  })
+
   it('fails by a bad name as any storage does', async () => {
     using _ = setDefaultStorage(new MemoryStorage())
     await assert.rejects(defaultStorage.save('../x', ''), { code: 'InvalidName' })
@@ -261,6 +295,20 @@ describe('setDefaultStorage', () => {
     assert.equal(defaultStorage.url('a'), '/1/a')
     restore()
     assert.equal(defaultStorage.url('a'), '/uploads/a')
+  })
+
+  it('may be put back in any order, and more than once', () => {
+    const restoreFirst = setDefaultStorage(new MemoryStorage({ baseUrl: '/1/' }))
+    const restoreSecond = setDefaultStorage(new MemoryStorage({ baseUrl: '/2/' }))
+    restoreFirst()
+    assert.equal(defaultStorage.url('a'), '/2/a')
+    restoreSecond()
+    restoreSecond()
+    assert.equal(defaultStorage.url('a'), '/uploads/a')
+  })
+
+  it.each([undefined, {}, defaultStorage])('refuses what is no storage', (storage) => {
+    assert.throws(() => Reflect.apply(setDefaultStorage, undefined, [storage]), { code: 'Misconfigured' })
   })
 
   it('is heard by a second copy of the package, as ESM and CommonJS have one each', async () => {

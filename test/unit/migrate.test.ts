@@ -305,6 +305,19 @@ describe('a file that fails', () => {
     )
   })
 
+  it('because the naming rule refuses its name is InvalidName, and never passed over', async () => {
+    const location = await folder()
+    for (const name of ['good.txt', 're\u0301sume\u0301.txt', 'a\nb.txt'])
+      await writeFile(join(location, name), 'x')
+    const target = new MemoryStorage()
+    const result = await migrate(new FileSystemStorage({ location }), target)
+    assert.deepEqual(result.failed.map(({ name, error }) => [name, error.code]).sort(), [
+      ['a\nb.txt', 'InvalidName'],
+      ['re\u0301sume\u0301.txt', 'InvalidName'],
+    ])
+    assert.equal(result.copied, 1)
+  })
+
   it('because its name gets too long below targetPrefix is InvalidName', async () => {
     const long = Array(5).fill('x'.repeat(200)).join('/')
     const { copied, failed } = await migrate(await filled({ [long]: '1', b: '2' }), new MemoryStorage(), {
@@ -403,6 +416,26 @@ describe('verify', () => {
     // The next run finds it, whether it verifies or not.
     const again = await migrate(await filled({ bad: 'abc' }), target)
     assert.equal(again.failed[0]?.error.code, 'AlreadyExists')
+  })
+
+  it('leaves alone what somebody else saved there meanwhile', async () => {
+    class Busy extends MemoryStorage {
+      override async stat(...given: Parameters<MemoryStorage['stat']>) {
+        const info = await super.stat(...given)
+        if (given[0] === 'bad') await super.save('bad', 'newer', { ifExists: 'overwrite' })
+        return info
+      }
+    }
+    const target = new Busy()
+    const { failed } = await migrate(await filled({ bad: 'abc' }), target, {
+      verify: true,
+      ifExists: 'overwrite',
+    })
+    assert.deepEqual(
+      failed.map(({ error }) => error.code),
+      ['Corrupt'],
+    )
+    assert.equal(await text(target, 'bad'), 'newer')
   })
 
   it('passes good copies of every size', async () => {
@@ -551,6 +584,18 @@ describe('what is refused', () => {
     accessKeyId: 'key',
     secretAccessKey: 'secret',
   }
+
+  it('by a storage that keeps its files within those of the other', async () => {
+    const location = await folder()
+    const pairs: [Storage, Storage][] = [
+      [new FileSystemStorage({ location }), new FileSystemStorage({ location: `${location}/backup` })],
+      [new R2Storage(R2_KEYS), new R2Storage({ ...R2_KEYS, prefix: 'backup' })],
+    ]
+    for (const [source, target] of pairs) {
+      await assert.rejects(migrate(source, target), code('InvalidArgument'))
+      await assert.rejects(migrate(target, source), code('InvalidArgument'))
+    }
+  })
 
   it('but within one storage, side by side, and between two storages, everything goes', async () => {
     const storage = await filled({ 'a/x': '1' })

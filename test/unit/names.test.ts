@@ -242,6 +242,13 @@ describe('sanitizeFilename', () => {
     ['con.txt', '_con.txt'],
     ['NUL', '_NUL'],
     ['COM1.log', '_COM1.log'],
+    ['a\u3000b\u00a0c.txt', 'a_b_c.txt'],
+    ['🎉.png', '_.png'],
+    ['.stowage', '_.stowage'],
+    [
+      'v1.0 final version of the quarterly report for the board',
+      'v1.0_final_version_of_the_quarterly_report_for_the_board',
+    ],
   ])('%j → %j', (given, safe) => {
     assert.equal(sanitizeFilename(given), safe)
   })

@@ -20,6 +20,7 @@ describe('paths', () => {
     assert.match(chatUploadPath('archive.tar.gz'), new RegExp(`^chat_uploads/${UUID}\\.gz$`))
     assert.match(chatUploadPath('photo'), new RegExp(`^chat_uploads/${UUID}$`))
     assert.match(chatUploadPath('.hidden'), new RegExp(`^chat_uploads/${UUID}$`))
+    assert.match(chatUploadPath('🎉.PNG'), new RegExp(`^chat_uploads/${UUID}\\.png$`))
     assert.notEqual(chatUploadPath('a.png'), chatUploadPath('a.png'))
   })
 
@@ -49,7 +50,7 @@ describe('paths', () => {
     '\ud800',
     'x'.repeat(300),
   ]
-  const odd = [Number.NaN, Number.POSITIVE_INFINITY, 1.5, 2 ** 53, undefined, null]
+  const odd = [Number.NaN, Number.POSITIVE_INFINITY, 1.5, 2 ** 53, undefined, null, {}, [], true]
   const builders: [string, (id: unknown) => unknown][] = [
     ['documentPath', (id) => Reflect.apply(documentPath, undefined, [id, 'a.txt'])],
     ['voiceNotePath', (id) => Reflect.apply(voiceNotePath, undefined, [id, 'a.webm'])],

@@ -91,6 +91,12 @@ describe('the type of a voice note is told by its bytes', () => {
     assert.equal(await rejected(content, ['image/*'], 'note.png', 'image/png'), type)
   })
 
+  it('and by nothing that only looks like a picture in the midst of the sound', async () => {
+    const cluster = bytes([0x1f, 0x43, 0xb6, 0x75, 0x01, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff])
+    const note = Buffer.concat([webm('A_OPUS'), cluster, bytes('sound \x86\x85V_VP9 and more sound')])
+    assert.equal(await accepted(note, chatUploadRules.allowedTypes), 'audio/webm')
+  })
+
   it('and that of the files shipped with the examples', async () => {
     assert.equal(await accepted(await shipped('voice-note.webm'), chatUploadRules.allowedTypes), 'audio/webm')
     assert.equal(await accepted(await shipped('photo.png'), chatUploadRules.allowedTypes), 'image/png')
@@ -148,9 +154,12 @@ describe('markup is seen through every disguise', () => {
     assert.equal(await accepted(text, [type], 'x.png', 'image/png'), type)
   })
 
-  it('also in UTF-16, which is no text here', async () => {
-    const utf16 = Buffer.concat([bytes([0xff, 0xfe]), Buffer.from('<html><script>', 'utf16le')])
-    await rejected(utf16, ['image/png', 'text/plain'], 'x.txt', 'text/plain')
+  it('also in UTF-16, whose first bytes are those of an MP3 frame', async () => {
+    const page = Buffer.from('\ufeff<html><script>', 'utf16le')
+    for (const utf16 of [page, Buffer.from(page).swap16()]) {
+      const allowed = ['image/png', 'text/plain', 'audio/*']
+      assert.equal(await rejected(utf16, allowed, 'voice.mp3', 'audio/mpeg'), 'text/html')
+    }
   })
 
   it('but text that only talks about it is text', async () => {
