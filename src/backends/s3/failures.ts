@@ -150,15 +150,26 @@ export class NoS3Answer extends Error {
   }
 }
 
-/** Passes an answer on if it has an ETag, which no server's answer about an object lacks. A mocked client's may. */
-export function expectETag<
-  Output extends {
-    readonly ETag?: string | undefined
-    readonly $metadata?: { readonly httpStatusCode?: number | undefined }
-  },
->(output: Output): Output {
-  if (output.ETag === undefined && output.$metadata?.httpStatusCode !== undefined) throw new NoS3Answer()
-  return output
+interface Output {
+  readonly $metadata?: { readonly httpStatusCode?: number | undefined }
+}
+
+/** Whether a server gave an output: a mocked client's has no status, and may lack what every server's has. */
+export function isAnswer({ $metadata }: Output): boolean {
+  return $metadata?.httpStatusCode !== undefined
+}
+
+/** Passes an answer on if it has one of the fields at least, all of which no S3 server's lacks. */
+export function expectAnswer<Answer extends Output>(answer: Answer, ...fields: (keyof Answer)[]): Answer {
+  if (isAnswer(answer) && fields.every((field) => answer[field] === undefined)) throw new NoS3Answer()
+  return answer
+}
+
+/** Passes an answer on if it has an ETag, which no server's answer about an object lacks. */
+export function expectETag<Answer extends Output & { readonly ETag?: string | undefined }>(
+  answer: Answer,
+): Answer {
+  return expectAnswer(answer, 'ETag')
 }
 
 /** The SDK hangs the raw response on its errors, undeletably: its body knows the request, and with it the signature. */

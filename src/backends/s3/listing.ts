@@ -2,7 +2,7 @@ import type { ListObjectsV2CommandOutput } from '@aws-sdk/client-s3'
 import { Problem, quote } from '../../errors.js'
 import type { Entry } from '../../storage.js'
 import type { S3Connection } from './connection.js'
-import { NoS3Answer } from './failures.js'
+import { expectAnswer } from './failures.js'
 
 export interface ListedKey {
   readonly key: string
@@ -36,8 +36,9 @@ export async function* listKeys(
       ...(shallow && { Delimiter: '/' }),
       ...(token !== undefined && { ContinuationToken: token }),
     }
-    const page = await connection.run(signal, ({ send, sdk }) =>
-      send(new sdk.ListObjectsV2Command(input)).then(checkPage),
+    // The SDK takes any answer of status 200 for an empty list, a captive portal's page as well.
+    const page: ListObjectsV2CommandOutput = await connection.run(signal, async ({ send, sdk }) =>
+      expectAnswer(await send(new sdk.ListObjectsV2Command(input)), 'KeyCount', 'Name'),
     )
     const keys = (page.Contents ?? []).map(
       ({ Key = '', Size = 0, LastModified = new Date(0), ETag = '' }) => ({
@@ -62,15 +63,6 @@ export async function* listKeys(
     }
     token = next
   } while (token !== undefined)
-}
-
-/** The SDK takes any answer of status 200 for an empty list, a captive portal's page as well. A mock has no status. */
-function checkPage(page: ListObjectsV2CommandOutput): ListObjectsV2CommandOutput {
-  const { KeyCount, Name, $metadata } = page
-  if (KeyCount === undefined && Name === undefined && $metadata?.httpStatusCode !== undefined) {
-    throw new NoS3Answer()
-  }
-  return page
 }
 
 /**

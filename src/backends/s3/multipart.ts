@@ -2,7 +2,7 @@ import type { CompletedPart, ListMultipartUploadsCommandOutput } from '@aws-sdk/
 import { Problem } from '../../errors.js'
 import { WRITE_ID_KEY } from '../../metadata.js'
 import type { S3Connection } from './connection.js'
-import { analyse, expectETag, NoS3Answer } from './failures.js'
+import { analyse, expectAnswer, expectETag, NoS3Answer } from './failures.js'
 import { checkKey, decodeKey } from './listing.js'
 import { MAX_PARTS, type Part, type PartReader } from './parts.js'
 import {
@@ -129,8 +129,7 @@ export async function completeUpload(
   const input = { ...target, MultipartUpload: { Parts: parts }, ...(conditional && { IfNoneMatch: '*' }) }
   const doWrite = write.createOnly && !conditional ? writeClaimed : writeOnce
   return doWrite(connection, write, async ({ send, sdk }) => {
-    const { ETag, Key, Location } = await send(new sdk.CompleteMultipartUploadCommand(input))
-    if (ETag === undefined && Key === undefined && Location === undefined) throw new NoS3Answer()
+    expectAnswer(await send(new sdk.CompleteMultipartUploadCommand(input)), 'ETag', 'Key', 'Location')
   })
 }
 
@@ -146,11 +145,9 @@ export async function abortUploads(
   let marker: { KeyMarker?: string; UploadIdMarker?: string } | undefined = {}
   while (marker) {
     const input = { Bucket, Prefix: prefix, EncodingType: 'url' as const, ...marker }
-    const page: ListMultipartUploadsCommandOutput = await connection.run(signal, async ({ send, sdk }) => {
-      const answer = await send(new sdk.ListMultipartUploadsCommand(input))
-      if (answer.Bucket === undefined) throw new NoS3Answer()
-      return answer
-    })
+    const page: ListMultipartUploadsCommandOutput = await connection.run(signal, async ({ send, sdk }) =>
+      expectAnswer(await send(new sdk.ListMultipartUploadsCommand(input)), 'Bucket'),
+    )
     const decode = page.EncodingType === 'url' ? decodeKey : (key: string) => key
     for (const { Key, UploadId, Initiated } of page.Uploads ?? []) {
       if (Key === undefined || UploadId === undefined || Initiated === undefined || Initiated >= before)
