@@ -103,6 +103,22 @@ describe.each([true, false])('fastPath %s', (fastPath) => {
     expect(await (await storageOn(server).open('a.txt')).bytes()).toEqual(CONTENT)
   })
 
+  it('neither copies nor moves a file whose length the server does not tell', async () => {
+    const server = await start(({ method }, socket) => {
+      const framing = method === 'HEAD' ? { 'Transfer-Encoding': 'chunked' } : {}
+      socket.write(rawAnswer(200, { ...OBJECT, ...framing }))
+    })
+    const storage = storageOn(server)
+    for (const work of [
+      storage.copy('a.txt', 'b.txt'),
+      storage.move('a.txt', 'b.txt'),
+      storage.size('a.txt'),
+    ]) {
+      await expect(work).rejects.toMatchObject({ code: 'Corrupt', message: /length/ })
+    }
+    expect(server.calls.every(({ method }) => method === 'HEAD')).toBe(true)
+  })
+
   it('asks again when the two lengths of an answer differ', async () => {
     const server = await start((call, socket) => {
       const answer = rest(call)

@@ -1,10 +1,11 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { HeadObjectCommandOutput } from '@aws-sdk/client-s3'
+import { Problem } from '../../errors.js'
 import { CLAIM_KEY, WRITE_ID_KEY } from '../../metadata.js'
 import { hasWriteId, isClaim } from './attributes.js'
 import { type Attempt, orAborted, type S3Connection } from './connection.js'
-import { analyse, expectETag } from './failures.js'
+import { analyse, expectETag, isAnswer } from './failures.js'
 
 /** Head of an object, or null where the server says 404 (to a missing bucket, too). */
 export async function headObject(
@@ -14,12 +15,20 @@ export async function headObject(
 ): Promise<HeadObjectCommandOutput | null> {
   try {
     return await connection.run(signal, ({ send, sdk }) =>
-      send(new sdk.HeadObjectCommand({ Bucket: connection.config.bucket, Key: key })).then(expectETag),
+      send(new sdk.HeadObjectCommand({ Bucket: connection.config.bucket, Key: key })).then(expectLength),
     )
   } catch (error) {
     if (analyse(error).status === 404) return null
     throw error
   }
+}
+
+/** What has an unknown length must not be taken for empty: a move would lose it. */
+function expectLength(output: HeadObjectCommandOutput): HeadObjectCommandOutput {
+  if (output.ContentLength === undefined && isAnswer(expectETag(output))) {
+    throw new Problem('Corrupt', 'the server does not tell the length of the file')
+  }
+  return output
 }
 
 export interface MarkedWrite {
