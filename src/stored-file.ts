@@ -1,5 +1,5 @@
 import { Readable } from 'node:stream'
-import { StorageError } from './errors.js'
+import { Problem, StorageError } from './errors.js'
 import type { FileInfo } from './types.js'
 
 /** An opened file as a backend hands it out. */
@@ -8,7 +8,7 @@ export interface OpenBody {
   bytes(): Promise<Buffer>
   /** The bytes as they come. MUST emit an error rather than end early. Destroying it MUST free everything. */
   stream(): Readable
-  /** Frees what an unread body holds. Never fails; harmless after a read. */
+  /** Frees what an unread body holds, and ends a read that is running. Never fails; harmless after a read. */
   close(): Promise<void>
   /** Milliseconds after which an unread body is closed, so that forgotten handles hold nothing for ever. Default 60,000. */
   readonly unreadTimeout?: number
@@ -47,6 +47,8 @@ export class StoredFile implements FileInfo {
   readonly #timer: NodeJS.Timeout
   #used = false
   #expired = false
+  #closed = false
+  #stream: Readable | undefined
 
   /** Made by `Storage.open`. `explain` turns what the body throws into what callers see. */
   constructor(info: FileInfo, range: DeliveredRange, body: OpenBody, explain: (error: unknown) => unknown) {
@@ -73,10 +75,15 @@ export class StoredFile implements FileInfo {
   async bytes(): Promise<Buffer> {
     const body = this.#take()
     try {
-      return await body.bytes()
+      const bytes = await body.bytes()
+      if (!this.#closed) return bytes
     } catch (error) {
-      throw this.#explain(error)
+      if (!this.#closed) {
+        await body.close()
+        throw this.#explain(error instanceof RangeError ? tooLarge(error) : error)
+      }
     }
+    throw this.#explain(new Problem('InvalidArgument', 'the file was closed while it was read'))
   }
 
   /** The same as {@link bytes}, under Django's name. */
@@ -109,6 +116,7 @@ export class StoredFile implements FileInfo {
   /** The content as a Node stream. A body that is cut short ends in an `error` event, never in a short success. */
   stream(): Readable {
     const stream = this.#take().stream()
+    this.#stream = stream
     const destroy = stream._destroy.bind(stream)
     stream._destroy = (error, done) => destroy(error, (cause) => done(cause && toError(this.#explain(cause))))
     return stream
@@ -123,10 +131,13 @@ export class StoredFile implements FileInfo {
     return this.stream()[Symbol.asyncIterator]()
   }
 
-  /** Frees what the handle holds. Harmless when it was read, or closed before. */
+  /** Frees what the handle holds. Harmless when it was read, or closed before; a read that is running fails. */
   async close(): Promise<void> {
     this.#used = true
+    this.#closed = true
     clearTimeout(this.#timer)
+    // Without an error: whoever reads it is told that it ended early, and one that nobody reads must not end the process.
+    this.#stream?.destroy()
     await this.#body.close()
   }
 
@@ -154,4 +165,9 @@ export class StoredFile implements FileInfo {
 
 function toError(value: unknown): Error {
   return value instanceof Error ? value : new Error(String(value))
+}
+
+/** Node has no buffer for it. */
+function tooLarge(cause: RangeError): Problem {
+  return new Problem('InvalidArgument', 'the content is too large for one buffer: use stream()', { cause })
 }

@@ -20,6 +20,11 @@ const FORMS: Readonly<Record<string, (file: StoredFile) => Promise<string>>> = {
   'for await': async (file) => Buffer.concat(await collect(file)).toString(),
 }
 
+/** What the forms that give a stream fail with is Node's. */
+function isStream(form: string): boolean {
+  return /stream|for/i.test(form)
+}
+
 /** Ranges of the eleven bytes `hello world`, and what they deliver: text and offset, or the error. */
 const RANGES: readonly (readonly [ByteRange, readonly [string, number] | 'RangeNotSatisfiable'])[] = [
   [{ offset: 0 }, ['hello world', 0]],
@@ -106,6 +111,18 @@ export const readCases: readonly ConformanceCase[] = cases('read', {
     await disposed[Symbol.asyncDispose]()
     await rejects('InvalidArgument', () => disposed.text())
     assert.equal(await textOf(storage, 'a.txt'), 'content')
+  },
+  'a file that is closed while it is read fails the read in every form': async (storage) => {
+    await storage.save('a.bin', pseudoRandom(MiB))
+    for (const [label, read] of Object.entries(FORMS)) {
+      const file = await storage.open('a.bin')
+      const reading = read(file)
+      const failed = isStream(label)
+        ? assert.rejects(reading, label)
+        : rejects('InvalidArgument', () => reading, label)
+      await file.close()
+      await failed
+    }
   },
   'a hundred files that are closed unread, or left half-way, hold up nobody': async (storage) => {
     const bytes = pseudoRandom(MiB)

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { chmod, mkdir, readFile, stat } from 'node:fs/promises'
+import { chmod, mkdir, readFile, stat, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { FileSystemStorage } from 'stowage'
@@ -220,3 +220,16 @@ describe.each([
     })
   },
 )
+
+it('says what to do where a file is too large for one buffer, and a stream still reads it', async () => {
+  const root = await newFolder()
+  await writeFile(join(root, 'sparse.bin'), '')
+  await truncate(join(root, 'sparse.bin'), 2 ** 43)
+  const storage = new FileSystemStorage({ location: root })
+  const whole = (await storage.open('sparse.bin')).bytes()
+  await expect(whole).rejects.toMatchObject({ code: 'InvalidArgument', message: /use stream\(\)/ })
+  for await (const chunk of await storage.open('sparse.bin')) {
+    expect(chunk.length).toBeGreaterThan(0)
+    break
+  }
+})

@@ -97,10 +97,48 @@ describe.each([true, false])('fastPath %s', (fastPath) => {
 
   it.each([true, false])('delivers all there is when more was announced; size told: %s', async (told) => {
     const server = await start((call, socket) => {
+      if (call.method === 'HEAD') return void socket.write(whole(CONTENT.byteLength))
       if (call.headers.range !== undefined) socket.write(told ? rest(call) : rawAnswer(416))
       else socket.end(Buffer.concat([whole(CONTENT.byteLength + 100), CONTENT]))
     })
     expect(await (await storageOn(server).open('a.txt')).bytes()).toEqual(CONTENT)
+  })
+
+  it('does not take a range that is refused for the end of the file', async () => {
+    const server = await start((call, socket) => {
+      if (call.method === 'HEAD') return void socket.write(whole(CONTENT.byteLength))
+      if (call.headers.range !== undefined) socket.write(rawAnswer(416))
+      else socket.end(Buffer.concat([whole(CONTENT.byteLength), CONTENT.subarray(0, 4_000)]))
+    })
+    await expect((await storageOn(server).open('a.txt')).bytes()).rejects.toMatchObject({ status: 416 })
+  })
+
+  it.each([
+    { range: { offset: 0, length: 100 }, told: 'bytes 0-9/5000' },
+    { range: { offset: 900 }, told: 'bytes 900-909/5000' },
+    { range: { offset: -100 }, told: 'bytes 4900-4909/5000' },
+    { range: { offset: -100, length: 50 }, told: 'bytes 4900-4909/5000' },
+  ])('does not take ten bytes for the range $range', async ({ range, told }) => {
+    const server = await start((_, socket) => {
+      socket.write(rawAnswer(206, { ...OBJECT, 'Content-Range': told }, CONTENT.subarray(0, 10)))
+    })
+    const open = storageOn(server).open('a.txt', { range })
+    await expect(open).rejects.toMatchObject({ code: 'Corrupt', message: /another range/ })
+  })
+
+  it('says what to do where a file is too large for one buffer, and frees its connection', async () => {
+    let freed = false
+    const server = await start((_, socket) => {
+      socket.once('close', () => {
+        freed = true
+      })
+      socket.write(whole(2 ** 52))
+    })
+    const read = storageOn(server)
+      .open('a.txt')
+      .then((file) => file.bytes())
+    await expect(read).rejects.toMatchObject({ code: 'InvalidArgument', message: /use stream\(\)/ })
+    await expect.poll(() => freed).toBe(true)
   })
 
   it('neither copies nor moves a file whose length the server does not tell', async () => {

@@ -139,4 +139,79 @@ describe.each([true, false])('fastPath %s', (fastPath) => {
     }
     expect(await storage.size('a.bin')).toBe(SIZE)
   })
+
+  const patient = { maxConnections: 1, idleTimeout: 200, maxAttempts: 1 }
+  const HUGE = 64 * MIB
+
+  it.each(['stream', 'webStream'] as const)(
+    'holds no connection for a %s that is taken and left unread, and loses nothing of it',
+    async (form) => {
+      r2.server.bucket().plant('huge.bin', HUGE)
+      const storage = r2.storage(patient)
+      const taken = (await storage.open('huge.bin'))[form]()
+      expect(await storage.size('a.bin')).toBe(SIZE)
+      expect(await lengthOf(taken)).toBe(HUGE)
+    },
+  )
+
+  it('holds no connection for a reader that rests, and goes on in the same version of the file', async () => {
+    r2.server.bucket().plant('huge.bin', HUGE)
+    const storage = r2.storage(patient)
+    const chunks = (await storage.open('huge.bin'))[Symbol.asyncIterator]()
+    for (let round = 0; round < 3; round++) {
+      await chunks.next()
+      expect(await storage.size('a.bin')).toBe(SIZE)
+    }
+    expect(gets().length).toBeGreaterThan(1)
+    r2.server.bucket().plant('huge.bin', HUGE + 1)
+    await expect(lengthOf({ [Symbol.asyncIterator]: () => chunks })).rejects.toMatchObject({
+      code: 'Unavailable',
+      message: /replaced or deleted/,
+    })
+  })
+
+  it('ends promptly by an abort while its reader rests without a connection', async () => {
+    r2.server.bucket().plant('huge.bin', HUGE)
+    const storage = r2.storage(patient)
+    const controller = new AbortController()
+    const file = await storage.open('huge.bin', { signal: controller.signal })
+    const chunks = file[Symbol.asyncIterator]()
+    await chunks.next()
+    await storage.size('a.bin')
+    controller.abort()
+    await expect(lengthOf({ [Symbol.asyncIterator]: () => chunks })).rejects.toMatchObject({
+      code: 'Aborted',
+    })
+  })
+
+  it.each(['destroyed', 'closed'])(
+    'gives its connection back when it is %s while it goes on',
+    async (how) => {
+      r2.server.bucket().plant('huge.bin', HUGE)
+      let release = () => {}
+      const left = new Promise<void>((resolve) => {
+        release = resolve
+      })
+      r2.server.behaviour.onRequest = async ({ operation }): Promise<Verdict> => {
+        if (operation !== 'GetObject') return undefined
+        if (gets().length === 1) return { cutAfter: MIB }
+        await left
+        return undefined
+      }
+      const storage = r2.storage(patient)
+      const file = await storage.open('huge.bin')
+      const stream = file.stream().resume()
+      await expect.poll(() => gets().length).toBe(2)
+      if (how === 'closed') await file.close()
+      else stream.destroy()
+      release()
+      expect(await storage.size('a.bin')).toBe(SIZE)
+    },
+  )
 })
+
+async function lengthOf(chunks: AsyncIterable<Uint8Array>): Promise<number> {
+  let length = 0
+  for await (const chunk of chunks) length += chunk.byteLength
+  return length
+}

@@ -1,0 +1,220 @@
+import { Readable } from 'node:stream'
+import { Problem } from '../../errors.js'
+import type { DeliveredRange, OpenBody } from '../../stored-file.js'
+import { analyse } from './failures.js'
+
+/** How often in a row a body may break off with hardly a byte in between. */
+const MAX_RESUMPTIONS = 5
+/** A body that comes more slowly than this is given up, and fetched over another connection from there on. */
+const LEAST_BYTES_PER_SECOND = 1024
+
+interface Consumer {
+  /** Answers whether it wants more now. */
+  data(chunk: Uint8Array): boolean
+  end(): void
+  error(error: unknown): void
+}
+
+/** Gives the rest of an object from an offset on, in the version that was opened; null where that has no more. */
+type Reopen = (offset: number, signal: AbortSignal) => Promise<Readable | null>
+
+/**
+ * The body of an object. Where the connection breaks, reading goes on from there, in the same version of the object. A
+ * reader that rests for long gives its connection back, and gets another when it goes on.
+ */
+export class ObjectBody implements OpenBody {
+  readonly unreadTimeout: number
+  readonly #range: DeliveredRange
+  readonly #reopen: Reopen
+  readonly #signal: AbortSignal | undefined
+  /** What is to come in each `unreadTimeout`, while the reader wants it. */
+  readonly #leastBytes: number
+  #source: Readable
+  #received = 0
+  #failures = 0
+  #closed = false
+  /** Ends what is on its way to go on. */
+  #resuming: AbortController | undefined
+  /** Whether the reader has enough for now. */
+  #paused = false
+  /** Goes on after the source was lost while the reader had enough. */
+  #recover: (() => void) | undefined
+
+  constructor(
+    source: Readable,
+    range: DeliveredRange,
+    reopen: Reopen,
+    signal: AbortSignal | undefined,
+    unreadTimeout: number,
+  ) {
+    this.unreadTimeout = unreadTimeout
+    this.#leastBytes = (LEAST_BYTES_PER_SECOND * unreadTimeout) / 1000
+    this.#source = source
+    this.#range = range
+    this.#reopen = reopen
+    this.#signal = signal
+    source.on('error', ignore) // An unread body may fail, too, when its connection is given up.
+  }
+
+  bytes(): Promise<Buffer> {
+    return new Promise((resolve, reject) => {
+      const { length } = this.#range
+      const bytes = Buffer.allocUnsafe(length)
+      let filled = 0
+      this.#consume({
+        data: (chunk) => {
+          bytes.set(chunk, filled)
+          filled += chunk.byteLength
+          return true
+        },
+        end: () => resolve(bytes.subarray(0, filled)),
+        error: reject,
+      })
+    })
+  }
+
+  stream(): Readable {
+    let started = false
+    const unread = setTimeout(() => this.#source.destroy(), this.unreadTimeout).unref()
+    const stream: Readable = new Readable({
+      read: () => {
+        if (started) return this.#wake()
+        started = true
+        clearTimeout(unread)
+        this.#consume({
+          data: (chunk) => stream.push(chunk),
+          end: () => stream.push(null),
+          error: (error) => stream.destroy(toError(error)),
+        })
+      },
+      destroy: (error, done) => {
+        clearTimeout(unread)
+        this.close().then(() => done(error))
+      },
+    })
+    return stream
+  }
+
+  /** The reader wants more. */
+  #wake(): void {
+    this.#paused = false
+    if (this.#recover) this.#recover()
+    else this.#source.resume()
+  }
+
+  /** Passes on what is expected, no less and no more. */
+  #consume(to: Consumer): void {
+    const source = this.#source
+    const { length } = this.#range
+    const begun = this.#received
+    let over = false
+    const leave = () => {
+      over = true
+      clearInterval(watch)
+      source.destroy()
+    }
+    const finish = () => {
+      leave()
+      this.#recover = undefined
+      this.#signal?.removeEventListener('abort', onAbort)
+    }
+    const complete = () => {
+      finish()
+      to.end()
+    }
+    const onAbort = () => {
+      finish()
+      to.error(this.#signal?.reason)
+    }
+    const recover = (error: unknown) => {
+      finish()
+      this.#resume(error).then(
+        (more) => (more ? this.#consume(to) : to.end()),
+        (cause) => to.error(cause),
+      )
+    }
+    // A slow reader may lose its connection; it gets another when it wants more.
+    const rest = (error: unknown) => {
+      leave()
+      this.#recover = () => recover(error)
+    }
+    const broken = (error: unknown) => {
+      if (over) return
+      if (this.#received === length) return complete() // Nothing is missing but the end itself.
+      this.#failures += 1
+      if (this.#paused && !this.#closed) rest(error)
+      else recover(error)
+    }
+    let seen = begun
+    let rested = false
+    // No idle time-out ends a body of which a byte comes now and then. What the reader lets wait is not judged.
+    const watch = setInterval(() => {
+      const came = this.#received - seen
+      if (this.#paused && came === 0) rest(new Error('the reader rested'))
+      else if (!rested && came < this.#leastBytes) broken(new Error('the content comes too slowly'))
+      seen = this.#received
+      rested = this.#paused
+    }, this.unreadTimeout).unref()
+    source.on('data', (chunk: Uint8Array) => {
+      if (over) return
+      const missing = length - this.#received
+      const wanted = chunk.byteLength > missing ? chunk.subarray(0, missing) : chunk
+      this.#received += wanted.byteLength
+      if (this.#received - begun >= this.#leastBytes) this.#failures = 0
+      if (wanted.byteLength > 0 && !to.data(wanted)) {
+        this.#paused = true
+        rested = true
+        source.pause()
+      }
+      if (wanted.byteLength < chunk.byteLength) complete()
+    })
+    source.on('end', () => broken(new Error('the body ended early')))
+    source.on('error', broken)
+    source.on('close', () => broken(new Error('the connection was closed')))
+    this.#signal?.addEventListener('abort', onAbort, { once: true })
+    if (this.#signal?.aborted) onAbort()
+    else if (source.destroyed) broken(source.errored ?? new Error('the connection was given up'))
+  }
+
+  /** False: there is no more. */
+  async #resume(error: unknown): Promise<boolean> {
+    if (this.#closed) throw new Error('the body was closed')
+    if (this.#failures > MAX_RESUMPTIONS)
+      throw new Problem('Unavailable', 'the content broke off again and again', { cause: error })
+    this.#resuming = new AbortController()
+    const { signal } = this.#resuming
+    try {
+      const source = await this.#reopen(
+        this.#range.offset + this.#received,
+        this.#signal ? AbortSignal.any([this.#signal, signal]) : signal,
+      )
+      if (source === null) return false
+      this.#source = source.on('error', ignore)
+      if (this.#closed) source.destroy()
+      return true
+    } catch (cause) {
+      const { status } = analyse(cause)
+      if (status === 412 || status === 404) {
+        throw new Problem(
+          'Unavailable',
+          'the connection broke, and the file was replaced or deleted meanwhile',
+          { cause: error },
+        )
+      }
+      throw cause
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    this.#source.destroy()
+    this.#resuming?.abort()
+    this.#recover?.()
+  }
+}
+
+function ignore(): void {}
+
+function toError(value: unknown): Error {
+  return value instanceof Error ? value : new Error(String(value), { cause: value })
+}
