@@ -85,7 +85,9 @@ async function takeSample(body: Body, signal: AbortSignal | undefined) {
   if (body.bytes !== undefined) {
     return { head: body.bytes.subarray(0, SAMPLE_BYTES), body, release: async () => {} }
   }
-  const iterator = body.chunks(signal)[Symbol.asyncIterator]()
+  const stop = new AbortController()
+  const sampleSignal = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal
+  const iterator = body.chunks(sampleSignal)[Symbol.asyncIterator]()
   const taken: Uint8Array[] = []
   let bytes = 0
   let ended = false
@@ -104,9 +106,17 @@ async function takeSample(body: Body, signal: AbortSignal | undefined) {
   if (ended) return { head: head.subarray(0, SAMPLE_BYTES), body: ofBytes(head), release }
   if (body.replayable) await release()
   const rest: AsyncIterable<Uint8Array> = { [Symbol.asyncIterator]: () => iterator }
-  const chunks = async function* () {
-    yield* taken.splice(0)
-    yield* rest
+  const chunks = async function* (readerSignal?: AbortSignal) {
+    // The source is read with the signal of the sample; a reader's own must end it, too, while it stalls.
+    const onAbort = () => stop.abort(readerSignal?.reason)
+    readerSignal?.addEventListener('abort', onAbort, { once: true })
+    try {
+      if (readerSignal?.aborted) onAbort()
+      yield* taken.splice(0)
+      yield* rest
+    } finally {
+      readerSignal?.removeEventListener('abort', onAbort)
+    }
   }
   return { head, body: body.replayable ? body : { ...body, chunks }, release }
 }

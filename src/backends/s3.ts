@@ -78,6 +78,7 @@ export class S3Storage extends Storage {
       new PartReader(body.chunks(signal ? AbortSignal.any([signal, stop.signal]) : stop.signal), partSize)
     const small = body.bytes !== undefined && body.bytes.byteLength <= partSize
     let parts = small ? undefined : newReader()
+    let used = false
     const bytes = small ? body.bytes : await parts?.whole()
     if (bytes) {
       progress(bytes.byteLength)
@@ -93,11 +94,10 @@ export class S3Storage extends Storage {
       publish: async (name, createOnly) => {
         const key = this.#key(name)
         if (createOnly && (await headObject(connection, key, signal)) !== null) return false
-        const reader = parts ?? newReader()
-        parts = undefined
+        if (used || !parts) parts = newReader()
+        used = true
         const write = { key, writeId: newWriteId(), createOnly, signal }
-        if (await uploadMultipart(connection, { ...write, parts: reader, stop, fields, progress }))
-          return true
+        if (await uploadMultipart(connection, { ...write, parts, stop, fields, progress })) return true
         if (body.replayable) return false
         throw new Problem(
           'AlreadyExists',

@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream'
 import { CreateMultipartUploadCommand, ListMultipartUploadsCommand, S3Client } from '@aws-sdk/client-s3'
 import { describe, expect, it } from 'vitest'
 import { MIB, setUpR2, streamOf } from './r2-setup.js'
@@ -102,6 +103,35 @@ describe.each([true, false])('fastPath %s', (fastPath) => {
     }
     client.destroy()
   })
+
+  const refuse = (operation: string) => {
+    r2.server.behaviour.onRequest = (info) =>
+      info.operation === operation ? { status: 403, code: 'AccessDenied' } : undefined
+  }
+
+  it.each(['HeadObject', 'CreateMultipartUpload', 'UploadPart', 'CompleteMultipartUpload'])(
+    'leaves no source open where %s is refused',
+    async (operation) => {
+      refuse(operation)
+      const source = Readable.from(streamOf(PART + 1))
+      const save = r2.storage({ partSize: PART }).save('a.bin', source)
+      await expect(save).rejects.toMatchObject({ code: 'PermissionDenied' })
+      expect(source.destroyed).toBe(true)
+    },
+  )
+
+  it.each([{}, { maxSize: 100 * MIB }, { allowedTypes: ['text/plain'] }])(
+    'ends where a part is refused while the source stalls, with the rules %o',
+    async (rules) => {
+      refuse('UploadPart')
+      async function* stalling() {
+        yield* streamOf(PART + 1)
+        await new Promise(() => {})
+      }
+      const save = r2.storage({ partSize: PART }).save('a.txt', stalling(), rules)
+      await expect(save).rejects.toMatchObject({ code: 'PermissionDenied' })
+    },
+  )
 
   it('refuses what claims to be larger than any object may be, before it takes memory for its parts', async () => {
     const content = Object.defineProperty(new Blob(['x']), 'size', { value: 2 ** 50 })

@@ -113,9 +113,8 @@ async function uploadParts(
     fail(error)
   }
   await Promise.all(running)
-  if (failure === undefined) return completed
-  await parts.stop()
-  throw failure.error
+  if (failure !== undefined) throw failure.error
+  return completed
 }
 
 /** Makes an upload the object of its key. False: create-only, and the name is taken. */
