@@ -150,4 +150,11 @@ describe.each([true, false])('fastPath %s', (fastPath) => {
     await expectAbort(overwrite, 'PutObject', { delayMs: 300 })
     expect(r2.server.bucket().get('a.bin')?.content.bytes().toString()).toBe('old')
   })
+
+  it('asks for nothing more where an abort comes after a definite refusal', async () => {
+    const busy = { status: 429, code: 'TooManyRequests' }
+    await expectAbort(save(r2.storage(), 10), 'PutObject', busy)
+    await sleep(400)
+    expect(r2.operations()).toEqual(['PutObject'])
+  })
 })

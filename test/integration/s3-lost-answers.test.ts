@@ -63,6 +63,34 @@ describe.each([true, false])('fastPath %s', (fastPath) => {
     })
   })
 
+  it('removes what the server stores after the save has failed', async () => {
+    const storage = r2.storage({ maxAttempts: 1, idleTimeout: 200, connectTimeout: 100 })
+    await storage.exists('warm')
+    // The strict server stores nothing for a client that has left; others do.
+    r2.server.behaviour.onRequest = ({ operation, headers }) => {
+      if (operation !== 'PutObject') return undefined
+      const metadata = { 'stowage-write-id': headers['x-amz-meta-stowage-write-id'] ?? '' }
+      setTimeout(() => r2.server.bucket().plant('a.txt', 'mine', { metadata }), 600)
+      return 'hang'
+    }
+    await expect(storage.save('a.txt', 'mine')).rejects.toMatchObject({ code: 'Unavailable' })
+    const stored = () => r2.operations().includes('DeleteObject')
+    await expect.poll(stored, { timeout: 10_000 }).toBe(true)
+    expect(r2.server.bucket().size).toBe(0)
+  })
+
+  it('takes a completion that is refused in its body for a taken name', async () => {
+    r2.server.behaviour.onRequest = first('CompleteMultipartUpload', {
+      status: 200,
+      body: '<?xml version="1.0"?>\n<Error><Code>PreconditionFailed</Code><Message>no</Message></Error>',
+    })
+    const save = r2
+      .storage({ partSize: 5 * MIB })
+      .save('big.bin', Buffer.alloc(6 * MIB), { ifExists: 'error' })
+    await expect(save).rejects.toMatchObject({ code: 'AlreadyExists' })
+    expect(r2.operations().filter((operation) => operation === 'CompleteMultipartUpload')).toHaveLength(1)
+  })
+
   it("never takes another writer's file for its own, not even one of the same content", async () => {
     for (const content of ['same', 'other']) {
       // Our request is lost before it arrives, and another writer takes the name meanwhile.

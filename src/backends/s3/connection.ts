@@ -8,7 +8,7 @@ import type {
 } from '@aws-sdk/client-s3'
 import { Problem } from '../../errors.js'
 import { boundAnswers } from './answers.js'
-import { analyse, backoff, type Failure } from './failures.js'
+import { analyse, backoff } from './failures.js'
 import { FastLane } from './lane.js'
 import { type S3Config, type S3Credentials, uploadTime } from './options.js'
 
@@ -54,13 +54,8 @@ export class S3Connection {
 
   /**
    * Does a request, again and again where its failure may pass. `work` MUST send something that can be sent again.
-   * `onFailure` hears of each failed attempt.
    */
-  async run<T>(
-    signal: AbortSignal | undefined,
-    work: (attempt: Attempt) => Promise<T>,
-    onFailure?: (failure: Failure) => void,
-  ): Promise<T> {
+  async run<T>(signal: AbortSignal | undefined, work: (attempt: Attempt) => Promise<T>): Promise<T> {
     this.#loaded ??= this.#load()
     const { config } = this
     const { client, sdk, lane } = await orAborted(this.#loaded, signal)
@@ -86,7 +81,6 @@ export class S3Connection {
       } catch (error) {
         if (signal?.aborted) throw signal.reason
         const failure = analyse(error)
-        onFailure?.(failure)
         // A body may be long on its way, and then its answer be lost: that time is not taken from the tries.
         giveUpAt += Math.min(Date.now() - start, uploading)
         const wait = backoff(failure, attempt)

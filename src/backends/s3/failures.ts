@@ -45,7 +45,7 @@ export function analyse(error: unknown): Failure {
     // The SDK and undici fail with many names; all that is no answer is worth another attempt, but for a wrong set-up.
     const retry =
       error instanceof Problem || SETUP_CODES.test(code) || error instanceof TypeError ? 'no' : 'soon'
-    return { status, code, retry, retryAfter, ambiguous: true }
+    return { status, code, retry, retryAfter, ambiguous: !(error instanceof Problem) }
   }
   const throttled = status === 429 || THROTTLING_CODES.has(code)
   // 520 to 530 are Cloudflare's own. A success that cannot be understood (HTML of some proxy) counts as no answer.

@@ -52,30 +52,32 @@ export async function writeOnce(
   send: (attempt: Attempt) => Promise<unknown>,
 ): Promise<boolean> {
   const { signal } = write
+  /** Whether an attempt may have written although it failed. */
   let ambiguous = false
   try {
-    return await connection.run(
-      signal,
-      async (attempt) => {
-        try {
-          await send(attempt)
-          return true
-        } catch (error) {
-          const { status, code } = analyse(error)
-          ambiguous ||= attemptsOf(error) > 1
-          if (status === 412) return ambiguous ? await isWritten(connection, write) : false
-          if (ambiguous && code === 'NoSuchUpload' && (await isWritten(connection, write))) return true
-          throw error
+    return await connection.run(signal, async (attempt) => {
+      try {
+        await send(attempt)
+        return true
+      } catch (error) {
+        const failure = analyse(error)
+        ambiguous ||= attemptsOf(error) > 1
+        // A completion may answer 200 before it knows.
+        if (failure.status === 412 || failure.code === 'PreconditionFailed') {
+          return ambiguous ? await isWritten(connection, write) : false
         }
-      },
-      (failure) => {
+        if (ambiguous && failure.code === 'NoSuchUpload' && (await isWritten(connection, write))) return true
         ambiguous ||= failure.ambiguous
-      },
-    )
+        throw error
+      }
+    })
   } catch (error) {
-    if (signal?.aborted) {
-      if (write.createOnly) await withinASecond(removeIfWritten(connection, write))
-    } else if (ambiguous && (await isWritten(connection, write).catch(() => false))) return true
+    if (!ambiguous) throw error
+    if (!signal?.aborted && (await isWritten(connection, write).catch(() => false))) return true
+    if (write.createOnly) {
+      const removal = removeIfWritten(connection, write)
+      if (signal?.aborted) await withinASecond(removal)
+    }
     throw error
   }
 }
@@ -89,8 +91,8 @@ async function isWritten(
 }
 
 /**
- * After an abort: the server may have finished the write all the same, or may be about to. Looks at once, and where
- * nothing is there yet, again in the background.
+ * After a failure or an abort: the server may have finished the write all the same, or may be about to. Looks at once,
+ * and where nothing is there yet, again in the background.
  */
 async function removeIfWritten(connection: S3Connection, write: MarkedWrite): Promise<void> {
   if (await removeWritten(connection, write)) return
@@ -102,7 +104,7 @@ async function removeIfWritten(connection: S3Connection, write: MarkedWrite): Pr
   })()
 }
 
-/** Milliseconds between looks for a write that comes after its abort. */
+/** Milliseconds between looks for a write that comes after its failure. */
 const LATE_WRITE_WAITS = [250, 1000, 4000]
 
 /** Whether the write was there; it is gone then. */
