@@ -21,7 +21,7 @@ import { joinUrl } from './options.js'
 import { isClaim, newWriteId, toCommandFields, toFileState } from './s3/attributes.js'
 import { S3Connection } from './s3/connection.js'
 import { copyObject, SourceReplaced } from './s3/copy.js'
-import { deleteKeys } from './s3/delete.js'
+import { deleteKeys, type KeyFailure } from './s3/delete.js'
 import { analyse, classify } from './s3/failures.js'
 import { listKeys, toEntries } from './s3/listing.js'
 import { abortUploads, uploadMultipart } from './s3/multipart.js'
@@ -220,16 +220,18 @@ export class S3Storage extends Storage {
     signal: AbortSignal | undefined,
   ): Promise<number> {
     let deleted = 0
+    let failure: KeyFailure | undefined
     for await (const { keys } of listKeys(this.#connection, `${this.#key(folder)}/`, false, signal)) {
       deleted += keys.length
       if (dryRun) continue
-      const [failure] = await deleteKeys(
+      const failures = await deleteKeys(
         this.#connection,
         keys.map(({ key }) => key),
         signal,
       )
-      if (failure) throw failure.error
+      failure ??= failures[0]
     }
+    if (failure) throw failure.error
     return deleted
   }
 

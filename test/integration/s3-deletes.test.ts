@@ -114,6 +114,21 @@ describe.each([true, false])('fastPath %s', (fastPath) => {
     expect(r2.server.bucket().keys()).toEqual(['a', 'ab/x', 'b'])
   })
 
+  it('deletes the rest below a folder before it says what it could not delete', async () => {
+    plant(1_200)
+    r2.server.behaviour.onBulkDelete = (_, key) =>
+      key === 'many/3.txt' ? { code: 'ObjectLockedByBucketPolicy', message: 'locked' } : undefined
+    await expect(r2.storage().deletePrefix('many')).rejects.toMatchObject({ code: 'PermissionDenied' })
+    expect(r2.server.bucket().keys()).toEqual(['many/3.txt'])
+  })
+
+  it.each(['a/../b', 'a/./b', 'a/..'])('sends %s, of another writer, in no path', async (key) => {
+    r2.server.bucket().plant(key)
+    await r2.storage().deletePrefix('a')
+    expect(r2.operations()).toEqual(['ListObjectsV2', 'DeleteObjects'])
+    expect(r2.server.bucket().size).toBe(0)
+  })
+
   it('says so when the source of a move could not be deleted: both files are there', async () => {
     r2.server.bucket().plant('from.txt', 'x')
     r2.server.behaviour.onRequest = ({ operation }) =>

@@ -6,6 +6,9 @@ export interface KeyFailure {
   readonly error: unknown
 }
 
+/** In the path of a request, who is on the way may resolve it: another key would be deleted. */
+const DOT_SEGMENT = /(?:^|\/)\.{1,2}(?:\/|$)/
+
 /** Deletes at most 1,000 objects; missing ones are success. What could not be deleted is returned. */
 export async function deleteKeys(
   connection: S3Connection,
@@ -13,7 +16,8 @@ export async function deleteKeys(
   signal: AbortSignal | undefined,
 ): Promise<KeyFailure[]> {
   // XML 1.0 cannot carry control characters, which only keys of other writers have.
-  const inXml = keys.length === 1 ? [] : keys.filter((key) => !/[\p{Cc}\ufffe\uffff]/u.test(key))
+  const carried = keys.filter((key) => !/[\p{Cc}\ufffe\uffff]/u.test(key))
+  const inXml = keys.length > 1 || DOT_SEGMENT.test(keys[0] ?? '') ? carried : []
   const single = inXml.length === keys.length ? [] : keys.filter((key) => !inXml.includes(key))
   const failures: KeyFailure[] = []
   for (const key of single) {
