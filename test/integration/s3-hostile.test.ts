@@ -234,6 +234,24 @@ describe.each([true, false])('fastPath %s', (fastPath) => {
     expect(process.memoryUsage.rss() - before).toBeLessThan(100 * 1024 * 1024)
   })
 
+  it('takes names as they are listed where the server does not say that it encoded them', async () => {
+    const keys = ['a+b', 'x%41', 'y%zz']
+    const entries = keys.map((key) => `<Contents><Key>d/${key}</Key><Size>1</Size></Contents>`).join('')
+    const page = `<ListBucketResult><Name>b</Name><KeyCount>3</KeyCount>${entries}</ListBucketResult>`
+    const server = await start((_, socket) => void socket.write(rawAnswer(200, xml, page)))
+    expect((await storageOn(server).listdir('d')).files).toEqual(keys)
+  })
+
+  it('lists below a prefix that the server matches in another normal form', async () => {
+    const key = 'e\u0301e\u0301ba/abc.txt'
+    const entry = `<Contents><Key>${key}</Key><Size>1</Size></Contents>`
+    const page = `<ListBucketResult><Name>b</Name><KeyCount>1</KeyCount>${entry}</ListBucketResult>`
+    const server = await start((_, socket) => void socket.write(rawAnswer(200, xml, page)))
+    const names: string[] = []
+    for await (const { name } of storageOn(server, { prefix: 'ééba' }).list()) names.push(name)
+    expect(names).toEqual(['abc.txt'])
+  })
+
   it.each(['', '../../etc/passwd', 'other/secret', 'ab'])(
     'deletes no %j, whatever is listed below a',
     async (key) => {

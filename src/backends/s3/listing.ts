@@ -40,16 +40,17 @@ export async function* listKeys(
     const page: ListObjectsV2CommandOutput = await connection.run(signal, async ({ send, sdk }) =>
       expectAnswer(await send(new sdk.ListObjectsV2Command(input)), 'KeyCount', 'Name'),
     )
+    const decode = keyDecoder(page)
     const keys = (page.Contents ?? []).map(
       ({ Key = '', Size = 0, LastModified = new Date(0), ETag = '' }) => ({
-        key: decodeKey(Key),
+        key: decode(Key),
         size: Size,
         // Headers have whole seconds only, and a file is to have one time.
         lastModified: new Date(Math.floor(LastModified.getTime() / 1000) * 1000),
         etag: ETag,
       }),
     )
-    const prefixes = (page.CommonPrefixes ?? []).map(({ Prefix = '' }) => decodeKey(Prefix))
+    const prefixes = (page.CommonPrefixes ?? []).map(({ Prefix = '' }) => decode(Prefix))
     for (const key of [...keys.map(({ key }) => key), ...prefixes]) checkKey(key, prefix)
     if (keys.length + prefixes.length > 0) {
       yield { keys, prefixes }
@@ -75,8 +76,12 @@ export function checkKey(key: string, prefix: string): void {
   }
 }
 
-/** The SDK leaves `encoding-type=url` to its callers. */
-export function decodeKey(text: string): string {
+/** What makes keys of a page's text: the SDK leaves `encoding-type=url` to its callers, and some servers ignore it. */
+export function keyDecoder(page: { readonly EncodingType?: string | undefined }): (text: string) => string {
+  return page.EncodingType === 'url' ? decodeKey : (text) => text
+}
+
+function decodeKey(text: string): string {
   if (!/[%+]/.test(text)) return text
   try {
     return decodeURIComponent(text.replaceAll('+', ' '))
@@ -89,12 +94,17 @@ export function decodeKey(text: string): string {
 export function toEntries(page: KeyPage, prefix: string): Entry[] {
   const entries: Entry[] = page.keys.map(({ key, size, lastModified, etag }) => ({
     kind: 'file',
-    name: key.slice(prefix.length),
+    name: withoutPrefix(key, prefix),
     size,
     lastModified,
     etag,
   }))
   for (const folder of page.prefixes)
-    entries.push({ kind: 'directory', name: folder.slice(prefix.length, -1) })
+    entries.push({ kind: 'directory', name: withoutPrefix(folder, prefix).slice(0, -1) })
   return entries
+}
+
+/** What is listed for the prefix, but begins otherwise, begins with it in NFC: see `checkKey`. */
+function withoutPrefix(key: string, prefix: string): string {
+  return (key.startsWith(prefix) ? key : key.normalize('NFC')).slice(prefix.length)
 }

@@ -3,7 +3,7 @@ import { Problem } from '../../errors.js'
 import { WRITE_ID_KEY } from '../../metadata.js'
 import type { S3Connection } from './connection.js'
 import { analyse, expectAnswer, expectETag, NoS3Answer } from './failures.js'
-import { checkKey, decodeKey } from './listing.js'
+import { checkKey, keyDecoder } from './listing.js'
 import { MAX_PARTS, type Part, type PartReader } from './parts.js'
 import {
   honoursConditionalCompletion,
@@ -147,7 +147,7 @@ export async function abortUploads(
     const page: ListMultipartUploadsCommandOutput = await connection.run(signal, async ({ send, sdk }) =>
       expectAnswer(await send(new sdk.ListMultipartUploadsCommand(input)), 'Bucket'),
     )
-    const decode = page.EncodingType === 'url' ? decodeKey : (key: string) => key
+    const decode = keyDecoder(page)
     for (const { Key, UploadId, Initiated } of page.Uploads ?? []) {
       if (Key === undefined || UploadId === undefined || Initiated === undefined || Initiated >= before)
         continue

@@ -44,6 +44,7 @@ export function readListing(xml: string) {
   return {
     Name: isListing ? readTag(xml, 'Name') : undefined,
     KeyCount: isListing && count !== undefined ? Number(count) : undefined,
+    EncodingType: readTag(xml, 'EncodingType'),
     IsTruncated: readTag(xml, 'IsTruncated') === 'true',
     NextContinuationToken: readTag(xml, 'NextContinuationToken'),
     ...(Contents.length > 0 && { Contents }),
