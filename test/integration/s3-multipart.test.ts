@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream'
 import { CreateMultipartUploadCommand, ListMultipartUploadsCommand, S3Client } from '@aws-sdk/client-s3'
+import { S3Storage } from 'stowage'
 import { describe, expect, it } from 'vitest'
 import { MIB, setUpR2, streamOf } from './r2-setup.js'
 
@@ -132,6 +133,47 @@ describe.each([true, false])('fastPath %s', (fastPath) => {
       await expect(save).rejects.toMatchObject({ code: 'PermissionDenied' })
     },
   )
+
+  describe('where it must be tried out whether a completion can be create-only', () => {
+    const untried = () => {
+      const { endpoint, accessKeyId, secretAccessKey } = r2.server
+      const keys = { endpoint, accessKeyId, secretAccessKey, bucket: 'test-bucket' }
+      return new S3Storage({ ...keys, region: 'auto', fastPath, partSize: PART })
+    }
+    const content = Buffer.alloc(PART + 1)
+    const isProbe = ({ key }: { key: string }) => key.includes('/probe-')
+
+    it('ends promptly by an abort, before the content is sent', async () => {
+      const controller = new AbortController()
+      r2.server.behaviour.onRequest = (info) => {
+        if (!isProbe(info)) return undefined
+        controller.abort()
+        return 'hang'
+      }
+      const save = untried().save('a.bin', content, { signal: controller.signal })
+      await expect(save).rejects.toMatchObject({ code: 'Aborted' })
+      expect(r2.server.requests.filter(({ operation }) => operation === 'UploadPart')).toEqual([])
+    })
+
+    it('tries a request again by itself, and leaves nothing', async () => {
+      let failures = 2
+      r2.server.behaviour.onRequest = (info) =>
+        isProbe(info) && info.operation === 'UploadPart' && failures-- > 0 ? { status: 503 } : undefined
+      await untried().save('a.bin', content)
+      await expect.poll(() => r2.server.openUploads).toBe(0)
+      expect(r2.server.bucket().keys()).toEqual(['a.bin'])
+    })
+
+    it('does without where the keys are for some names only', async () => {
+      r2.server.behaviour.onRequest = (info) =>
+        isProbe(info) ? { status: 403, code: 'AccessDenied' } : undefined
+      const storage = untried()
+      expect(await storage.save('a.bin', content, { ifExists: 'error' })).toBe('a.bin')
+      await expect(storage.save('a.bin', content, { ifExists: 'error' })).rejects.toMatchObject({
+        code: 'AlreadyExists',
+      })
+    })
+  })
 
   it('refuses what claims to be larger than any object may be, before it takes memory for its parts', async () => {
     const content = Object.defineProperty(new Blob(['x']), 'size', { value: 2 ** 50 })

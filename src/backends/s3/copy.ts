@@ -37,7 +37,7 @@ export async function copyObject(connection: S3Connection, request: CopyRequest)
   // Servers that heed none may decode the source of a part twice, as Ceph does, whose gateway ends when that leaves no key
   // before a `?`: a plain copy onto a placeholder then. If that fails, the placeholder has to go, and with it what somebody
   // wrote over it in just that moment.
-  if (/[%?]/.test(request.fromKey) && !(await honoursConditionalCompletion(connection))) {
+  if (/[%?]/.test(request.fromKey) && !(await honoursConditionalCompletion(connection, request.signal))) {
     return (createOnly ? writeClaimed : writeOnce)(connection, request, plainly)
   }
   return copyByParts(connection, request, fields)

@@ -42,6 +42,8 @@ export async function inUpload(
   fields: { readonly Metadata: Readonly<Record<string, string>> },
   work: (target: UploadTarget) => Promise<boolean>,
 ): Promise<boolean> {
+  // Tried out before the content is sent, which would be in vain if it failed.
+  if (write.createOnly) await honoursConditionalCompletion(connection, write.signal)
   const object = { Bucket: connection.config.bucket, Key: write.key }
   const input = { ...fields, ...object, Metadata: { ...fields.Metadata, [WRITE_ID_KEY]: write.writeId } }
   const target = await connection.run(write.signal, async ({ send, sdk }) => {
@@ -124,7 +126,7 @@ export async function completeUpload(
   target: UploadTarget,
   parts: CompletedPart[],
 ): Promise<boolean> {
-  const conditional = write.createOnly && (await honoursConditionalCompletion(connection))
+  const conditional = write.createOnly && (await honoursConditionalCompletion(connection, write.signal))
   const input = { ...target, MultipartUpload: { Parts: parts }, ...(conditional && { IfNoneMatch: '*' }) }
   const doWrite = write.createOnly && !conditional ? writeClaimed : writeOnce
   return doWrite(connection, write, async ({ send, sdk }) => {

@@ -159,7 +159,10 @@ export async function putObject(connection: S3Connection, request: PutRequest): 
 }
 
 /** Whether completing a multipart upload heeds `If-None-Match` here; tried out where it is not known. */
-export function honoursConditionalCompletion(connection: S3Connection): Promise<boolean> {
+export function honoursConditionalCompletion(
+  connection: S3Connection,
+  signal: AbortSignal | undefined,
+): Promise<boolean> {
   const { conditionalCompletion } = connection.config
   if (conditionalCompletion !== undefined) return Promise.resolve(conditionalCompletion)
   let probed = probes.get(connection)
@@ -168,7 +171,7 @@ export function honoursConditionalCompletion(connection: S3Connection): Promise<
     probes.set(connection, probed)
     probed.catch(() => probes.delete(connection))
   }
-  return probed
+  return orAborted(probed, signal)
 }
 
 const probes = new WeakMap<S3Connection, Promise<boolean>>()
@@ -176,28 +179,28 @@ const probes = new WeakMap<S3Connection, Promise<boolean>>()
 async function probeConditionalCompletion(connection: S3Connection): Promise<boolean> {
   const { bucket, prefix } = connection.config
   const target = { Bucket: bucket, Key: `${prefix}.stowage/probe-${randomUUID()}` }
+  const Body = Buffer.from('probe')
   let upload: { UploadId: string | undefined } | undefined
   try {
-    return await connection.run(undefined, async ({ send, sdk }) => {
-      await send(new sdk.PutObjectCommand({ ...target, Body: Buffer.from('probe') }))
-      const { UploadId } = await send(new sdk.CreateMultipartUploadCommand(target))
-      upload = { UploadId }
-      const part = { ...target, UploadId, PartNumber: 1 }
-      const { ETag } = await send(new sdk.UploadPartCommand({ ...part, Body: Buffer.from('probe') }))
-      const completion = {
-        ...target,
-        UploadId,
-        IfNoneMatch: '*',
-        MultipartUpload: { Parts: [{ PartNumber: 1, ETag }] },
-      }
-      try {
-        await send(new sdk.CompleteMultipartUploadCommand(completion))
-        return false
-      } catch (error) {
-        if (analyse(error).status === 412) return true
-        throw error
-      }
-    })
+    await connection.run(undefined, ({ send, sdk }) => send(new sdk.PutObjectCommand({ ...target, Body })))
+    const { UploadId } = await connection.run(undefined, ({ send, sdk }) =>
+      send(new sdk.CreateMultipartUploadCommand(target)),
+    )
+    upload = { UploadId }
+    const part = { ...target, UploadId, PartNumber: 1, Body }
+    const { ETag } = await connection.run(undefined, ({ send, sdk }) => send(new sdk.UploadPartCommand(part)))
+    const MultipartUpload = { Parts: [{ PartNumber: 1, ETag }] }
+    const completion = { ...target, UploadId, IfNoneMatch: '*', MultipartUpload }
+    await connection.run(undefined, ({ send, sdk }) =>
+      send(new sdk.CompleteMultipartUploadCommand(completion)),
+    )
+    return false
+  } catch (error) {
+    const { status } = analyse(error)
+    if (status === 412) return true
+    // Keys that are limited to some names cannot try it out. What works on every server is right then.
+    if (status === 403) return false
+    throw error
   } finally {
     await connection.attemptQuietly(async ({ send, sdk }) => {
       await send(new sdk.DeleteObjectCommand(target))
