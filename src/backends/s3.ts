@@ -308,7 +308,7 @@ export class S3Storage extends Storage {
     name: Name,
     query: Readonly<Record<string, string>>,
     headers: Readonly<Record<string, string>>,
-    date: Date,
+    signedAt: Date,
     expiresIn: number,
   ): Promise<string> {
     const connection = this.#connection
@@ -316,7 +316,7 @@ export class S3Storage extends Storage {
     const credentials = await connection.credentials()
     const path = `/${this.#config.bucket}/${encodeExtendedPath(this.#key(name))}`
     const request = { method, host, path, query, headers }
-    const context = { credentials, region, date }
+    const context = { credentials, region, date: connection.toServerTime(signedAt.getTime()) }
     return `${endpoint}${path}?${presignedQuery(request, context, expiresIn)}`
   }
 

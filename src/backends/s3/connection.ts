@@ -8,7 +8,7 @@ import type {
 } from '@aws-sdk/client-s3'
 import { Problem } from '../../errors.js'
 import { boundAnswers } from './answers.js'
-import { analyse, backoff } from './failures.js'
+import { analyse, backoff, type Failure, readHeader } from './failures.js'
 import { FastLane } from './lane.js'
 import { type S3Config, type S3Credentials, uploadTime } from './options.js'
 
@@ -39,6 +39,12 @@ export interface Place {
 
 /** Before these milliseconds of their end, temporary credentials are fetched anew. */
 const CREDENTIALS_MARGIN = 5 * 60 * 1000
+/** Milliseconds between two clocks from which on ours is corrected: as by the SDK; R2 and S3 put up with 15 minutes. */
+const MAX_SKEW = 5 * 60 * 1000
+/** Milliseconds. A time this far away is no clock that is wrong but a header that is. */
+const CENTURY = 100 * 365 * 24 * 60 * 60 * 1000
+/** What a request with a wrong time is refused with. A HEAD's refusal has no code that says so. */
+const REFUSED: ReadonlySet<number | undefined> = new Set([400, 401, 403])
 
 /** The client, loaded and made when it is first needed, and the one layer of retries around it. */
 export class S3Connection {
@@ -47,6 +53,8 @@ export class S3Connection {
   #place: Promise<Place> | undefined
   #credentials: Promise<S3Credentials> | undefined
   #credentialsEnd = Number.POSITIVE_INFINITY
+  /** What the server's clock is ahead of ours, in milliseconds. */
+  #clockOffset = 0
 
   constructor(config: S3Config) {
     this.config = config
@@ -75,6 +83,7 @@ export class S3Connection {
     let giveUpAt = Date.now() + config.retryTimeout
     for (let attempt = 1; ; attempt++) {
       const start = Date.now()
+      const offset = this.#clockOffset
       uploading = 0
       try {
         return await work(attemptWith)
@@ -83,8 +92,12 @@ export class S3Connection {
         const failure = analyse(error)
         // A body may be long on its way, and then its answer be lost: that time is not taken from the tries.
         giveUpAt += Math.min(Date.now() - start, uploading)
+        const mended = this.#setClock(failure, error, offset)
+        // The SDK believes any date.
+        if (!config.client) client.config.systemClockOffset = this.#clockOffset
         const wait = backoff(failure, attempt)
-        if (failure.retry === 'no' || attempt >= maxAttempts || Date.now() + wait > giveUpAt) throw error
+        if ((failure.retry === 'no' && !mended) || attempt >= maxAttempts || Date.now() + wait > giveUpAt)
+          throw error
         await sleep(wait, undefined, signal ? { signal } : {})
       }
     }
@@ -93,6 +106,21 @@ export class S3Connection {
   /** The same for cleaning up after a failure or an abort: bounded, and it never fails. */
   async attemptQuietly(work: (attempt: Attempt) => Promise<unknown>): Promise<void> {
     await this.run(AbortSignal.timeout(this.config.idleTimeout), work).catch(() => {})
+  }
+
+  /** A time by the server's clock, as far as that is known. */
+  toServerTime(time: number): Date {
+    // A client of the caller keeps account on its own.
+    return new Date(time + (this.config.client?.config.systemClockOffset ?? this.#clockOffset))
+  }
+
+  /** Sets our clock by a refusal, if it was wrong when the attempt began; whether it was. */
+  #setClock({ status }: Failure, error: unknown, offset: number): boolean {
+    if (!REFUSED.has(status)) return false
+    const ahead = Date.parse(readHeader(error, 'date')) - Date.now()
+    if (!(Math.abs(ahead - offset) > MAX_SKEW && Math.abs(ahead) < CENTURY)) return false
+    this.#clockOffset = ahead
+    return true
   }
 
   async credentials(): Promise<S3Credentials> {

@@ -96,8 +96,6 @@ export class FastLane {
   readonly #sdk: Sdk
   readonly #host: string
   readonly #signals = new WeakMap<object, AbortSignal>()
-  /** What the server's clock is ahead of ours, in milliseconds. */
-  #clockOffset = 0
 
   private constructor(connection: S3Connection, pool: Pool, host: string, sdk: Sdk) {
     this.#connection = connection
@@ -177,7 +175,7 @@ export class FastLane {
     const key = typeof input.Key === 'string' ? `/${encodeExtendedPath(input.Key)}` : ''
     const path = `/${encodeExtended(String(input.Bucket))}${key}`
     const credentials = await this.#connection.credentials()
-    const date = new Date(Date.now() + this.#clockOffset)
+    const date = this.#connection.toServerTime(Date.now())
     const signed = signHeaders(
       { method: route.method, host: this.#host, path, query, headers },
       { credentials, region: this.#connection.config.region, date },
@@ -195,8 +193,6 @@ export class FastLane {
   #toError({ status, headers, text }: HttpResponse, $metadata: object, route: Route): Error {
     const code = readTag(text, 'Code') ?? (route.method === 'HEAD' && status === 404 ? 'NotFound' : 'Unknown')
     const message = readTag(text, 'Message') || 'UnknownError'
-    if (code === 'RequestTimeTooSkewed' && headers.date)
-      this.#clockOffset = Date.parse(headers.date) - Date.now()
     const Class = {
       NoSuchKey: this.#sdk.NoSuchKey,
       NoSuchBucket: this.#sdk.NoSuchBucket,
