@@ -191,6 +191,33 @@ describe.concurrent('the installed package', () => {
     assert.equal(output, 'true shared false true true NotFound false')
   })
 
+  it('takes an aborted request back at once also in a minified bundle', async () => {
+    const source = `
+      import { once } from 'node:events'
+      import { createServer } from 'node:http'
+      import { R2Storage } from 'stowage'
+      const controller = new AbortController()
+      const server = createServer((request, response) => {
+        response.on('close', () => console.log(request.method, 'closed'))
+        controller.abort()
+      })
+      await once(server.listen(0, '127.0.0.1'), 'listening')
+      const storage = new R2Storage({
+        endpoint: 'http://127.0.0.1:' + server.address().port,
+        bucket: 'files', accessKeyId: 'a', secretAccessKey: 's', idleTimeout: 600_000,
+      })
+      const error = await storage.delete('a.txt', { signal: controller.signal }).catch((error) => error)
+      console.log(error.code)
+      server.close()
+    `
+    await writeFile(join(project, 'app.mjs'), source)
+    const banner = `import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);`
+    const flags = ['--bundle', '--minify', '--platform=node', '--format=esm', `--banner:js=${banner}`]
+    await run(bin('esbuild'), ['app.mjs', ...flags, '--outfile=bundle.mjs'], project)
+    const output = await run(process.execPath, ['bundle.mjs'], project)
+    assert.deepEqual(output.trim().split('\n'), ['Aborted', 'DELETE closed'])
+  })
+
   describe.each([
     ['mjs', `import * as stowage from 'stowage';`],
     ['cjs', `const stowage = require('stowage');`],

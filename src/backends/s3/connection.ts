@@ -12,7 +12,7 @@ import { analyse, backoff, type Failure, readHeader } from './failures.js'
 import { FastLane } from './lane.js'
 import { type S3Config, type S3Credentials, uploadTime } from './options.js'
 
-type Sdk = typeof import('@aws-sdk/client-s3')
+export type Sdk = typeof import('@aws-sdk/client-s3')
 
 /** What one attempt of a request works with. */
 export interface Attempt {

@@ -1,15 +1,13 @@
-import type { Readable } from 'node:stream'
 import type { S3Client } from '@aws-sdk/client-s3'
 import type { Pool } from 'undici'
 import { encodeExtended, encodeExtendedPath } from '../../metadata.js'
-import type { S3Connection } from './connection.js'
+import type { S3Connection, Sdk } from './connection.js'
 import { NoS3Answer } from './failures.js'
 import { exchange, type HttpRequest, type HttpResponse } from './http.js'
 import { uploadTime } from './options.js'
 import { signHeaders } from './sigv4.js'
 import { readListing, readTag } from './xml.js'
 
-type Sdk = typeof import('@aws-sdk/client-s3')
 type Fields = Readonly<Record<string, unknown>>
 
 /** How the lane carries out a command. */
@@ -25,6 +23,12 @@ interface Route {
   output(response: HttpResponse): object
 }
 
+interface Taken {
+  readonly route: Route
+  readonly input: Fields
+  readonly signal: AbortSignal | undefined
+}
+
 const OBJECT_HEADERS = {
   ContentType: 'content-type',
   CacheControl: 'cache-control',
@@ -33,7 +37,7 @@ const OBJECT_HEADERS = {
   ContentEncoding: 'content-encoding',
 } as const
 
-const ROUTES: Readonly<Record<string, Route>> = {
+const ROUTES: { readonly [Command in keyof Sdk]?: Route } = {
   PutObjectCommand: {
     method: 'PUT',
     headers: { ...OBJECT_HEADERS, ContentMD5: 'content-md5', IfNoneMatch: 'if-none-match' },
@@ -53,7 +57,7 @@ const ROUTES: Readonly<Record<string, Route>> = {
     streamed: true,
     output: (response) => ({
       ...readObjectHeaders(response.headers),
-      Body: response.stream && sdkBody(response.stream),
+      Body: response.stream,
     }),
   },
   HeadObjectCommand: {
@@ -95,13 +99,19 @@ export class FastLane {
   readonly #pool: Pool
   readonly #sdk: Sdk
   readonly #host: string
-  readonly #signals = new WeakMap<object, AbortSignal>()
+  /** By the commands' classes themselves: bundlers give them other names. */
+  readonly #routes: ReadonlyMap<unknown, Route>
+  /** What is to be answered here, by the inputs of the commands. */
+  readonly #taken = new WeakMap<object, Taken>()
 
   private constructor(connection: S3Connection, pool: Pool, host: string, sdk: Sdk) {
     this.#connection = connection
     this.#pool = pool
     this.#host = host
     this.#sdk = sdk
+    this.#routes = new Map(
+      Object.entries(ROUTES).map(([command, route]) => [Reflect.get(sdk, command), route]),
+    )
   }
 
   static async open(connection: S3Connection, endpoint: string, sdk: Sdk): Promise<FastLane> {
@@ -121,30 +131,29 @@ export class FastLane {
   /** Puts the lane in front of everything else that a client does. */
   join(client: S3Client): void {
     client.middlewareStack.add(
-      (next, context) => async (args) => {
-        const input: unknown = args.input
-        const route = ROUTES[context.commandName ?? '']
-        if (!route || !isFields(input) || !knows(route, input)) return next(args)
-        return { output: Object.assign(await this.#answer(route, input)), response: {} }
+      (next) => async (args) => {
+        const taken = this.#taken.get(args.input)
+        if (!taken) return next(args)
+        return { output: Object.assign(await this.#answer(taken)), response: {} }
       },
       { step: 'initialize', priority: 'high', name: 'stowageFastLane' },
     )
   }
 
-  /** Whether a command will be answered here, so that its signal must be handed over besides. */
-  takes(
-    command: { readonly input: object; readonly constructor: { readonly name: string } },
-    signal: AbortSignal | undefined,
-  ): boolean {
-    const route = ROUTES[command.constructor.name]
-    if (!route || !isFields(command.input) || !knows(route, command.input)) return false
-    if (signal) this.#signals.set(command.input, signal)
+  /** Takes a command that can be answered here; whether it is one. */
+  takes(command: { readonly input: object }, signal: AbortSignal | undefined): boolean {
+    const route = this.#routes.get(command.constructor)
+    const { input } = command
+    if (!route || !isFields(input) || !knows(route, input)) {
+      this.#taken.delete(input)
+      return false
+    }
+    this.#taken.set(input, { route, input, signal })
     return true
   }
 
-  async #answer(route: Route, input: Fields): Promise<object> {
+  async #answer({ route, input, signal }: Taken): Promise<object> {
     const { config } = this.#connection
-    const signal = this.#signals.get(input)
     const body = input.Body instanceof Uint8Array ? input.Body : null
     const request = await this.#sign(route, input, body)
     const deadline = config.connectTimeout + request.headersTimeout
@@ -243,7 +252,6 @@ function readObjectHeaders(headers: Readonly<Record<string, string>>): object {
   const length = headers['content-length']
   const modified = headers['last-modified']
   return {
-    AcceptRanges: headers['accept-ranges'],
     ContentLength: length === undefined ? undefined : Number(length),
     ContentRange: headers['content-range'],
     ETag: headers.etag,
@@ -255,13 +263,4 @@ function readObjectHeaders(headers: Readonly<Record<string, string>>): object {
     ContentEncoding: headers['content-encoding'],
     Metadata,
   }
-}
-
-/** What the SDK mixes into its bodies. */
-function sdkBody(stream: Readable): Readable {
-  return Object.assign(stream, {
-    transformToByteArray: async () => Buffer.concat(await stream.toArray()),
-    transformToString: async (encoding?: BufferEncoding) =>
-      Buffer.concat(await stream.toArray()).toString(encoding),
-  })
 }
