@@ -119,6 +119,7 @@ export interface SignRequest {
   readonly signedAt: Date
   readonly contentDisposition: string | undefined
   readonly contentType: string | undefined
+  readonly signal: AbortSignal | undefined
 }
 
 export interface SignUploadRequest {
@@ -129,6 +130,7 @@ export interface SignUploadRequest {
   readonly signedAt: Date
   readonly createOnly: boolean
   readonly attributes: Attributes
+  readonly signal: AbortSignal | undefined
 }
 
 /**
@@ -178,10 +180,12 @@ export abstract class Storage {
   /** The public address. No I/O. */
   protected abstract locate(name: Name): string
   protected abstract sign(request: SignRequest): Promise<string>
-  /** The address for one upload, and the headers that the uploader must send. */
-  protected abstract signUpload(
-    request: SignUploadRequest,
-  ): Promise<{ readonly url: string; readonly headers: Record<string, string> }>
+  /** The address for one upload, the headers that the uploader must send, and when what it is signed with ends, if it does. */
+  protected abstract signUpload(request: SignUploadRequest): Promise<{
+    readonly url: string
+    readonly headers: Record<string, string>
+    readonly endsAt?: Date | undefined
+  }>
   /** Says what an error of the hooks means. */
   protected abstract classify(error: unknown): Problem
 
@@ -303,7 +307,7 @@ export abstract class Storage {
    * @example await storage.signedUrl('documents/42/report.pdf', { expiresIn: 300, download: true })
    */
   async signedUrl(name: string, options: SignedUrlOptions = {}): Promise<string> {
-    return this.perform('signedUrl', name, options, async () => {
+    return this.perform('signedUrl', name, options, async (_, signal) => {
       const target = toName(name, 'signedUrl', this.nameLimit)
       checkOptions(options, SIGNED_URL_OPTIONS)
       const { download = false, contentType, stableFor } = options
@@ -317,6 +321,7 @@ export abstract class Storage {
         contentDisposition:
           download === false ? undefined : attachment(download === true ? baseName(target) : download),
         contentType: contentType === undefined ? undefined : toContentType(contentType),
+        signal,
       })
     })
   }
@@ -344,8 +349,10 @@ export abstract class Storage {
       const attributes = await toAttributes(target, { contentType, cacheControl, metadata })
       const chosen = ifExists === 'rename' ? await this.#freeName(target, signal) : target
       const createOnly = ifExists !== 'overwrite'
-      const { url, headers } = await this.signUpload({ name: chosen, size, ...times, createOnly, attributes })
-      const expiresAt = new Date(times.signedAt.getTime() + times.expiresIn * 1000)
+      const request = { name: chosen, size, ...times, createOnly, attributes, signal }
+      const { url, headers, endsAt } = await this.signUpload(request)
+      const expiry = times.signedAt.getTime() + times.expiresIn * 1000
+      const expiresAt = new Date(Math.min(expiry, endsAt?.getTime() ?? expiry))
       return { method: 'PUT', url, headers, name: chosen, expiresAt }
     })
   }

@@ -25,7 +25,7 @@ import { deleteKeys, type KeyFailure } from './s3/delete.js'
 import { analyse, classify } from './s3/failures.js'
 import { listKeys, toEntries } from './s3/listing.js'
 import { abortUploads, uploadMultipart } from './s3/multipart.js'
-import { type S3Config, type S3StorageOptions, toS3Config } from './s3/options.js'
+import { type S3Config, type S3Credentials, type S3StorageOptions, toS3Config } from './s3/options.js'
 import { PartReader, partSizeFor } from './s3/parts.js'
 import { openObject } from './s3/read.js'
 import { presignedQuery } from './s3/sigv4.js'
@@ -283,14 +283,24 @@ export class S3Storage extends Storage {
     signedAt,
     contentDisposition,
     contentType,
+    signal,
   }: SignRequest): Promise<string> {
     const query: Record<string, string> = {}
     if (contentDisposition !== undefined) query['response-content-disposition'] = contentDisposition
     if (contentType !== undefined) query['response-content-type'] = contentType
-    return this.#presign('GET', name, query, {}, signedAt, expiresIn)
+    const credentials = await this.#connection.credentials(signal)
+    return this.#presign('GET', name, query, {}, { credentials, signedAt, expiresIn })
   }
 
-  protected async signUpload({ name, size, expiresIn, signedAt, createOnly, attributes }: SignUploadRequest) {
+  protected async signUpload({
+    name,
+    size,
+    expiresIn,
+    signedAt,
+    createOnly,
+    attributes,
+    signal,
+  }: SignUploadRequest) {
     const fields = toCommandFields(attributes, this.#config.cacheControl)
     const headers: Record<string, string> = {
       'content-type': fields.ContentType,
@@ -300,7 +310,9 @@ export class S3Storage extends Storage {
     for (const [key, value] of Object.entries(fields.Metadata)) headers[`x-amz-meta-${key}`] = value
     // Every client sends the length on its own; browsers let nobody else set it.
     const signed = { ...headers, 'content-length': String(size) }
-    return { url: await this.#presign('PUT', name, {}, signed, signedAt, expiresIn), headers }
+    const credentials = await this.#connection.credentials(signal)
+    const url = await this.#presign('PUT', name, {}, signed, { credentials, signedAt, expiresIn })
+    return { url, headers, endsAt: credentials.expiration }
   }
 
   async #presign(
@@ -308,12 +320,10 @@ export class S3Storage extends Storage {
     name: Name,
     query: Readonly<Record<string, string>>,
     headers: Readonly<Record<string, string>>,
-    signedAt: Date,
-    expiresIn: number,
+    { credentials, signedAt, expiresIn }: { credentials: S3Credentials; signedAt: Date; expiresIn: number },
   ): Promise<string> {
     const connection = this.#connection
     const { endpoint, host, region } = await connection.place()
-    const credentials = await connection.credentials()
     const path = `/${this.#config.bucket}/${encodeExtendedPath(this.#key(name))}`
     const request = { method, host, path, query, headers }
     const context = { credentials, region, date: connection.toServerTime(signedAt.getTime()) }

@@ -8,6 +8,7 @@ import type {
 } from '@aws-sdk/client-s3'
 import { Problem } from '../../errors.js'
 import { boundAnswers } from './answers.js'
+import { CredentialsKeeper } from './credentials.js'
 import { analyse, backoff, type Failure, readHeader } from './failures.js'
 import { FastLane } from './lane.js'
 import { type S3Config, type S3Credentials, uploadTime } from './options.js'
@@ -37,8 +38,8 @@ export interface Place {
   readonly region: string
 }
 
-/** Before these milliseconds of their end, temporary credentials are fetched anew. */
-const CREDENTIALS_MARGIN = 5 * 60 * 1000
+/** What credentials are refused with that others may cure. A HEAD's refusal has no code. */
+const STALE = /^(?:ExpiredToken|InvalidAccessKeyId|InvalidToken|TokenRefreshRequired)$/
 /** Milliseconds between two clocks from which on ours is corrected: as by the SDK; R2 and S3 put up with 15 minutes. */
 const MAX_SKEW = 5 * 60 * 1000
 /** Milliseconds. A time this far away is no clock that is wrong but a header that is. */
@@ -51,13 +52,13 @@ export class S3Connection {
   readonly config: S3Config
   #loaded: Promise<Loaded> | undefined
   #place: Promise<Place> | undefined
-  #credentials: Promise<S3Credentials> | undefined
-  #credentialsEnd = Number.POSITIVE_INFINITY
+  readonly #credentials: CredentialsKeeper
   /** What the server's clock is ahead of ours, in milliseconds. */
   #clockOffset = 0
 
   constructor(config: S3Config) {
     this.config = config
+    this.#credentials = new CredentialsKeeper(() => this.#fetchCredentials(), config.idleTimeout)
   }
 
   /**
@@ -81,9 +82,11 @@ export class S3Connection {
     // A client that the caller passed in has its own retries.
     const maxAttempts = config.client ? 1 : config.maxAttempts
     let giveUpAt = Date.now() + config.retryTimeout
+    let mended = false
     for (let attempt = 1; ; attempt++) {
       const start = Date.now()
       const offset = this.#clockOffset
+      const credentials = this.#credentials.current
       uploading = 0
       try {
         return await work(attemptWith)
@@ -92,11 +95,13 @@ export class S3Connection {
         const failure = analyse(error)
         // A body may be long on its way, and then its answer be lost: that time is not taken from the tries.
         giveUpAt += Math.min(Date.now() - start, uploading)
-        const mended = this.#setClock(failure, error, offset)
+        const curable: boolean =
+          !mended && (this.#setClock(failure, error, offset) || this.#renew(failure, credentials))
+        mended ||= curable
         // The SDK believes any date.
         if (!config.client) client.config.systemClockOffset = this.#clockOffset
         const wait = backoff(failure, attempt)
-        if ((failure.retry === 'no' && !mended) || attempt >= maxAttempts || Date.now() + wait > giveUpAt)
+        if ((failure.retry === 'no' && !curable) || attempt >= maxAttempts || Date.now() + wait > giveUpAt)
           throw error
         await sleep(wait, undefined, signal ? { signal } : {})
       }
@@ -123,19 +128,18 @@ export class S3Connection {
     return true
   }
 
-  async credentials(): Promise<S3Credentials> {
-    if (this.#credentials === undefined || Date.now() > this.#credentialsEnd - CREDENTIALS_MARGIN) {
-      this.#credentials = this.#fetchCredentials()
-      this.#credentials.then(
-        ({ expiration }) => {
-          this.#credentialsEnd = expiration?.getTime() ?? Number.POSITIVE_INFINITY
-        },
-        () => {
-          this.#credentials = undefined
-        },
-      )
-    }
-    return this.#credentials
+  /** What to sign with; a promise only where there is something to wait for. */
+  credentials(signal: AbortSignal | undefined): S3Credentials | Promise<S3Credentials> {
+    const found = this.#credentials.get()
+    return found instanceof Promise ? orAborted(found, signal) : found
+  }
+
+  /** After a refusal of credentials: whether a provider may have others by now. */
+  #renew({ status, code }: Failure, used: S3Credentials | undefined): boolean {
+    const refused = status === 401 || STALE.test(code) || (status === 400 && code === 'Unknown')
+    if (!refused || typeof this.config.credentials !== 'function') return false
+    this.#credentials.drop(used)
+    return true
   }
 
   async #fetchCredentials(): Promise<S3Credentials> {
@@ -184,12 +188,10 @@ export class S3Connection {
       region: config.region,
       ...(config.endpoint !== undefined && { endpoint: config.endpoint }),
       credentials: async () => {
-        const { sessionToken, expiration, ...keys } = await this.credentials()
-        return {
-          ...keys,
-          ...(sessionToken !== undefined && { sessionToken }),
-          ...(expiration && { expiration }),
-        }
+        const { accessKeyId, secretAccessKey, sessionToken } = await this.credentials(undefined)
+        const keys = { accessKeyId, secretAccessKey, ...(sessionToken !== undefined && { sessionToken }) }
+        // Always about to expire, so that the SDK keeps none but asks each time.
+        return { ...keys, expiration: new Date(0) }
       },
       forcePathStyle: true,
       // R2 and others do not know the flexible checksums that are on by default (aws/aws-sdk-js-v3#6810).

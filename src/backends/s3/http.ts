@@ -32,6 +32,7 @@ export function exchange(
   signal: AbortSignal | undefined,
 ): Promise<HttpResponse> {
   return new Promise((resolve, reject) => {
+    if (signal?.aborted) return reject(signal.reason)
     const handler = new Exchange(streamed, deadline, signal, resolve, reject)
     // `reset: false`: after a HEAD undici would close the connection.
     pool.dispatch({ reset: false, ...request }, handler)

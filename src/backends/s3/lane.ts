@@ -155,7 +155,7 @@ export class FastLane {
   async #answer({ route, input, signal }: Taken): Promise<object> {
     const { config } = this.#connection
     const body = input.Body instanceof Uint8Array ? input.Body : null
-    const request = await this.#sign(route, input, body)
+    const request = await this.#sign(route, input, body, signal)
     const deadline = config.connectTimeout + request.headersTimeout
     const response = await exchange(this.#pool, request, route.streamed === true, deadline, signal)
     const $metadata = {
@@ -167,7 +167,12 @@ export class FastLane {
     return { $metadata, ...route.output(response) }
   }
 
-  async #sign(route: Route, input: Fields, body: Uint8Array | null): Promise<HttpRequest> {
+  async #sign(
+    route: Route,
+    input: Fields,
+    body: Uint8Array | null,
+    signal: AbortSignal | undefined,
+  ): Promise<HttpRequest> {
     const headers: Record<string, string> = {}
     for (const field in route.headers) {
       const name = route.headers[field]
@@ -183,7 +188,7 @@ export class FastLane {
     }
     const key = typeof input.Key === 'string' ? `/${encodeExtendedPath(input.Key)}` : ''
     const path = `/${encodeExtended(String(input.Bucket))}${key}`
-    const credentials = await this.#connection.credentials()
+    const credentials = await this.#connection.credentials(signal)
     const date = this.#connection.toServerTime(Date.now())
     const signed = signHeaders(
       { method: route.method, host: this.#host, path, query, headers },

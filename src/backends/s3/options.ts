@@ -144,7 +144,9 @@ export function toS3Config(options: S3StorageOptions): S3Config {
     endpoint: endpoint === undefined ? undefined : toEndpoint(endpoint, bucket, 'the option endpoint'),
     credentials:
       credentials ??
-      (accessKeyId && secretAccessKey ? { accessKeyId, secretAccessKey, sessionToken } : undefined),
+      (accessKeyId && secretAccessKey
+        ? toCredentials({ accessKeyId, secretAccessKey, sessionToken })
+        : undefined),
     publicBaseUrl: toPublicBaseUrl(options.publicBaseUrl, 'the option publicBaseUrl'),
     prefix: toPrefix(options.prefix),
     cacheControl: options.cacheControl ?? 'max-age=86400',
@@ -161,6 +163,18 @@ export function toS3Config(options: S3StorageOptions): S3Config {
       options.conditionalCompletion ?? (endpoint?.endsWith('.amazonaws.com') ? true : undefined),
     conditionalCopy: options.conditionalCopy ?? false,
   }
+}
+
+/** Credentials, checked, as a copy. What a file's line break is part of would be no header. */
+export function toCredentials(given: S3Credentials): S3Credentials {
+  const { accessKeyId, secretAccessKey, expiration } = given
+  const sessionToken = given.sessionToken || undefined
+  for (const [option, value] of Object.entries({ accessKeyId, secretAccessKey, sessionToken })) {
+    if (option === 'sessionToken' && value === undefined) continue
+    if (typeof value !== 'string' || !/^[\x21-\x7e]+$/.test(value))
+      throw misconfigured(`${option} must be printable ASCII without white space or line breaks`)
+  }
+  return { accessKeyId, secretAccessKey, sessionToken, expiration: expiration && new Date(expiration) }
 }
 
 /** The address of a server, without the bucket that dashboards like to put behind it. `subject` is for the error. */

@@ -1,0 +1,81 @@
+import { isStorageError, Problem } from '../../errors.js'
+import { type S3Credentials, toCredentials } from './options.js'
+
+/** Milliseconds before their end at which credentials are fetched anew; a third of their life, if that is less. */
+const MARGIN = 5 * 60 * 1000
+/** Milliseconds until a provider that failed is asked again, while what it gave before is still good. */
+const PAUSE = 1000
+
+/** Keeps what a provider gives until shortly before its end, and asks it once for all who wait. */
+export class CredentialsKeeper {
+  readonly #provider: () => Promise<S3Credentials>
+  /** Milliseconds that the provider may take. */
+  readonly #timeout: number
+  #current: S3Credentials | undefined
+  #pending: Promise<S3Credentials> | undefined
+  #askAgainAt = 0
+
+  constructor(provider: () => Promise<S3Credentials>, timeout: number) {
+    this.#provider = provider
+    this.#timeout = timeout
+  }
+
+  get current(): S3Credentials | undefined {
+    return this.#current
+  }
+
+  /** A promise only where there is something to wait for. */
+  get(): S3Credentials | Promise<S3Credentials> {
+    const current = this.#current
+    if (current && Date.now() < this.#askAgainAt) return current
+    if (this.#pending === undefined) {
+      this.#pending = this.#ask()
+      this.#pending.catch(() => {}) // Nobody may wait for it.
+    }
+    return current && Date.now() < endOf(current) ? current : this.#pending
+  }
+
+  /** Forgets credentials that were refused, or the first ones, unless there are others already. */
+  drop(refused: S3Credentials | undefined): void {
+    if (refused === undefined || this.#current === refused) this.#current = undefined
+  }
+
+  async #ask(): Promise<S3Credentials> {
+    const begun = Date.now()
+    try {
+      // A copy of their own, since a provider may renew the object that it gave.
+      const given = toCredentials(await this.#answer())
+      this.#current = given
+      this.#askAgainAt = endOf(given) - Math.min(MARGIN, (endOf(given) - begun) / 3)
+      return given
+    } catch (error) {
+      this.#askAgainAt = Math.min(endOf(this.#current), Date.now() + PAUSE)
+      throw toProblem(error)
+    } finally {
+      this.#pending = undefined
+    }
+  }
+
+  async #answer(): Promise<S3Credentials> {
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new Error(`no answer within ${this.#timeout} ms`)), this.#timeout)
+    })
+    try {
+      return await Promise.race([this.#provider(), late])
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+}
+
+function endOf(credentials: S3Credentials | undefined): number {
+  return credentials?.expiration?.getTime() ?? Number.POSITIVE_INFINITY
+}
+
+function toProblem(error: unknown): Problem {
+  if (error instanceof Problem) return error
+  if (isStorageError(error)) return new Problem(error.code, error.message, { cause: error.cause })
+  const reason = error instanceof Error ? error.message : String(error)
+  return new Problem('Unavailable', `the provider of the credentials failed: ${reason}`, { cause: error })
+}
