@@ -148,9 +148,13 @@ export async function toAttributes(
   return pickAttributes(given)
 }
 
+export function isHeaderValue(value: unknown): value is string {
+  return typeof value === 'string' && /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/.test(value)
+}
+
 function toHeader(option: string, value: unknown): string | undefined {
   if (value === undefined) return undefined
-  if (typeof value !== 'string' || !/^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/.test(value)) {
+  if (!isHeaderValue(value)) {
     throw new Problem(
       'InvalidArgument',
       `${option} must be a header value: printable ASCII without line breaks, no space around it, not empty`,

@@ -14,7 +14,7 @@ import {
 } from 'stowage'
 import { type ConformanceHarness, conformanceCases } from 'stowage/testing'
 import { afterAll, beforeAll, describe, inject, it } from 'vitest'
-import { startStrictR2 } from './servers/r2.js'
+import { AS_R2, startStrictR2 } from './servers/r2.js'
 
 interface Backend {
   readonly name: string
@@ -66,7 +66,7 @@ function onR2(prefixed: boolean, fastPath: boolean): Backend {
           servers.push(server)
         }
         const prefix = prefixed ? `${++made}/ä b` : ''
-        return new R2Storage({ ...server, bucket: server.bucket().name, prefix, fastPath })
+        return new R2Storage({ ...server, ...AS_R2, bucket: server.bucket().name, prefix, fastPath })
       },
     }),
     close: async () => {

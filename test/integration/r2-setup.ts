@@ -2,7 +2,7 @@
 import { R2Storage, type R2StorageOptions } from 'stowage'
 import { afterAll, beforeAll, beforeEach } from 'vitest'
 import type { Answer, RequestInfo, Verdict } from '../servers/r2.js'
-import { type StrictR2, type StrictR2Options, startStrictR2 } from '../servers/r2.js'
+import { AS_R2, type StrictR2, type StrictR2Options, startStrictR2 } from '../servers/r2.js'
 
 export const MIB = 1024 * 1024
 
@@ -32,7 +32,7 @@ export function setUpR2(fastPath: boolean, options: StrictR2Options = {}): R2Set
     storage(changes = {}) {
       const { endpoint, accessKeyId, secretAccessKey, sessionToken } = running()
       const keys = { endpoint, accessKeyId, secretAccessKey, sessionToken }
-      return new R2Storage({ ...keys, bucket: 'test-bucket', fastPath, ...changes })
+      return new R2Storage({ ...keys, ...AS_R2, bucket: 'test-bucket', fastPath, ...changes })
     },
     operations(...except) {
       return running()

@@ -23,6 +23,9 @@ export interface StrictR2Options extends Partial<Behaviour> {
   readonly requestLogLimit?: number
 }
 
+/** The options that tell a storage what it knows of R2 by the endpoint otherwise. */
+export const AS_R2 = { conditionalCompletion: true, conditionalCopy: true } as const
+
 export interface StrictR2 {
   readonly endpoint: string
   readonly region: 'auto'

@@ -1,5 +1,6 @@
 import type { S3Client } from '@aws-sdk/client-s3'
 import { ConfigurationError } from '../../errors.js'
+import { isHeaderValue } from '../../metadata.js'
 import { toPrefix } from '../options.js'
 
 /** Keys to sign requests with. */
@@ -43,6 +44,13 @@ export interface S3CommonOptions {
   partSize?: number | undefined
   /** Parts of one upload on their way at a time; each takes `partSize` of memory. Default 4. */
   uploadConcurrency?: number | undefined
+  /**
+   * Whether the server heeds `If-None-Match` when a multipart upload is completed, as AWS, R2 and MinIO do and Ceph
+   * does not. Default: true at AWS and R2, else tried out once, when it first matters.
+   */
+  conditionalCompletion?: boolean | undefined
+  /** Whether CopyObject takes R2's header `cf-copy-destination-if-none-match`. Default: whether the endpoint is R2's own. */
+  conditionalCopy?: boolean | undefined
 }
 
 export interface S3StorageOptions extends S3CommonOptions {
@@ -50,13 +58,6 @@ export interface S3StorageOptions extends S3CommonOptions {
   endpoint?: string | undefined
   /** Default `us-east-1`. */
   region?: string | undefined
-  /**
-   * Whether the server heeds `If-None-Match` when a multipart upload is completed, as AWS, R2 and MinIO do and Ceph
-   * does not. Default: tried out once, when it first matters.
-   */
-  conditionalCompletion?: boolean | undefined
-  /** Whether CopyObject takes R2's header `cf-copy-destination-if-none-match`. Default false. */
-  conditionalCopy?: boolean | undefined
 }
 
 export interface R2StorageOptions extends S3CommonOptions {
@@ -110,8 +111,6 @@ export function toS3Options({ accountId, jurisdiction, ...options }: R2StorageOp
     ...options,
     region: options.region ?? 'auto',
     endpoint,
-    conditionalCompletion: true,
-    conditionalCopy: true,
   }
 }
 
@@ -137,11 +136,15 @@ export function toS3Config(options: S3StorageOptions): S3Config {
   if (partSize < MIN_PART || partSize > MAX_PART)
     throw misconfigured('partSize must be from 5 MiB to 5 GiB less 5 MiB')
   const region = options.region ?? 'us-east-1'
-  const endpoint = options.endpoint ?? (client ? undefined : `https://s3.${region}.amazonaws.com`)
+  const given = options.endpoint ?? (client ? undefined : `https://s3.${region}.amazonaws.com`)
+  const endpoint = given === undefined ? undefined : toEndpoint(given, bucket, 'the option endpoint')
+  // What is sent to something else by the name of R2 is not taken for R2: it may ignore a condition, and overwrite.
+  const isR2 = endpoint?.endsWith('.r2.cloudflarestorage.com') === true
+  const isAws = endpoint?.endsWith('.amazonaws.com') === true
   return {
     bucket,
     region,
-    endpoint: endpoint === undefined ? undefined : toEndpoint(endpoint, bucket, 'the option endpoint'),
+    endpoint,
     credentials:
       credentials ??
       (accessKeyId && secretAccessKey
@@ -149,19 +152,18 @@ export function toS3Config(options: S3StorageOptions): S3Config {
         : undefined),
     publicBaseUrl: toPublicBaseUrl(options.publicBaseUrl, 'the option publicBaseUrl'),
     prefix: toPrefix(options.prefix),
-    cacheControl: options.cacheControl ?? 'max-age=86400',
+    cacheControl: toCacheControl(options.cacheControl),
     client,
     fastPath: options.fastPath ?? true,
-    connectTimeout: toWhole('connectTimeout', options.connectTimeout, 5_000),
-    idleTimeout: toWhole('idleTimeout', options.idleTimeout, 30_000),
-    retryTimeout: toWhole('retryTimeout', options.retryTimeout, 60_000),
+    connectTimeout: toMilliseconds('connectTimeout', options.connectTimeout, 5_000),
+    idleTimeout: toMilliseconds('idleTimeout', options.idleTimeout, 30_000),
+    retryTimeout: toMilliseconds('retryTimeout', options.retryTimeout, 60_000),
     maxAttempts: toWhole('maxAttempts', options.maxAttempts, 6),
     maxConnections: toWhole('maxConnections', options.maxConnections, 128),
     uploadConcurrency: toWhole('uploadConcurrency', options.uploadConcurrency, 4),
     partSize,
-    conditionalCompletion:
-      options.conditionalCompletion ?? (endpoint?.endsWith('.amazonaws.com') ? true : undefined),
-    conditionalCopy: options.conditionalCopy ?? false,
+    conditionalCompletion: options.conditionalCompletion ?? (isR2 || isAws ? true : undefined),
+    conditionalCopy: options.conditionalCopy ?? isR2,
   }
 }
 
@@ -177,11 +179,23 @@ export function toCredentials(given: S3Credentials): S3Credentials {
   return { accessKeyId, secretAccessKey, sessionToken, expiration: expiration && new Date(expiration) }
 }
 
+function toCacheControl(value: string | undefined): string {
+  if (value !== undefined && !isHeaderValue(value)) throw misconfigured('cacheControl must be a header value')
+  return value ?? 'max-age=86400'
+}
+
 /** The address of a server, without the bucket that dashboards like to put behind it. `subject` is for the error. */
 export function toEndpoint(endpoint: string, bucket: string, subject: string): string {
   const url = parseUrl(endpoint)
   const path = url?.pathname.replace(/\/+$/, '')
-  if (!url || url.search || url.hash || url.username || (path !== '' && path !== `/${bucket}`)) {
+  if (
+    !url ||
+    url.search ||
+    url.hash ||
+    url.username ||
+    url.password ||
+    (path !== '' && path !== `/${bucket}`)
+  ) {
     throw misconfigured(
       `${subject} must be the address of the server alone, such as https://<account>.r2.cloudflarestorage.com`,
     )
@@ -192,7 +206,7 @@ export function toEndpoint(endpoint: string, bucket: string, subject: string): s
 export function toPublicBaseUrl(address: string | undefined, subject: string): string | undefined {
   if (address === undefined) return undefined
   const url = parseUrl(/^[a-z][a-z0-9+.-]*:\/\//i.test(address) ? address : `https://${address}`)
-  if (!url || url.search || url.hash || url.username) {
+  if (!url || url.search || url.hash || url.username || url.password || address.startsWith('/')) {
     throw misconfigured(`${subject} must be a public address such as https://cdn.example.com`)
   }
   return url.href.replace(/\/+$/, '')
@@ -220,6 +234,13 @@ function toWhole(option: string, value: number | undefined, fallback: number): n
   if (!Number.isSafeInteger(number) || number < 1)
     throw misconfigured(`${option} must be a whole number, 1 or more`)
   return number
+}
+
+/** A day at most: what timers take is 25 of them, and some sums of these times are longer. */
+function toMilliseconds(option: string, value: number | undefined, fallback: number): number {
+  const milliseconds = toWhole(option, value, fallback)
+  if (milliseconds > 86_400_000) throw misconfigured(`${option} must be 86,400,000 (a day) or less`)
+  return milliseconds
 }
 
 function misconfigured(reason: string): ConfigurationError {
