@@ -323,11 +323,11 @@ export class S3Storage extends Storage {
     { credentials, signedAt, expiresIn }: { credentials: S3Credentials; signedAt: Date; expiresIn: number },
   ): Promise<string> {
     const connection = this.#connection
-    const { endpoint, host, region } = await connection.place()
-    const path = `/${this.#config.bucket}/${encodeExtendedPath(this.#key(name))}`
+    const { origin, host, path: base, region } = await connection.place()
+    const path = `${base}/${this.#config.bucket}/${encodeExtendedPath(this.#key(name))}`
     const request = { method, host, path, query, headers }
     const context = { credentials, region, date: connection.toServerTime(signedAt.getTime()) }
-    return `${endpoint}${path}?${presignedQuery(request, context, expiresIn)}`
+    return `${origin}${path}?${presignedQuery(request, context, expiresIn)}`
   }
 
   protected classify(error: unknown): Problem {

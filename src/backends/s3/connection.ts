@@ -31,10 +31,12 @@ interface Loaded {
 }
 
 export interface Place {
-  /** The server's address without a closing slash. */
-  readonly endpoint: string
+  /** The server's address without a path. */
+  readonly origin: string
   /** With the port, if it is not the scheme's own. */
   readonly host: string
+  /** What comes before the bucket: nothing, unless a client of the caller has a path in its endpoint. */
+  readonly path: string
   readonly region: string
 }
 
@@ -50,8 +52,9 @@ const REFUSED: ReadonlySet<number | undefined> = new Set([400, 401, 403])
 /** The client, loaded and made when it is first needed, and the one layer of retries around it. */
 export class S3Connection {
   readonly config: S3Config
-  #loaded: Promise<Loaded> | undefined
-  #place: Promise<Place> | undefined
+  readonly #loaded = once(() => this.#load())
+  /** Where to sign for. */
+  readonly place = once(() => this.#findPlace())
   readonly #credentials: CredentialsKeeper
   /** What the server's clock is ahead of ours, in milliseconds. */
   #clockOffset = 0
@@ -65,9 +68,8 @@ export class S3Connection {
    * Does a request, again and again where its failure may pass. `work` MUST send something that can be sent again.
    */
   async run<T>(signal: AbortSignal | undefined, work: (attempt: Attempt) => Promise<T>): Promise<T> {
-    this.#loaded ??= this.#load()
     const { config } = this
-    const { client, sdk, lane } = await orAborted(this.#loaded, signal)
+    const { client, sdk, lane } = await orAborted(this.#loaded(), signal)
     let uploading = 0
     const attemptWith: Attempt = {
       sdk,
@@ -150,20 +152,10 @@ export class S3Connection {
     throw new Problem('Misconfigured', 'there are no credentials')
   }
 
-  /** Where to sign for. */
-  place(): Promise<Place> {
-    if (this.#place === undefined) {
-      this.#place = this.#findPlace()
-      this.#place.catch(() => {
-        this.#place = undefined
-      })
-    }
-    return this.#place
-  }
-
   async #findPlace(): Promise<Place> {
     const [endpoint, region] = await Promise.all([this.#endpoint(), this.#region()])
-    return { endpoint, host: new URL(endpoint).host, region }
+    const { origin, host, pathname } = new URL(endpoint)
+    return { origin, host, path: pathname.replace(/\/+$/, ''), region }
   }
 
   async #endpoint(): Promise<string> {
@@ -172,7 +164,7 @@ export class S3Connection {
     const resolved = await client?.config.endpoint?.()
     if (!resolved)
       throw new Problem('Misconfigured', 'the client has no endpoint: give the option endpoint as well')
-    return `${resolved.protocol}//${resolved.hostname}${resolved.port ? `:${resolved.port}` : ''}`
+    return `${resolved.protocol}//${resolved.hostname}${resolved.port ? `:${resolved.port}` : ''}${resolved.path}`
   }
 
   async #region(): Promise<string> {
@@ -216,6 +208,18 @@ export class S3Connection {
         : undefined
     lane?.join(client)
     return { client, sdk, lane }
+  }
+}
+
+/** Does `work` once, for all who ask; after a failure the next one who asks has it done again. */
+function once<T>(work: () => Promise<T>): () => Promise<T> {
+  let done: Promise<T> | undefined
+  return () => {
+    done ??= work().catch((error: unknown) => {
+      done = undefined
+      throw error
+    })
+    return done
   }
 }
 
