@@ -90,6 +90,35 @@ describe.each([true, false])('fastPath %s', (fastPath) => {
   })
 
   it.each([
+    [400, 'RequestTimeout'],
+    [400, 'IncompleteBody'],
+    [400, 'BadDigest'],
+    [400, 'ClientDisconnect'],
+    [400, 'TooMuchConcurrency'],
+    [409, 'ConditionalRequestConflict'],
+    [409, 'OperationAborted'],
+    [408, 'Unknown'],
+  ])('says of a %i %s to the last that a later try may help', async (status, code) => {
+    r2.server.behaviour.onRequest = always({ status, code })
+    const save = r2.storage({ maxAttempts: 2 }).save('a.txt', 'x')
+    await expect(save).rejects.toMatchObject({ code: 'Unavailable', retryable: true })
+    expect(r2.operations('HeadObject')).toEqual(['PutObject', 'PutObject'])
+  })
+
+  it('does not take a Retry-After of 0 for leave to come back at once', async () => {
+    const busy = { status: 429, code: 'TooManyRequests', headers: { 'retry-after': '0' } }
+    r2.server.bucket().plant('a.txt', 'x')
+    r2.server.behaviour.onRequest = first('GetObject', busy)
+    const start = Date.now()
+    await r2.storage().open('a.txt')
+    expect(Date.now() - start).toBeGreaterThan(950)
+  })
+
+  it.each([
+    { status: 413, code: 'Unknown', expected: 'InvalidArgument' },
+    { status: 301, code: 'PermanentRedirect', expected: 'Misconfigured' },
+    { status: 307, code: 'TemporaryRedirect', expected: 'Misconfigured' },
+    { status: 400, code: 'AuthorizationHeaderMalformed', expected: 'Misconfigured' },
     { status: 400, code: 'InvalidRequest', expected: 'InvalidArgument' },
     { status: 403, code: 'AccessDenied', expected: 'PermissionDenied' },
     { status: 404, code: 'NoSuchKey', expected: 'NotFound' },

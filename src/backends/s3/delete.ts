@@ -1,5 +1,5 @@
 import type { S3Connection } from './connection.js'
-import { analyse, RETRYABLE_CODES } from './failures.js'
+import { analyse, retryOf } from './failures.js'
 
 export interface KeyFailure {
   readonly key: string
@@ -94,7 +94,7 @@ class KeyError extends Error {
     super(`the server answered ${code} for the key`)
     this.Code = code
     // UnknownError: Ceph's for a key that is being overwritten just now.
-    const passing = RETRYABLE_CODES.has(code) || code === 'UnknownError'
+    const passing = retryOf(code) !== undefined || code === 'UnknownError'
     this.$metadata = { httpStatusCode: passing ? 500 : code === 'AccessDenied' ? 403 : 400 }
   }
 }

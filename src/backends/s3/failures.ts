@@ -14,52 +14,62 @@ export interface Failure {
   readonly ambiguous: boolean
 }
 
-/** R2 and S3 codes that a retry may cure although their status says otherwise. */
-export const RETRYABLE_CODES: ReadonlySet<string> = new Set([
-  'BadDigest', // Damaged on the way.
-  'ClientDisconnect',
-  'ConditionalRequestConflict',
-  'IncompleteBody',
-  'InternalError',
-  'OperationAborted',
-  'RequestTimeTooSkewed', // The client corrects its clock by the answer.
-  'RequestTimeout',
-  'ServiceUnavailable',
-  'SlowDown',
-  'TooMuchConcurrency',
-  'TooManyRequests',
-])
-const THROTTLING_CODES = new Set(['SlowDown', 'TooManyRequests', 'TooMuchConcurrency', 'ReducedConcurrency'])
+/** R2 and S3 codes that a retry may cure although their status says otherwise, and when. */
+const RETRYABLE_CODES: Readonly<Record<string, 'soon' | 'later'>> = {
+  BadDigest: 'soon', // Damaged on the way.
+  ClientDisconnect: 'soon',
+  ConditionalRequestConflict: 'soon',
+  IncompleteBody: 'soon',
+  InternalError: 'soon',
+  OperationAborted: 'soon',
+  RequestTimeTooSkewed: 'soon', // The clock is corrected by the answer.
+  RequestTimeout: 'soon',
+  ServiceUnavailable: 'soon',
+  SlowDown: 'later',
+  TooManyRequests: 'later',
+  TooMuchConcurrency: 'later',
+}
 /** What TLS and a wrong protocol fail with: no retry helps. */
-const SETUP_CODES = /^(?:CERT_|ERR_TLS|ERR_SSL|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|EPROTO|ERR_INVALID_)/
+const SETUP_CODES =
+  /^(?:CERT_|ERR_TLS|ERR_SSL|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|EPROTO|ERR_INVALID_|UND_ERR_INVALID_ARG)/
 /** What Node's and undici's parsers fail with: no HTTP, or what is left of an answer longer than it said. */
 const NO_HTTP = /^HPE_/
+/** Errors that may come without a status: from a mocked client. */
+const MISSING = /^(?:NoSuchKey|NotFound|NoSuchBucket)$/
 const NO_S3_SERVER = 'the answer is none of an S3 server: check the endpoint'
 
 export function analyse(error: unknown): Failure {
-  const status = readNumber(error, '$metadata', 'httpStatusCode')
   const retryAfter = readRetryAfter(error)
   const code =
     readText(error, 'Code') || readText(error, 'code') || (error instanceof Error ? error.name : '')
+  const status = readNumber(error, '$metadata', 'httpStatusCode') ?? (MISSING.test(code) ? 404 : undefined)
   if (status === undefined) {
     // The SDK and undici fail with many names; all that is no answer is worth another attempt, but for a wrong set-up.
     const retry =
       error instanceof Problem || SETUP_CODES.test(code) || error instanceof TypeError ? 'no' : 'soon'
     return { status, code, retry, retryAfter, ambiguous: !(error instanceof Problem) }
   }
-  const throttled = status === 429 || THROTTLING_CODES.has(code)
   // 520 to 530 are Cloudflare's own. A success that cannot be understood (HTML of some proxy) counts as no answer.
   const passing = status < 300 || status === 408 || (status >= 500 && status !== 501 && status !== 507)
-  const retry = throttled ? 'later' : passing || RETRYABLE_CODES.has(code) ? 'soon' : 'no'
+  const retry = status === 429 ? 'later' : (retryOf(code) ?? (passing ? 'soon' : 'no'))
   return { status, code, retry, retryAfter, ambiguous: passing }
 }
 
-/** Milliseconds to wait before the next attempt: exponential, with full jitter, at least a second when throttled. */
-export function backoff(failure: Failure, attempt: number): number {
-  if (failure.retryAfter !== undefined) return Math.min(failure.retryAfter, 20) * 1000
-  const window = Math.min(100 * 2 ** (attempt - 1), 5_000)
-  return failure.retry === 'later' ? 1_000 + Math.random() * (1_000 + window) : Math.random() * window
+/** When a retry may cure a failure of this code, if ever. */
+export function retryOf(code: string): 'soon' | 'later' | undefined {
+  return Object.hasOwn(RETRYABLE_CODES, code) ? RETRYABLE_CODES[code] : undefined
 }
+
+/** Milliseconds to wait before the next attempt: exponential, with full jitter, at least a second when throttled, and as the server asks. */
+export function backoff(failure: Failure, attempt: number): number {
+  const window = Math.min(100 * 2 ** (attempt - 1), 5_000)
+  const own = failure.retry === 'later' ? 1_000 + Math.random() * (1_000 + window) : Math.random() * window
+  return Math.max(own, Math.min(failure.retryAfter ?? 0, 20) * 1000)
+}
+
+const ELSEWHERE = 'the server sends the request elsewhere: check the region and the endpoint'
+const INCOMPLETE = 'the request did not get through: try again later'
+const NO_HEADER = 'a value cannot be sent as a header'
 
 const REASONS: Readonly<Record<string, readonly [StorageErrorCode, string]>> = {
   InvalidBucketName: ['Misconfigured', 'the bucket has a name that the server refuses'],
@@ -88,6 +98,10 @@ const REASONS: Readonly<Record<string, readonly [StorageErrorCode, string]>> = {
   InsufficientCapacity: ['Full', 'the storage server is full'],
   EntityTooLarge: ['InvalidArgument', 'the content is larger than the server takes'],
   MetadataTooLarge: ['InvalidArgument', 'the metadata is larger than the server takes'],
+  AuthorizationHeaderMalformed: ['Misconfigured', ELSEWHERE],
+  PermanentRedirect: ['Misconfigured', ELSEWHERE],
+  ERR_INVALID_CHAR: ['InvalidArgument', NO_HEADER],
+  UND_ERR_INVALID_ARG: ['InvalidArgument', NO_HEADER],
   InvalidObjectName: ['InvalidName', 'the server refuses the name'],
   KeyTooLongError: ['InvalidName', 'the server refuses the name as too long'],
   ENOTFOUND: ['Unavailable', 'the host of the endpoint is not found: check the endpoint and the network'],
@@ -98,11 +112,17 @@ const REASONS: Readonly<Record<string, readonly [StorageErrorCode, string]>> = {
 }
 
 const STATUS_REASONS: Readonly<Record<number, readonly [StorageErrorCode, string]>> = {
+  301: ['Misconfigured', ELSEWHERE],
+  302: ['Misconfigured', ELSEWHERE],
+  307: ['Misconfigured', ELSEWHERE],
+  308: ['Misconfigured', ELSEWHERE],
   400: ['InvalidArgument', 'the server refuses the request'],
   401: ['PermissionDenied', 'the credentials were refused: check access key id and secret'],
   403: ['PermissionDenied', 'permission denied: check the credentials and what they permit'],
   404: ['NotFound', 'there is no such file'],
+  408: ['Unavailable', INCOMPLETE],
   412: ['AlreadyExists', 'there is a file of this name'],
+  413: ['InvalidArgument', 'the content is larger than the server takes'],
   416: ['RangeNotSatisfiable', 'the range starts past the end of the file'],
   429: ['Unavailable', 'too many requests: try again later'],
   501: ['Unsupported', 'the server does not support this'],
@@ -127,8 +147,12 @@ function meaningOf(
     const advice = 'check its name, and the endpoint (a jurisdiction has its own)'
     return ['NotFound', `the bucket ${JSON.stringify(bucket)} does not exist: ${advice}`]
   }
-  const known = REASONS[code] ?? (status === undefined ? undefined : STATUS_REASONS[status])
+  const known = REASONS[code]
   if (known) return known
+  if (status !== undefined && status >= 400 && status < 500 && status !== 429 && retryOf(code))
+    return ['Unavailable', INCOMPLETE]
+  const general = status === undefined ? undefined : STATUS_REASONS[status]
+  if (general) return general
   if (SETUP_CODES.test(code)) {
     return ['Misconfigured', 'no secure connection to the endpoint: check its scheme and certificate']
   }

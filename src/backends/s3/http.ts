@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream'
 import type { Dispatcher, Pool } from 'undici'
+import { MAX_TEXT_BYTES } from './answers.js'
 
 /** A request as it goes over the wire. */
 export interface HttpRequest {
@@ -19,9 +20,6 @@ export interface HttpResponse {
   readonly text: string
   readonly stream: Readable | undefined
 }
-
-/** What is read of an answer that should be short. */
-const MAX_TEXT_BYTES = 8 * 1024 * 1024
 
 /** Sends a request over the pool. `deadline`: milliseconds until the answer has begun, the wait for a connection included. */
 export function exchange(
