@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import { Problem, SourceFailure } from './errors.js'
 import type {
   AbortOptions,
@@ -72,6 +73,8 @@ export function toSignal(options: AbortOptions): AbortSignal | undefined {
   if (signal !== undefined && typeof signal?.throwIfAborted !== 'function') {
     throw new Problem('InvalidArgument', 'signal must be an AbortSignal')
   }
+  // Any number of operations may share one, which Node 20 warns of as of a leak.
+  if (signal instanceof EventTarget) setMaxListeners(0, signal)
   return signal
 }
 

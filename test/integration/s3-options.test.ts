@@ -1,4 +1,10 @@
-import { GetObjectCommand, HeadObjectCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3'
+import {
+  GetObjectCommand,
+  HeadObjectCommand,
+  NoSuchKey,
+  PutObjectCommand,
+  S3Client,
+} from '@aws-sdk/client-s3'
 import { mockClient } from 'aws-sdk-client-mock'
 import { R2Storage, type R2StorageOptions, type S3Credentials } from 'stowage'
 import { afterEach, describe, expect, it, vi } from 'vitest'
@@ -40,15 +46,56 @@ describe('url()', () => {
     expect(urlWith(options)).toBe(start + encoded)
   })
 
-  it.each(['https://cdn.example/?a=b', 'ftp://cdn.example', 'https://user:pass@cdn.example', 'https://'])(
-    'refuses the public address %s',
-    (publicBaseUrl) => {
-      expect(() => urlWith({ publicBaseUrl })).toThrow(/publicBaseUrl must be a public address/)
-    },
-  )
+  it.each([
+    'https://cdn.example/?a=b',
+    'ftp://cdn.example',
+    'https://user:pass@cdn.example',
+    'https://:pass@cdn.example',
+    'https://',
+    '/media',
+    '//cdn.example',
+  ])('refuses the public address %s', (publicBaseUrl) => {
+    expect(() => urlWith({ publicBaseUrl })).toThrow(/publicBaseUrl must be a public address/)
+  })
+})
+
+describe('options', () => {
+  const given = { bucket: 'files', accessKeyId: 'a', secretAccessKey: 's', endpoint: 'https://e.example' }
+
+  it.each(['a\nb', ' a', 'a ', 'ü', ''])('refuses %j as the Cache-Control of all files', (cacheControl) => {
+    expect(() => new R2Storage({ ...given, cacheControl })).toThrow(/cacheControl must be a header value/)
+  })
+
+  it.each(['connectTimeout', 'idleTimeout', 'retryTimeout'])('refuses a %s that no timer takes', (option) => {
+    expect(() => new R2Storage({ ...given, [option]: 2 ** 31 })).toThrow(new RegExp(`${option} must be`))
+  })
 })
 
 describe.each([true, false])('fastPath %s', (fastPath) => {
+  describe('a server that is not R2, behind R2Storage', () => {
+    const r2 = setUpR2(fastPath, { conditionalCopyHeader: false })
+
+    it.each(['copy', 'move'] as const)('never overwrites by %s, whatever it ignores', async (method) => {
+      r2.server.bucket().plant('a.txt', 'source')
+      r2.server.bucket().plant('b.txt', 'precious')
+      const storage = r2.storage({ conditionalCopy: undefined, conditionalCompletion: undefined })
+      const copied = storage[method]('a.txt', 'b.txt', { ifExists: 'error' })
+      await expect(copied).rejects.toMatchObject({ code: 'AlreadyExists' })
+      expect(r2.server.bucket().get('b.txt')?.content.bytes().toString()).toBe('precious')
+      await storage[method]('a.txt', 'c.txt')
+      expect(r2.server.bucket().get('c.txt')?.content.bytes().toString()).toBe('source')
+    })
+  })
+
+  it('many operations may share one signal, without a warning of a leak', async () => {
+    const warn = vi.spyOn(process, 'emitWarning')
+    const { signal } = new AbortController()
+    const options = { endpoint: 'http://127.0.0.1:1', maxAttempts: 1, fastPath }
+    const storage = new R2Storage({ ...options, bucket: 'files', accessKeyId: 'a', secretAccessKey: 's' })
+    await Promise.allSettled(Array.from({ length: 20 }, () => storage.exists('a.txt', { signal })))
+    expect(warn.mock.calls.filter(([warning]) => /MaxListeners/.test(String(warning)))).toEqual([])
+  })
+
   describe('with temporary credentials', () => {
     const r2 = setUpR2(fastPath, { sessionToken: 'the-session-token' })
 
@@ -132,6 +179,16 @@ describe.each([true, false])('fastPath %s', (fastPath) => {
       client.destroy()
     })
 
+    it('signs addresses for the path of its endpoint', async () => {
+      const client = new S3Client({
+        endpoint: 'https://e.example/gateway/s3/',
+        region: 'auto',
+        credentials: { accessKeyId: 'a', secretAccessKey: 's' },
+      })
+      const url = await new R2Storage({ client, bucket: 'files' }).signedUrl('a.txt')
+      expect(url).toMatch(/^https:\/\/e\.example\/gateway\/s3\/files\/a\.txt\?/)
+    })
+
     it('may be a mock, as an application has it in its tests', async () => {
       const client = clientFor()
       const mock = mockClient(client)
@@ -151,6 +208,8 @@ describe.each([true, false])('fastPath %s', (fastPath) => {
         IfNoneMatch: '*',
       })
       expect(await storage.stat('a.txt')).toMatchObject({ size: 3, etag: '"e"' })
+      await expect(storage.open('a.txt')).rejects.toMatchObject({ code: 'NotFound' })
+      mock.on(GetObjectCommand).rejects(new NoSuchKey({ message: 'gone', $metadata: {} }))
       await expect(storage.open('a.txt')).rejects.toMatchObject({ code: 'NotFound' })
       expect(r2.server.requests).toEqual([])
     })
