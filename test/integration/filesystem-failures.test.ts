@@ -153,6 +153,18 @@ it('tells a user who may not write what to do, and still lets him read', async (
   expect(await readFile(join(root, 'there.txt'), 'utf8')).toBe('there')
 })
 
+it('rejects a list that may not look at a file, and goes on serving', async () => {
+  const root = await newFolder()
+  const storage = new FileSystemStorage({ location: root })
+  for (const name of ['a/x.txt', 'b/x.txt', 'c/x.txt']) await storage.save(name, 'x')
+  // The names in it can be read, the files cannot be looked at.
+  await chmod(join(root, 'a'), 0o444)
+  await chmod(root, 0o755)
+  const { outcome } = await inChild('listAsNobody', { location: root })
+  await chmod(join(root, 'a'), 0o755)
+  expect(outcome).toMatchObject({ code: 'PermissionDenied' })
+})
+
 /** Quotas need a filesystem of their own; network filesystems tell of them only when a file is closed. */
 it.each(['write', 'close', 'fsync'] as const)('says Full when a quota ends a %s', async (call) => {
   const location = await newFolder()

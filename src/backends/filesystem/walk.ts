@@ -18,23 +18,22 @@ export function etagOf({ ino, mtimeNs, size }: BigIntStats): string {
  * out, and what vanishes meanwhile is passed over. Memory: the names of one folder per level.
  */
 export async function* walk(root: Root, folder: Folder, recursive: boolean): AsyncIterable<readonly Entry[]> {
-  let batch: Promise<Entry | null>[] = []
+  let batch: Found[] = []
   for await (const found of entriesBelow(root, folder, recursive)) {
-    batch.push(
-      found.directory ? Promise.resolve({ kind: 'directory', name: found.name }) : toEntry(root, found.name),
-    )
+    batch.push(found)
     if (batch.length < BATCH) continue
-    yield (await Promise.all(batch)).filter((entry) => entry !== null)
+    yield await toEntries(root, batch)
     batch = []
   }
-  yield (await Promise.all(batch)).filter((entry) => entry !== null)
+  if (batch.length > 0) yield await toEntries(root, batch)
 }
 
-async function* entriesBelow(
-  root: Root,
-  folder: string,
-  recursive: boolean,
-): AsyncIterable<{ name: string; directory: boolean }> {
+interface Found {
+  readonly name: string
+  readonly directory: boolean
+}
+
+async function* entriesBelow(root: Root, folder: string, recursive: boolean): AsyncIterable<Found> {
   for (const entry of await sortedEntries(join(root.path, folder))) {
     const name = folder === '' ? entry.name : `${folder}/${entry.name}`
     if (!entry.isDirectory()) yield { name, directory: false }
@@ -82,7 +81,13 @@ export async function removeEmptyFolders(path: string): Promise<void> {
   await rmdir(path).catch(() => {}) // Not empty: somebody saves here just now.
 }
 
-async function toEntry(root: Root, name: string): Promise<Entry | null> {
+async function toEntries(root: Root, batch: readonly Found[]): Promise<Entry[]> {
+  const entries = await Promise.all(batch.map((found) => toEntry(root, found)))
+  return entries.filter((entry) => entry !== null)
+}
+
+async function toEntry(root: Root, { name, directory }: Found): Promise<Entry | null> {
+  if (directory) return { kind: 'directory', name }
   const stats = await lstatIfThere(join(root.path, name))
   if (!stats?.isFile()) return null
   return {

@@ -174,16 +174,25 @@ export const programs = {
   /** Every kind of write, by a user who may not write there. */
   async writeAsNobody({ location }: { location: string }) {
     const storage = await storageOf({ kind: 'filesystem', location })
-    if (process.getuid?.() === 0) {
-      process.setgid?.(65_534)
-      process.setuid?.(65_534)
-    }
+    becomeNobody()
     return {
       save: await outcomeOf(storage.save('x.txt', 'x')),
       delete: await outcomeOf(storage.delete('there.txt').then(() => '')),
       move: await outcomeOf(storage.move('there.txt', 'y.txt')),
       open: await outcomeOf(storage.open('there.txt').then((file) => file.text())),
     }
+  },
+
+  /** What a user may list who may not read everything: the names that came, and how it ended. */
+  async listAsNobody({ location }: { location: string }) {
+    const storage = await storageOf({ kind: 'filesystem', location })
+    becomeNobody()
+    const names: string[] = []
+    const list = async () => {
+      for await (const { name } of storage.list()) names.push(name)
+      return 'end'
+    }
+    return { names, outcome: await outcomeOf(list()) }
   },
 
   /** Saves a stream and reads it back; by how many bytes the process grew at most, and what it read. */
@@ -304,6 +313,13 @@ export const programs = {
     const { runLoad } = await import('../../chaos/load.js')
     return runLoad(await storageOf(storage), ms, samples, seed)
   },
+}
+
+/** Gives up the rights of root, for which no permission counts. */
+function becomeNobody(): void {
+  if (process.getuid?.() !== 0) return
+  process.setgid?.(65_534)
+  process.setuid?.(65_534)
 }
 
 /** The bytes that the R2 stand-in makes up where it does not keep bodies. */
