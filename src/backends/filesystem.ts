@@ -17,8 +17,9 @@ import {
 } from '../storage.js'
 import { type CommitContext, Draft, removeVersion } from './filesystem/atomic.js'
 import { FileBody } from './filesystem/body.js'
+import { isMarked } from './filesystem/mark.js'
 import { Root } from './filesystem/root.js'
-import { isMarked, Sidecars } from './filesystem/sidecar.js'
+import { Sidecars } from './filesystem/sidecar.js'
 import { SWEEP_AGE, sweep } from './filesystem/sweep.js'
 import {
   closeRead,

@@ -24,16 +24,14 @@ it('has file, sidecar and every new folder on the disk before it acknowledges', 
     expect(save.slice(madeAt)).toContain(`fsync ${join(folder, '..')}`)
   }
 
-  // The sidecar first, whole: a crash leaves it or not, never a half one.
-  const [placed = -1, renamed = -1] = overwrite.flatMap((call, at) =>
-    call.startsWith('rename ') ? [at] : [],
-  )
-  const [, half = '', sidecar = ''] = overwrite[placed]?.split(' ') ?? []
-  expect(sidecar.startsWith(join(root, '.stowage/meta'))).toBe(true)
-  expect(overwrite.slice(0, placed)).toContain(`fsync ${half}`)
-  expect(overwrite.slice(placed, renamed)).toContain(`fsync ${dirname(sidecar)}`)
+  // The sidecar first: no version is seen before its own is whole and on the disk.
+  const renamed = overwrite.findIndex((call) => call.startsWith('rename '))
   const [, draft = ''] = overwrite[renamed]?.split(' ') ?? []
-  expect(overwrite.slice(0, renamed)).toContain(`fsync ${draft}`)
+  const before = overwrite.slice(0, renamed)
+  const sidecar = before.at(-2)?.slice('fsync '.length) ?? ''
+  expect(sidecar.startsWith(join(root, '.stowage/meta'))).toBe(true)
+  expect(before).toContain(`fsync ${draft}`)
+  expect(before.slice(-2)).toEqual([`fsync ${sidecar}`, `fsync ${dirname(sidecar)}`])
   expect(overwrite.slice(renamed)).toEqual([expect.stringMatching(/^rename/), `fsync ${join(root, 'a/b')}`])
 
   expect(move).toContain(`fsync ${join(root, 'c')}`)

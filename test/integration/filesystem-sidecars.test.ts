@@ -1,9 +1,12 @@
 import { execFile } from 'node:child_process'
-import { appendFile, link, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
+import { appendFile, link, lstat, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { FileSystemStorage } from 'stowage'
-import { beforeEach, expect, it } from 'vitest'
+import { afterEach, beforeEach, expect, it, vi } from 'vitest'
+import { Root } from '../../src/backends/filesystem/root.js'
+import { Sidecars } from '../../src/backends/filesystem/sidecar.js'
+import { toName } from '../../src/names.js'
 import { newFolder, sidecarsIn } from './child/folders.js'
 
 let root: string
@@ -14,6 +17,8 @@ beforeEach(async () => {
   root = join(await newFolder(), 'root')
   storage = new FileSystemStorage({ location: root })
 })
+
+afterEach(() => vi.restoreAllMocks())
 
 it('adds no file where there is nothing to say that the name does not', async () => {
   await storage.save('a.txt', 'a')
@@ -90,6 +95,31 @@ it('keeps the content type of a file that moves to another extension', async () 
   await storage.move('photo.bin', 'again.png')
   expect((await storage.stat('again.png')).contentType).toBe('image/png')
   expect(await sidecarsIn(root)).toEqual([])
+})
+
+it('gives each of many versions of the same size an ETag of its own, also in one moment', async () => {
+  vi.spyOn(Date, 'now').mockReturnValue(Date.now())
+  const fast = new FileSystemStorage({ location: root, fsync: false })
+  const etags = new Set<string>()
+  for (let version = 100; version < 150; version++) {
+    const metadata = { version: `${version}` }
+    await fast.save('a.txt', `${version}`, { ifExists: 'overwrite', metadata })
+    etags.add((await fast.stat('a.txt')).etag)
+  }
+  expect(etags.size).toBe(50)
+})
+
+it('takes no place from the sidecar of another version that looks the same', async () => {
+  await storage.save('a.txt', 'a', described)
+  const sidecars = new Sidecars(
+    new Root({ location: root, directoryMode: 0o755, fsync: false }),
+    false,
+    0o644,
+  )
+  const version = await lstat(join(root, 'a.txt'), { bigint: true })
+  const name = toName('a.txt', 'save')
+  expect(await sidecars.create(name, version, { contentType: 'a/b', metadata: {} })).toBe(false)
+  expect(await storage.stat('a.txt')).toMatchObject(described)
 })
 
 it('is not misled by a file of another program whose time happens to look like its own', async () => {

@@ -6,8 +6,9 @@ import { Problem } from '../../errors.js'
 import type { Attributes } from '../../metadata.js'
 import { type Name, RESERVED_SEGMENT } from '../../names.js'
 import type { Staged } from '../../storage.js'
+import { isMarked } from './mark.js'
 import type { Root } from './root.js'
-import { isMarked, type Sidecars } from './sidecar.js'
+import type { Sidecars } from './sidecar.js'
 import {
   ChunkWriter,
   CREATE,
@@ -45,6 +46,8 @@ export function tempFolder(root: Root): string {
 
 /** A concurrent delete may prune the target's folder again and again, but not for ever. */
 const PARENT_ATTEMPTS = 50
+/** Times that a new version gets until one is found that no other version of its name has. */
+const MARK_ATTEMPTS = 20
 /** What `link` says where there are no hard links: FAT, some network and FUSE filesystems. */
 const NO_HARD_LINKS = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK']
 
@@ -61,7 +64,7 @@ export class Draft implements Staged {
   /** Whether the file has changes that a power cut could take. */
   #dirty: boolean
   #ino = 0n
-  /** Which version of the file this is; known once a sidecar asked for it. */
+  /** Which version of the file this is, once it was marked for a sidecar. */
   #version: BigIntStats | undefined
   /** Whether the file is one that had a sidecar before, and may be moved by another name at the same time. */
   #described = false
@@ -150,12 +153,13 @@ export class Draft implements Staged {
     const { root, sidecars, fsync: durable } = this.#context
     const looking = root.hasParent(name)
     looking.catch(() => {})
-    const version = await this.#seal(await sidecars.needed(name, this.#attributes))
+    const described = await sidecars.needed(name, this.#attributes)
+    let version: BigIntStats | undefined
     let published = false
     try {
-      const hasParent = await looking
-      if (version) await sidecars.write(name, version, this.#attributes)
-      published = await this.#commit(name, createOnly, hasParent)
+      if (described) version = await this.#describe(name)
+      else await this.#seal()
+      published = await this.#commit(name, createOnly, await looking)
     } catch (error) {
       if (!hasCode(error, 'EXDEV') || this.#neighbour !== undefined) {
         await root.prune(name) // What was made of the folders above it.
@@ -193,29 +197,39 @@ export class Draft implements Staged {
     }
   }
 
-  /** The content is complete: makes it durable, closes it, and tells the version if a sidecar is to be bound to it. */
-  async #seal(withSidecar: boolean): Promise<BigIntStats | undefined> {
-    if (withSidecar && this.#version === undefined) {
-      const fd = this.#fd ?? (await open(this.#path, READ))
-      this.#fd = fd
-      this.#version = fstat(fd)
-      if (!isMarked(this.#version)) {
-        await this.#context.sidecars.mark(fd)
-        this.#version = fstat(fd)
-        this.#dirty = true
-      }
+  /** Writes the sidecar of this version. One that nobody has seen yet becomes another where its place is taken. */
+  async #describe(name: Name): Promise<BigIntStats> {
+    const { sidecars } = this.#context
+    for (let attempt = 0; attempt < MARK_ATTEMPTS; attempt++) {
+      const version = this.#version ?? (await this.#mark())
+      // Closed before the sidecar is opened: who has a descriptor must not wait for another.
+      await this.#seal()
+      if (this.#described) await sidecars.replace(name, version, this.#attributes)
+      if (this.#described || (await sidecars.create(name, version, this.#attributes))) return version
+      this.#version = undefined
     }
+    throw new Problem('Unavailable', 'too many versions of the file are written in the same moment')
+  }
+
+  async #mark(): Promise<BigIntStats> {
+    const fd = this.#fd ?? (await open(this.#path, READ))
+    this.#fd = fd
+    this.#dirty ||= !this.#described
+    this.#version = this.#described ? fstat(fd) : await this.#context.sidecars.mark(fd)
+    return this.#version
+  }
+
+  /** The content is complete: makes it durable and closes it. */
+  async #seal(): Promise<void> {
     const fd = this.#fd
-    if (fd !== undefined) {
-      if (this.#context.fsync) {
-        this.#ino = fstat(fd).ino
-        if (this.#dirty) await fsync(fd)
-      }
-      this.#dirty = false
-      this.#fd = undefined
-      await close(fd)
+    if (fd === undefined) return
+    if (this.#context.fsync) {
+      this.#ino = fstat(fd).ino
+      if (this.#dirty) await fsync(fd)
     }
-    return withSidecar ? this.#version : undefined
+    this.#dirty = false
+    this.#fd = undefined
+    await close(fd)
   }
 
   async #commit(name: Name, createOnly: boolean, hasParent: boolean): Promise<boolean> {
@@ -299,6 +313,7 @@ export class Draft implements Staged {
     await unlink(this.#path).catch(() => {})
     this.#path = temp
     this.#version = undefined
+    this.#described = false
     this.#dirty = true
     this.#fd = await open(temp, fs.constants.O_RDWR)
     await fchmod(this.#fd, this.#context.fileMode)

@@ -4,10 +4,12 @@ import { dirname, join } from 'node:path'
 import { Problem } from '../../errors.js'
 import { type Attributes, contentTypeOf, pickAttributes } from '../../metadata.js'
 import { type Name, RESERVED_SEGMENT, toName } from '../../names.js'
+import { isMarked, nextMark } from './mark.js'
 import type { Root } from './root.js'
 import {
   close,
   create,
+  fstat,
   fsync,
   fsyncDirectory,
   futimes,
@@ -26,10 +28,8 @@ import {
  *
  * Two files cannot be replaced in one step, so a sidecar belongs to one version of its file: its own name has the
  * file's inode, modification time and size in it. It is written before its version is published and removed after that
- * version is gone; a reader who has a version open finds its sidecar or none, never another's.
- *
- * Files with a sidecar have a modification time in whole microseconds, which one in a thousand others has by chance:
- * the read of a plain file costs no look for a sidecar.
+ * version is gone; a reader who has a version open finds its sidecar or none, never another's. By the form of a file's
+ * modification time a reader knows whether to look.
  */
 export class Sidecars {
   readonly #root: Root
@@ -59,25 +59,43 @@ export class Sidecars {
     )
   }
 
-  /** Gives an open file the modification time that says: look for a sidecar. */
-  async mark(fd: number): Promise<void> {
-    const now = markedTime(Date.now())
-    await futimes(fd, now, now)
+  /** Gives an open file the modification time that says: look for a sidecar. Tells the version that this makes it. */
+  async mark(fd: number): Promise<BigIntStats> {
+    const time = nextMark()
+    await futimes(fd, time, time)
+    const version = fstat(fd)
+    if (isMarked(version)) return version
+    throw new Problem('Unsupported', 'the filesystem does not keep the times that files with metadata need')
   }
 
-  /** Whole or not at all, also when the process dies, and in place of the one of a move that broke off. */
-  async write(name: Name, version: BigIntStats, attributes: Attributes): Promise<void> {
+  /**
+   * Describes a version that nobody has seen yet, so nobody reads a half sidecar either. False where there is one of a
+   * version that looks the same: one that is gone, and whose sidecar is about to go, or that a crash left.
+   */
+  async create(name: Name, version: BigIntStats, attributes: Attributes): Promise<boolean> {
+    const path = this.#pathOf(name, version)
+    try {
+      await this.#write(path, name, attributes)
+    } catch (error) {
+      if (hasCode(error, 'EEXIST')) return false
+      throw error
+    }
+    try {
+      if (this.#fsync) await fsyncDirectory(dirname(path))
+    } catch (error) {
+      await unlink(path).catch(() => {})
+      throw error
+    }
+    return true
+  }
+
+  /** Describes a version that moves, in place of what a move of it that broke off has left. Whole or not at all. */
+  async replace(name: Name, version: BigIntStats, attributes: Attributes): Promise<void> {
     const path = this.#pathOf(name, version)
     const temp = join(this.#root.path, RESERVED_SEGMENT, 'tmp', randomUUID())
-    const fd = await create(temp, this.#fileMode)
+    await this.#write(temp, name, attributes)
     try {
-      try {
-        await writeAll(fd, Buffer.from(JSON.stringify({ name, ...attributes })))
-        if (this.#fsync) await fsync(fd)
-      } finally {
-        await close(fd)
-      }
-      await this.#place(temp, path)
+      await this.#inFolder(path, () => rename(temp, path))
     } catch (error) {
       await unlink(temp).catch(() => {})
       throw error
@@ -88,16 +106,33 @@ export class Sidecars {
   /** Puts a sidecar back that another move of the same version took for its own. */
   async restore(name: Name, version: BigIntStats, attributes: Attributes): Promise<void> {
     if ((await lstatIfThere(this.#pathOf(name, version))) === null)
-      await this.write(name, version, attributes)
+      await this.replace(name, version, attributes)
   }
 
-  async #place(temp: string, path: string): Promise<void> {
+  /** Writes a new file; on failure nothing is left of it. */
+  async #write(path: string, name: Name, attributes: Attributes): Promise<void> {
+    const fd = await this.#inFolder(path, () => create(path, this.#fileMode))
     try {
-      await rename(temp, path)
+      try {
+        await writeAll(fd, Buffer.from(JSON.stringify({ name, ...attributes })))
+        if (this.#fsync) await fsync(fd)
+      } finally {
+        await close(fd)
+      }
+    } catch (error) {
+      await unlink(path).catch(() => {})
+      throw error
+    }
+  }
+
+  /** Puts something where the folder may have to be made first. */
+  async #inFolder<T>(path: string, put: () => Promise<T>): Promise<T> {
+    try {
+      return await put()
     } catch (error) {
       if (!hasCode(error, 'ENOENT')) throw error
       await this.#root.makeDirectory(dirname(path))
-      await rename(temp, path)
+      return put()
     }
   }
 
@@ -177,22 +212,3 @@ function nameIn(text: string): Name | null {
     return null
   }
 }
-
-export function isMarked({ mtimeNs }: BigIntStats): boolean {
-  return mtimeNs % 1000n === 0n
-}
-
-/**
- * The next time, in seconds, that is stored in whole microseconds. Node hands times over as doubles, and libuv cuts
- * them to microseconds (Node 20, 22) or nanoseconds (Node 24): only fractions of 2^20 that are whole microseconds after
- * the cut do for both. There is about one in each millisecond.
- */
-function markedTime(milliseconds: number): number {
-  const seconds = Math.floor(milliseconds / 1000)
-  for (let ticks = Math.ceil(((milliseconds % 1000) / 1000) * TICKS); ticks < TICKS; ticks++) {
-    if (Math.floor((ticks / TICKS) * 1e9) % 1000 === 0) return seconds + ticks / TICKS
-  }
-  return seconds + 1
-}
-
-const TICKS = 2 ** 20

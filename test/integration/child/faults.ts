@@ -48,6 +48,29 @@ export function failing(
   }
 }
 
+/** Holds back the next call whose last path `isMeant`, until it is released. */
+export function holding(
+  name: 'rename' | 'unlink',
+  isMeant: (path: string) => boolean,
+): { readonly reached: Promise<void>; release(): void } {
+  let held = false
+  let release = () => {}
+  let reach = () => {}
+  const reached = new Promise<void>((resolve) => {
+    reach = resolve
+  })
+  replace(name, (original) => (...args) => {
+    if (held || !isMeant(String(args.at(-2)))) {
+      original(...args)
+      return
+    }
+    held = true
+    release = () => original(...args)
+    reach()
+  })
+  return { reached, release: () => release() }
+}
+
 /** What is done to files from now on, in order: `fsync <path>`, `link <path> <path>`, … */
 export function recordCalls(): string[] {
   const log: string[] = []

@@ -8,7 +8,7 @@ import { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { FileSystemStorageOptions, R2StorageOptions, S3StorageOptions, Storage } from 'stowage'
-import { failing, recordCalls, withoutHardLinks } from './faults.js'
+import { failing, holding, recordCalls, withoutHardLinks } from './faults.js'
 
 export type StorageChoice =
   | ({ kind: 'filesystem' } & FileSystemStorageOptions)
@@ -153,6 +153,33 @@ export const programs = {
       failNth(0)
     }
     return outcomes
+  },
+
+  /** Saves three versions of a file in one moment, the third while the first one's sidecar is still to be removed. */
+  async overwriteInOneMoment({ location }: { location: string }) {
+    let armed = false
+    const removal = holding('unlink', (path) => armed && path.includes('/.stowage/meta/'))
+    let last = false
+    const publication = holding('rename', (path) => last && path === `${location}/a.txt`)
+    const now = Date.now()
+    const storage = await storageOf({ kind: 'filesystem', location, fsync: false })
+    await storage.save('first.txt', 'x')
+    Date.now = () => now
+    const save = (version: string) =>
+      storage.save('a.txt', version, { ifExists: 'overwrite', metadata: { version } })
+    await save('v1')
+    armed = true
+    const second = save('v2')
+    await removal.reached
+    last = true
+    const third = save('v3')
+    await publication.reached
+    removal.release()
+    await second
+    publication.release()
+    await third
+    const file = await storage.open('a.txt')
+    return { text: await file.text(), metadata: file.metadata }
   },
 
   /** A storage on a filesystem without hard links. */
