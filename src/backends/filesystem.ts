@@ -102,7 +102,7 @@ export class FileSystemStorage extends Storage {
     const draft = await Draft.write(this.#context, attributes, body, signal, progress)
     if (Date.now() - this.#sweptAt > SWEEP_AGE) {
       this.#sweptAt = Date.now()
-      void sweep(this.#context.root, this.#context.sidecars)
+      void sweep(this.#context)
     }
     return draft
   }

@@ -1,5 +1,5 @@
-import { mkdir, readdir, rm, writeFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { FileSystemStorage } from 'stowage'
 import { afterEach, expect, it, vi } from 'vitest'
@@ -94,7 +94,7 @@ it('sweeps what crashes left behind after a day, and nothing that is younger or 
   while ((await temporaryFilesIn(root)).length === 0) await sleep(2)
   child.process.kill('SIGKILL')
   await expect(child.result).rejects.toThrow('SIGKILL')
-  await rm(join(root, 'orphan.txt'))
+  await writeFile(join(root, 'orphan.txt'), 'by another program')
   // Half written by a crash.
   await mkdir(join(root, '.stowage/meta/00'), { recursive: true })
   await writeFile(join(root, '.stowage/meta/00/half'), '{"na')
@@ -125,4 +125,32 @@ it('sweeps what crashes left behind after a day, and nothing that is younger or 
   expect((await sweeping.stat('in use.txt')).metadata).toEqual({ by: 'me' })
   const files = (await filesIn(root)).filter((path) => !path.startsWith('.stowage'))
   expect(files).toEqual(expect.arrayContaining(['in use.txt', 'younger.txt']))
+})
+
+it('keeps the metadata of a file that is away for some days, and drops it when it is gone for a month', async () => {
+  const root = await newFolder()
+  const storage = new FileSystemStorage({ location: root, fsync: false })
+  await storage.save('mount/x.txt', 'x', { metadata: { by: 'me' } })
+  const sidecar = join(root, (await sidecarsIn(root))[0] ?? '')
+  /** A sweep so many days from now. */
+  const sweepOn = async (day: number, done: () => Promise<boolean>) => {
+    vi.restoreAllMocks()
+    await rm(join(root, '.stowage/swept'), { force: true })
+    later(day * DAY)
+    await new FileSystemStorage({ location: root, fsync: false }).save(`${day}.txt`, 'x')
+    await vi.waitFor(async () => expect(await done()).toBe(true))
+  }
+  const isExpiring = async () => {
+    const { mtimeMs, ctimeMs } = await stat(sidecar)
+    return mtimeMs > ctimeMs + DAY
+  }
+  await rename(join(root, 'mount'), join(root, '..', `${basename(root)}-away`))
+  await sweepOn(2, isExpiring)
+  await sweepOn(4, isExpiring)
+  await rename(join(root, '..', `${basename(root)}-away`), join(root, 'mount'))
+  expect((await storage.stat('mount/x.txt')).metadata).toEqual({ by: 'me' })
+  await sweepOn(40, async () => !(await isExpiring()))
+  await rm(join(root, 'mount'), { recursive: true })
+  await sweepOn(41, isExpiring)
+  await sweepOn(72, async () => (await sidecarsIn(root)).length === 0)
 })

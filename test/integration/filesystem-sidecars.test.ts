@@ -1,5 +1,16 @@
 import { execFile } from 'node:child_process'
-import { appendFile, link, lstat, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
+import {
+  appendFile,
+  link,
+  lstat,
+  readFile,
+  rename,
+  rm,
+  stat,
+  truncate,
+  utimes,
+  writeFile,
+} from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { FileSystemStorage } from 'stowage'
@@ -138,6 +149,16 @@ it('calls a sidecar that somebody has damaged corrupt, and can still overwrite a
   expect(await (await storage.open('a.txt')).text()).toBe('b')
   await storage.delete('a.txt')
   expect(await storage.exists('a.txt')).toBe(false)
+})
+
+it('takes an empty sidecar, which a power cut may leave, as none', async () => {
+  await storage.save('a.txt', 'a', described)
+  const [sidecar = ''] = await sidecarsIn(root)
+  await truncate(join(root, sidecar))
+  expect(await (await storage.open('a.txt')).text()).toBe('a')
+  expect(await storage.stat('a.txt')).toMatchObject({ contentType: 'text/plain', metadata: {} })
+  await storage.move('a.txt', 'b.txt')
+  expect(await (await storage.open('b.txt')).text()).toBe('a')
 })
 
 it('keeps the metadata at both names when a move that a crash broke off is done again', async () => {

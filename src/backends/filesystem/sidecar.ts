@@ -14,7 +14,6 @@ import {
   fsyncDirectory,
   futimes,
   hasCode,
-  lstat,
   lstatIfThere,
   readdir,
   readText,
@@ -140,7 +139,7 @@ export class Sidecars {
   async read(name: Name, version: BigIntStats): Promise<Attributes | null> {
     if (!isMarked(version)) return plainAttributes(name)
     const text = await readText(this.#pathOf(name, version))
-    return text === null ? null : parse(text)
+    return text ? parse(text) : null // A power cut without fsync may leave an empty file.
   }
 
   /** For a file that is still there without a sidecar of its own: one that was restored from a backup has a new inode. */
@@ -148,9 +147,10 @@ export class Sidecars {
     const path = this.#pathOf(name, version)
     const start = path.slice(dirname(path).length + 1, path.lastIndexOf('-') + 1)
     try {
-      const found = (await readdir(dirname(path))).find((entry) => entry.name.startsWith(start))
-      const text = found && (await readText(join(dirname(path), found.name)))
-      if (text) return parse(text)
+      for (const entry of await readdir(dirname(path))) {
+        const text = entry.name.startsWith(start) && (await readText(join(dirname(path), entry.name)))
+        if (text) return parse(text)
+      }
     } catch (error) {
       if (!hasCode(error, 'ENOENT')) throw error
     }
@@ -170,20 +170,18 @@ export class Sidecars {
     }
   }
 
-  /** Whether the version that a sidecar was written for is still the one under its name. */
-  async isInUse(path: string): Promise<boolean> {
+  /** Whether the version that a sidecar was written for is the one under its name, or another is, or none. */
+  async ownerOf(path: string): Promise<'current' | 'replaced' | 'missing'> {
     const text = await readText(path)
-    if (text === null) return false
+    if (!text) return 'replaced' // Nothing is lost with it.
     const name = nameIn(text)
-    if (name === null) return true // Damaged. Whose it is cannot be told, so it stays.
-    try {
-      const current = this.#pathOf(name, await lstat(this.#root.pathOf(name)))
-      // All but the inode, which is another after a restore from a backup.
-      return current.slice(0, current.lastIndexOf('-')) === path.slice(0, path.lastIndexOf('-'))
-    } catch (error) {
-      if (hasCode(error, 'ENOENT', 'ENOTDIR')) return false
-      throw error
-    }
+    if (name === null) return 'current' // Damaged. Whose it is cannot be told, so it stays.
+    const version = await lstatIfThere(this.#root.pathOf(name))
+    if (version === null) return 'missing'
+    const current = this.#pathOf(name, version)
+    // All but the inode, which is another after a restore from a backup.
+    const isSame = current.slice(0, current.lastIndexOf('-')) === path.slice(0, path.lastIndexOf('-'))
+    return isSame ? 'current' : 'replaced'
   }
 
   #pathOf(name: Name, { ino, mtimeNs, size }: BigIntStats): string {

@@ -1,31 +1,37 @@
-import fs from 'node:fs'
+import { randomInt, randomUUID } from 'node:crypto'
 import { join } from 'node:path'
 import { RESERVED_SEGMENT } from '../../names.js'
-import { tempFolder } from './atomic.js'
-import type { Root } from './root.js'
+import { type CommitContext, tempFolder } from './atomic.js'
 import type { Sidecars } from './sidecar.js'
-import { close, futimes, lstat, lstatIfThere, open, tolerate, unlink } from './syscalls.js'
+import { close, create, lstatIfThere, rename, tolerate, unlink, utimes } from './syscalls.js'
 import { readdirIfThere } from './walk.js'
 
 export const SWEEP_AGE = 24 * 60 * 60 * 1000
+/** How long the sidecar of a missing file is kept. */
+const MISSING_AGE = 30 * SWEEP_AGE
+/** Milliseconds that a sweep may take: a process that wants to end waits for it. The next one begins elsewhere. */
+const SWEEP_TIME = 5_000
 
 /**
  * Removes what crashes left behind, a day old or more: temporary files, and sidecars of versions that are gone. At most
  * once a day for each root, whatever the number of processes; errors are left to the next sweep.
  */
-export async function sweep(root: Root, sidecars: Sidecars): Promise<void> {
-  const before = Date.now() - SWEEP_AGE
+export async function sweep(context: CommitContext): Promise<void> {
+  const { root, sidecars } = context
+  const start = Date.now()
+  const before = start - SWEEP_AGE
   try {
-    if (!(await claim(root, before))) return
+    if (!(await claim(context, before))) return
     for (const entry of await readdirIfThere(tempFolder(root))) {
       const path = join(tempFolder(root), entry.name)
       if (entry.isFile() && (await isOlder(path, before))) await tolerate(unlink(path), 'ENOENT')
     }
-    for (const shard of await readdirIfThere(sidecars.folder)) {
+    const shards = await readdirIfThere(sidecars.folder)
+    const first = randomInt(shards.length + 1)
+    for (const shard of [...shards.slice(first), ...shards.slice(0, first)]) {
       for (const entry of await readdirIfThere(join(sidecars.folder, shard.name))) {
-        const path = join(sidecars.folder, shard.name, entry.name)
-        if ((await isOlder(path, before)) && !(await sidecars.isInUse(path)))
-          await tolerate(unlink(path), 'ENOENT')
+        if (Date.now() - start > SWEEP_TIME) return
+        await sweepSidecar(sidecars, join(sidecars.folder, shard.name, entry.name), before)
       }
     }
   } catch {
@@ -33,22 +39,37 @@ export async function sweep(root: Root, sidecars: Sidecars): Promise<void> {
   }
 }
 
+/**
+ * A missing file may come back, with a mount or a folder that is away for a while. So its sidecar gets the time at which
+ * it is to go, in the future, as its own time first; it goes when that has passed, and loses it when the file is back.
+ */
+async function sweepSidecar(sidecars: Sidecars, path: string, before: number): Promise<void> {
+  const stats = await lstatIfThere(path)
+  if (stats === null || Number(stats.ctimeMs) > before) return
+  const owner = await sidecars.ownerOf(path)
+  const expires = Number(stats.mtimeMs)
+  const isExpiring = expires - Number(stats.ctimeMs) > SWEEP_AGE
+  if (owner === 'replaced' || (owner === 'missing' && isExpiring && expires < Date.now())) {
+    await tolerate(unlink(path), 'ENOENT')
+  } else if (isExpiring !== (owner === 'missing')) {
+    const time = (Date.now() + (owner === 'missing' ? MISSING_AGE : 0)) / 1000
+    await tolerate(utimes(path, time, time), 'ENOENT')
+  }
+}
+
 /** By the change time: a move gives an old file a temporary name. False if it is gone, as most are in a moment. */
-async function isOlder(path: string, before: number): Promise<boolean> {
+export async function isOlder(path: string, before: number): Promise<boolean> {
   const stats = await lstatIfThere(path)
   return stats !== null && Number(stats.ctimeMs) < before
 }
 
-/** Whether it is this process that sweeps today. */
-async function claim(root: Root, before: number): Promise<boolean> {
+/** Whether it is this process that sweeps today. The file is made anew: it may be another user's. */
+async function claim({ root, fileMode }: CommitContext, before: number): Promise<boolean> {
   const path = join(root.path, RESERVED_SEGMENT, 'swept')
-  const last = await lstat(path).catch(() => null)
+  const last = await lstatIfThere(path)
   if (last !== null && Number(last.mtimeMs) > before) return false
-  const fd = await open(path, fs.constants.O_WRONLY | fs.constants.O_CREAT, 0o644)
-  try {
-    await futimes(fd, Date.now() / 1000, Date.now() / 1000)
-  } finally {
-    await close(fd)
-  }
+  const temp = join(tempFolder(root), randomUUID())
+  await close(await create(temp, fileMode))
+  await rename(temp, path)
   return true
 }
