@@ -17,7 +17,7 @@ import {
 } from '../storage.js'
 import { type CommitContext, Draft, removeVersion } from './filesystem/atomic.js'
 import { FileBody } from './filesystem/body.js'
-import { isMarked } from './filesystem/mark.js'
+import { eachOf, Removal } from './filesystem/removal.js'
 import { Root } from './filesystem/root.js'
 import { Sidecars } from './filesystem/sidecar.js'
 import { SWEEP_AGE, sweep } from './filesystem/sweep.js'
@@ -33,7 +33,7 @@ import {
   tolerate,
   unlink,
 } from './filesystem/syscalls.js'
-import { etagOf, namesBelow, removeEmptyFolders, walk } from './filesystem/walk.js'
+import { etagOf, walk } from './filesystem/walk.js'
 import { joinUrl, toBaseUrl } from './options.js'
 
 export interface FileSystemStorageOptions {
@@ -51,8 +51,6 @@ export interface FileSystemStorageOptions {
   signingSecret?: string | undefined
 }
 
-/** Deletes that run side by side. */
-const DELETE_CONCURRENCY = 16
 /** Looks at a file that is replaced again and again meanwhile. */
 const READ_ATTEMPTS = 100
 
@@ -288,37 +286,18 @@ export class FileSystemStorage extends Storage {
     dryRun: boolean,
     signal: AbortSignal | undefined,
   ): Promise<number> {
-    const { root, fsync } = this.#context
-    const path = root.pathOf(folder)
-    const stats = await lstatIfThere(path)
-    if (!stats?.isDirectory() || !(await root.holdsParents(folder))) return 0
-    let deleted = 0
-    for await (const batch of namesBelow(root, folder)) {
-      signal?.throwIfAborted()
-      deleted += batch.length
-      // Names of all kinds, also such as no caller could use: they come from the folder itself.
-      if (dryRun) continue
-      const marked = new Map<Name, BigIntStats>()
-      await eachOf(batch as Name[], async (name) => {
-        const stats = await this.#remove(name)
-        if (stats && isMarked(stats)) marked.set(name, stats)
-      })
-      await this.#settle(marked)
-    }
-    if (dryRun) return deleted
-    await removeEmptyFolders(path)
-    await root.prune(folder)
-    if (fsync) await root.syncAbove(path)
-    return deleted
+    return (await this.#holdsFolder(folder)) ? new Removal(this.#context, dryRun, signal).run(folder) : 0
+  }
+
+  async #holdsFolder(folder: Folder): Promise<boolean> {
+    const { root } = this.#context
+    const stats = await lstatIfThere(root.pathOf(folder))
+    return stats?.isDirectory() === true && root.holdsParents(folder)
   }
 
   protected async *entries(folder: Folder, recursive: boolean): AsyncIterable<readonly Entry[]> {
-    const { root } = this.#context
-    if (folder !== '') {
-      const stats = await lstatIfThere(root.pathOf(folder))
-      if (!stats?.isDirectory() || !(await root.holdsParents(folder))) return
-    }
-    yield* walk(root, folder, recursive)
+    if (folder !== '' && !(await this.#holdsFolder(folder))) return
+    yield* walk(this.#context.root, folder, recursive)
   }
 
   protected locate(name: Name): string {
@@ -375,13 +354,4 @@ function toState(stats: BigIntStats, attributes: Attributes): FileState {
     lastModified: new Date(Number(stats.mtimeMs)),
     ...attributes,
   }
-}
-
-async function eachOf<T>(items: readonly T[], work: (item: T) => Promise<unknown>): Promise<void> {
-  const queue = items.values()
-  await Promise.all(
-    Array.from({ length: Math.min(DELETE_CONCURRENCY, items.length) }, async () => {
-      for (const item of queue) await work(item)
-    }),
-  )
 }

@@ -33,6 +33,11 @@ export class Root {
     return name === '' ? this.path : this.#start + name
   }
 
+  /** The other way round, for what was found below the root. */
+  nameOf(path: string): string {
+    return path.slice(this.#start.length)
+  }
+
   /** Whether a path without links in it lies within the root, and not in its reserved folder. */
   async #holds(realPath: string): Promise<boolean> {
     if (this.#real !== undefined && isWithin(this.#real, realPath)) return true
@@ -42,7 +47,7 @@ export class Root {
   }
 
   /** Where a path really leads, or null where that is outside, nowhere, or a folder of the storage's own. */
-  async follow(path: string): Promise<string | null> {
+  async follow(path: string | Buffer): Promise<string | null> {
     try {
       const real = await realpath(path)
       return (await this.#holds(real)) ? real : null

@@ -1,4 +1,5 @@
 import { randomInt, randomUUID } from 'node:crypto'
+import type { PathLike } from 'node:fs'
 import { join } from 'node:path'
 import { RESERVED_SEGMENT } from '../../names.js'
 import { type CommitContext, tempFolder } from './atomic.js'
@@ -58,7 +59,7 @@ async function sweepSidecar(sidecars: Sidecars, path: string, before: number): P
 }
 
 /** By the change time: a move gives an old file a temporary name. False if it is gone, as most are in a moment. */
-export async function isOlder(path: string, before: number): Promise<boolean> {
+export async function isOlder(path: PathLike, before: number): Promise<boolean> {
   const stats = await lstatIfThere(path)
   return stats !== null && Number(stats.ctimeMs) < before
 }

@@ -37,7 +37,7 @@ const PATIENCE = 5_000
 let lastClose = 0
 
 /** Opens a file. When the process has no descriptor left, waits for one. */
-export function open(path: string, flags: number, mode?: number): Promise<number> {
+export function open(path: fs.PathLike, flags: number, mode?: number): Promise<number> {
   return withDescriptor(() => promisedOpen(path, flags, mode))
 }
 
@@ -51,6 +51,11 @@ export async function create(path: string, mode: number): Promise<number> {
 
 export function readdir(path: string): Promise<fs.Dirent[]> {
   return withDescriptor(() => promisedReaddir(path, { withFileTypes: true }))
+}
+
+/** The same with names as bytes, for they need not be UTF-8. */
+export function readdirRaw(path: Buffer): Promise<fs.Dirent<Buffer>[]> {
+  return withDescriptor(() => promisedReaddir(path, { withFileTypes: true, encoding: 'buffer' }))
 }
 
 export function copyFile(from: string, to: string, mode: number): Promise<void> {
@@ -101,7 +106,7 @@ function freedDescriptor(): Promise<void> {
   })
 }
 
-export function lstat(path: string): Promise<fs.BigIntStats> {
+export function lstat(path: fs.PathLike): Promise<fs.BigIntStats> {
   return new Promise((resolve, reject) => {
     fs.lstat(path, { bigint: true }, (error, stats) => (error ? reject(error) : resolve(stats)))
   })
@@ -123,7 +128,7 @@ export function read(
 }
 
 /** Null where there is nothing, or nothing can be. */
-export async function lstatIfThere(path: string): Promise<fs.BigIntStats | null> {
+export async function lstatIfThere(path: fs.PathLike): Promise<fs.BigIntStats | null> {
   try {
     return await lstat(path)
   } catch (error) {
@@ -184,7 +189,7 @@ export class ChunkWriter {
 }
 
 /** Makes the entries of a directory durable. Windows cannot, and needs not. False if it is not there any more. */
-export async function fsyncDirectory(path: string): Promise<boolean> {
+export async function fsyncDirectory(path: fs.PathLike): Promise<boolean> {
   let fd: number
   try {
     fd = await open(path, fs.constants.O_RDONLY)

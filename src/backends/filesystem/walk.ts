@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { compareNames, type Folder, RESERVED_SEGMENT } from '../../names.js'
 import type { Entry } from '../../storage.js'
 import type { Root } from './root.js'
-import { hasCode, lstatIfThere, readdir, rmdir } from './syscalls.js'
+import { hasCode, lstatIfThere, readdir } from './syscalls.js'
 
 /** Files looked at together: enough to keep the thread pool busy. */
 const BATCH = 64
@@ -45,16 +45,12 @@ async function* entriesBelow(root: Root, folder: string, recursive: boolean): As
 /** A folder sorts as its name and `/`, since that is what the names of its files begin with. */
 async function sortedEntries(path: string): Promise<Dirent[]> {
   const keyOf = (entry: Dirent) => (entry.isDirectory() ? `${entry.name}/` : entry.name)
-  return (await ownEntries(path))
-    .filter((entry) => entry.isFile() || entry.isDirectory())
+  return (await readdirIfThere(path))
+    .filter((entry) => (entry.isFile() || entry.isDirectory()) && entry.name !== RESERVED_SEGMENT)
     .sort((a, b) => compareNames(keyOf(a), keyOf(b)))
 }
 
-/** What is in a folder, but for the storage's own. A folder that is not there is empty. */
-async function ownEntries(path: string): Promise<Dirent[]> {
-  return (await readdirIfThere(path)).filter((entry) => entry.name !== RESERVED_SEGMENT)
-}
-
+/** A folder that is not there is empty. */
 export async function readdirIfThere(path: string): Promise<Dirent[]> {
   try {
     return await readdir(path)
@@ -62,23 +58,6 @@ export async function readdirIfThere(path: string): Promise<Dirent[]> {
     if (hasCode(error, 'ENOENT', 'ENOTDIR')) return []
     throw error
   }
-}
-
-/** Everything below a folder that a delete takes away, files and links, a folder at a time. */
-export async function* namesBelow(root: Root, folder: string): AsyncIterable<readonly string[]> {
-  const entries = await ownEntries(join(root.path, folder))
-  for (const entry of entries) if (entry.isDirectory()) yield* namesBelow(root, `${folder}/${entry.name}`)
-  yield entries
-    .filter((entry) => entry.isFile() || entry.isSymbolicLink())
-    .map((entry) => `${folder}/${entry.name}`)
-}
-
-/** Removes a folder and those below it, as far as there is nothing in them. */
-export async function removeEmptyFolders(path: string): Promise<void> {
-  for (const entry of await ownEntries(path)) {
-    if (entry.isDirectory()) await removeEmptyFolders(join(path, entry.name))
-  }
-  await rmdir(path).catch(() => {}) // Not empty: somebody saves here just now.
 }
 
 async function toEntries(root: Root, batch: readonly Found[]): Promise<Entry[]> {

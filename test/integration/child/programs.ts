@@ -2,6 +2,7 @@
  * What tests let other processes do: `node --import tsx programs.ts <name> <argument as JSON>`. Prints a line when it
  * is ready, begins when a line comes in, and prints its result as the last line.
  */
+import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
 import { appendFileSync } from 'node:fs'
 import { Readable } from 'node:stream'
@@ -130,6 +131,19 @@ export const programs = {
     }
   },
 
+  /** The calls that make the delete of a folder durable: of one that goes, and of one that has more than files in it. */
+  async recordDeletePrefix({ location }: { location: string }) {
+    const log = recordCalls()
+    const storage = await storageOf({ kind: 'filesystem', location })
+    for (const name of ['goes/a/x.txt', 'goes/y.txt', 'stays/x.txt']) await storage.save(name, 'x')
+    execFileSync('mkfifo', [`${location}/stays/fifo`])
+    log.length = 0
+    await storage.deletePrefix('goes')
+    const gone = log.splice(0)
+    await storage.deletePrefix('stays')
+    return { gone, stayed: log }
+  },
+
   /** Saves, create-only or replacing, in each of which another call of a kind fails: the nth in the nth location. */
   async saveFailing({
     locations,
@@ -208,6 +222,13 @@ export const programs = {
       move: await outcomeOf(storage.move('there.txt', 'y.txt')),
       open: await outcomeOf(storage.open('there.txt').then((file) => file.text())),
     }
+  },
+
+  /** Deletes a folder, by a user who may not delete all of it. */
+  async deletePrefixAsNobody({ location, prefix }: { location: string; prefix: string }) {
+    const storage = await storageOf({ kind: 'filesystem', location, fsync: false })
+    becomeNobody()
+    return outcomeOf(storage.deletePrefix(prefix).then(() => ''))
   },
 
   /** What a user may list who may not read everything: the names that came, and how it ended. */

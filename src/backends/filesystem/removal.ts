@@ -1,0 +1,133 @@
+import type { BigIntStats, Dirent } from 'node:fs'
+import { type Name, RESERVED_SEGMENT } from '../../names.js'
+import type { CommitContext } from './atomic.js'
+import { isMarked } from './mark.js'
+import { isOlder, SWEEP_AGE } from './sweep.js'
+import { fsyncDirectory, hasCode, lstatIfThere, readdirRaw, rmdir, tolerate, unlink } from './syscalls.js'
+
+/** Deletes that run side by side. */
+const CONCURRENCY = 16
+/** Files that are deleted after one look whether their folder is still within the root. */
+const GUARDED = 256
+const SLASH = Buffer.from('/')
+const RESERVED = Buffer.from(RESERVED_SEGMENT)
+
+/**
+ * Deletes (or counts) all that is below a folder, files and links, and the folders as far as nothing is left in them.
+ * Paths are bytes: other programs' names need not be UTF-8. What fails does not keep the rest from being deleted.
+ */
+export class Removal {
+  readonly #context: CommitContext
+  readonly #dryRun: boolean
+  readonly #signal: AbortSignal | undefined
+  #deleted = 0
+  #failure: { readonly error: unknown } | undefined
+
+  constructor(context: CommitContext, dryRun: boolean, signal: AbortSignal | undefined) {
+    this.#context = context
+    this.#dryRun = dryRun
+    this.#signal = signal
+  }
+
+  /** Tells how many files there were. */
+  async run(folder: Name): Promise<number> {
+    const { root, fsync } = this.#context
+    const path = root.pathOf(folder)
+    await this.#removeFolder(Buffer.from(path))
+    if (!this.#dryRun) {
+      await root.prune(folder)
+      if (fsync) await root.syncAbove(path)
+    }
+    this.#signal?.throwIfAborted()
+    if (this.#failure) throw this.#failure.error
+    return this.#deleted
+  }
+
+  async #removeFolder(path: Buffer): Promise<void> {
+    const files: Buffer[] = []
+    for (const entry of await this.#entriesOf(path)) {
+      if (this.#signal?.aborted) return
+      const child = Buffer.concat([path, SLASH, entry.name])
+      if (entry.isFile() || entry.isSymbolicLink()) files.push(child)
+      else if (entry.isDirectory()) {
+        await (RESERVED.equals(entry.name) ? this.#removeLeftovers(child) : this.#removeFolder(child))
+      }
+    }
+    if (this.#dryRun) this.#deleted += files.length
+    else await this.#attempt(() => this.#empty(path, files))
+  }
+
+  /** Durable before the sidecars go: a power cut brings no file back without its metadata. */
+  async #empty(path: Buffer, files: readonly Buffer[]): Promise<void> {
+    const { root, sidecars, fsync } = this.#context
+    const marked = new Map<Name, BigIntStats>()
+    for (let start = 0; start < files.length; start += GUARDED) {
+      if (this.#signal?.aborted || (await root.follow(path)) === null) break
+      await eachOf(files.slice(start, start + GUARDED), (file) =>
+        this.#attempt(() => this.#unlink(file, marked)),
+      )
+    }
+    const stays = await rmdir(path).then(
+      () => false,
+      () => true, // Not empty: there is something of another kind in it, or somebody saves here just now.
+    )
+    if (fsync && stays) await fsyncDirectory(path)
+    else if (fsync && marked.size > 0) await root.syncAbove(path.toString())
+    await eachOf([...marked], ([name, version]) => sidecars.remove(name, version))
+  }
+
+  async #unlink(path: Buffer, marked: Map<Name, BigIntStats>): Promise<void> {
+    if (this.#signal?.aborted) return
+    const version = await lstatIfThere(path)
+    if (!(version?.isFile() || version?.isSymbolicLink())) return
+    try {
+      await unlink(path)
+    } catch (error) {
+      if (hasCode(error, 'ENOENT')) return
+      throw error
+    }
+    this.#deleted += 1
+    // A name of any kind, also such as no caller could use: it comes from the folder itself.
+    if (isMarked(version)) marked.set(this.#context.root.nameOf(path.toString()) as Name, version)
+  }
+
+  /** The storage's own folder in a mount holds what is just being written, and what crashes left. */
+  async #removeLeftovers(path: Buffer): Promise<void> {
+    if (this.#dryRun) return
+    for (const entry of await this.#entriesOf(path)) {
+      const child = Buffer.concat([path, SLASH, entry.name])
+      await this.#attempt(async () => {
+        if (entry.isFile() && (await isOlder(child, Date.now() - SWEEP_AGE))) {
+          await tolerate(unlink(child), 'ENOENT')
+        }
+      })
+    }
+    await rmdir(path).catch(() => {})
+  }
+
+  async #entriesOf(path: Buffer): Promise<readonly Dirent<Buffer>[]> {
+    let entries: readonly Dirent<Buffer>[] = []
+    await this.#attempt(async () => {
+      entries = await readdirRaw(path)
+    })
+    return entries
+  }
+
+  async #attempt(work: () => Promise<void>): Promise<void> {
+    try {
+      await work()
+    } catch (error) {
+      if (!hasCode(error, 'ENOENT', 'ENOTDIR')) this.#failure ??= { error }
+    }
+  }
+}
+
+/** Some at a time. When this rejects, nothing of it is running any more. */
+export async function eachOf<T>(items: readonly T[], work: (item: T) => Promise<unknown>): Promise<void> {
+  const queue = items.values()
+  const workers = Array.from({ length: Math.min(CONCURRENCY, items.length) }, async () => {
+    for (const item of queue) await work(item)
+  })
+  await Promise.allSettled(workers)
+  await Promise.all(workers)
+}
