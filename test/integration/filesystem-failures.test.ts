@@ -165,6 +165,16 @@ it('rejects a list that may not look at a file, and goes on serving', async () =
   expect(outcome).toMatchObject({ code: 'PermissionDenied' })
 })
 
+it('lists the root of a disk, whose folder lost+found only the superuser may read', async () => {
+  const root = await newFolder()
+  await new FileSystemStorage({ location: root }).save('x.txt', 'x')
+  await mkdir(join(root, 'lost+found'))
+  await chmod(join(root, 'lost+found'), 0)
+  await chmod(root, 0o755)
+  const { names, outcome } = await inChild('listAsNobody', { location: root })
+  expect([names, outcome]).toEqual([['x.txt'], { name: 'end' }])
+})
+
 /** Quotas need a filesystem of their own; network filesystems tell of them only when a file is closed. */
 it.each(['write', 'close', 'fsync'] as const)('says Full when a quota ends a %s', async (call) => {
   const location = await newFolder()

@@ -1,6 +1,6 @@
 import type { BigIntStats, Dirent } from 'node:fs'
 import { join } from 'node:path'
-import { compareNames, type Folder, RESERVED_SEGMENT } from '../../names.js'
+import { compareNames, type Folder, isName, RESERVED_SEGMENT } from '../../names.js'
 import type { Entry } from '../../storage.js'
 import type { Root } from './root.js'
 import { hasCode, lstatIfThere, readdir } from './syscalls.js'
@@ -34,20 +34,31 @@ interface Found {
 }
 
 async function* entriesBelow(root: Root, folder: string, recursive: boolean): AsyncIterable<Found> {
-  for (const entry of await sortedEntries(join(root.path, folder))) {
+  for (const entry of await sortedEntries(root, folder)) {
     const name = folder === '' ? entry.name : `${folder}/${entry.name}`
     if (!entry.isDirectory()) yield { name, directory: false }
-    else if (recursive) yield* entriesBelow(root, name, true)
-    else yield { name, directory: true }
+    else if (!recursive) yield { name, directory: true }
+    // Below a folder that no name fits is no file that one fits; its path may be longer than the system takes.
+    else if (isName(name)) yield* entriesBelow(root, name, true)
   }
 }
 
 /** A folder sorts as its name and `/`, since that is what the names of its files begin with. */
-async function sortedEntries(path: string): Promise<Dirent[]> {
+async function sortedEntries(root: Root, folder: string): Promise<Dirent[]> {
   const keyOf = (entry: Dirent) => (entry.isDirectory() ? `${entry.name}/` : entry.name)
-  return (await readdirIfThere(path))
+  return (await readableEntries(root, folder))
     .filter((entry) => (entry.isFile() || entry.isDirectory()) && entry.name !== RESERVED_SEGMENT)
     .sort((a, b) => compareNames(keyOf(a), keyOf(b)))
+}
+
+/** At the root of a disk, the folder of its repairs is there, which only the superuser may read, and no concern of others. */
+async function readableEntries(root: Root, folder: string): Promise<Dirent[]> {
+  try {
+    return await readdirIfThere(join(root.path, folder))
+  } catch (error) {
+    if (folder === 'lost+found' && hasCode(error, 'EACCES')) return []
+    throw error
+  }
 }
 
 /** A folder that is not there is empty. */
