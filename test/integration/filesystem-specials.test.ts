@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { mkdir } from 'node:fs/promises'
+import { mkdir, truncate } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -74,4 +74,27 @@ it('calls a name below a file taken, and finds nothing there', async () => {
   expect(await storage.exists('mine.txt/x.txt')).toBe(false)
   await storage.delete('mine.txt/x.txt')
   expect(await storage.listdir('mine.txt')).toEqual({ directories: [], files: [] })
+})
+
+it('lists what is beside folders that go deeper than the system takes a path', async () => {
+  // Only by steps from folder to folder can they be made; `rm` removes them so.
+  const steps = `for (const name of ['deep', ...Array(20).fill('n'.repeat(250))]) {
+    fs.mkdirSync(name)
+    process.chdir(name)
+  }`
+  await run(process.execPath, ['-e', steps], { cwd: root })
+  await storage.save('z.txt', 'z')
+  const names: string[] = []
+  for await (const { name } of storage.list()) names.push(name)
+  await run('rm', ['-r', join(root, 'deep')])
+  expect(names).toEqual(['mine.txt', 'z.txt'])
+})
+
+it('says so when a file is larger than any buffer', async () => {
+  // Takes no room on the disk.
+  await truncate(join(root, 'mine.txt'), 2 ** 43)
+  const file = await storage.open('mine.txt')
+  await expect(file.bytes()).rejects.toMatchObject({ code: 'InvalidArgument', message: /use stream\(\)/ })
+  const end = await storage.open('mine.txt', { range: { offset: -5 } })
+  expect((await end.bytes()).byteLength).toBe(5)
 })

@@ -101,7 +101,7 @@ export class Draft implements Staged {
     try {
       let bytes = 0
       if (body.bytes) {
-        await writeAll(fd, body.bytes)
+        await writeAll(fd, body.bytes, signal)
         bytes = body.bytes.byteLength
       } else {
         const writer = new ChunkWriter(fd)

@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream'
 import { Problem } from '../../errors.js'
 import type { DeliveredRange, OpenBody } from '../../stored-file.js'
-import { closeRead, read } from './syscalls.js'
+import { closeRead, LONGEST_CALL, read } from './syscalls.js'
 
 const CHUNK_BYTES = 128 * 1024
 
@@ -18,10 +18,11 @@ export class FileBody implements OpenBody {
 
   async bytes(): Promise<Buffer> {
     const { offset, length } = this.#range
-    const bytes = Buffer.allocUnsafe(length)
     try {
-      let done = 0
-      while (done < length) done += await this.#readInto(bytes, done, length - done, offset + done)
+      const bytes = allocate(length)
+      for (let done = 0; done < length; ) {
+        done += await this.#readInto(bytes, done, Math.min(length - done, LONGEST_CALL), offset + done)
+      }
       return bytes
     } finally {
       void this.close()
@@ -67,5 +68,13 @@ export class FileBody implements OpenBody {
     // Saves never change a file in place; somebody else did.
     if (bytesRead === 0) throw new Problem('Corrupt', 'the file became shorter while it was read')
     return bytesRead
+  }
+}
+
+function allocate(length: number): Buffer {
+  try {
+    return Buffer.allocUnsafe(length)
+  } catch (cause) {
+    throw new Problem('InvalidArgument', 'the content is too large for one buffer: use stream()', { cause })
   }
 }

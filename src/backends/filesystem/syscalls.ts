@@ -152,11 +152,15 @@ export async function readText(path: string): Promise<string | null> {
   }
 }
 
+/** Bytes that are read or written at a time: a call cannot be interrupted, and the system takes no 2 GiB at once. */
+export const LONGEST_CALL = 64 * 1024 * 1024
+
 /** Writes all of the bytes at the end of what was written before. One `write` may take only a part of them. */
-export async function writeAll(fd: number, bytes: Uint8Array): Promise<void> {
-  let written = 0
-  while (written < bytes.byteLength) {
-    written += (await write(fd, bytes, written, bytes.byteLength - written, null)).bytesWritten
+export async function writeAll(fd: number, bytes: Uint8Array, signal?: AbortSignal): Promise<void> {
+  for (let written = 0; written < bytes.byteLength; ) {
+    signal?.throwIfAborted()
+    const length = Math.min(bytes.byteLength - written, LONGEST_CALL)
+    written += (await write(fd, bytes, written, length, null)).bytesWritten
   }
 }
 
