@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto'
 import fs, { type BigIntStats } from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { Body } from '../../content.js'
@@ -13,7 +12,6 @@ import {
   CREATE,
   close,
   copyFile,
-  create,
   fchmod,
   fstat,
   fsync,
@@ -28,6 +26,7 @@ import {
   unlink,
   writeAll,
 } from './syscalls.js'
+import { createTemp, tempFolder, tempPath } from './temp.js'
 
 /** What all commits of a storage share. */
 export interface CommitContext {
@@ -36,11 +35,6 @@ export interface CommitContext {
   /** Whether a save is on the disk, not only in the system's cache, when it is acknowledged. */
   readonly fsync: boolean
   readonly fileMode: number
-}
-
-/** Where unpublished content lies: on the root's own filesystem, out of sight. */
-export function tempFolder(root: Root): string {
-  return join(root.path, RESERVED_SEGMENT, 'tmp')
 }
 
 /** A concurrent delete may prune the target's folder again and again, but not for ever. */
@@ -60,7 +54,7 @@ export class Draft implements Staged {
   #fd: number | undefined
   /** Whether the file has changes that a power cut could take. */
   #dirty: boolean
-  #ino = 0n
+  #ino: bigint
   /** Which version of the file this is; known once a sidecar asked for it. */
   #version: BigIntStats | undefined
   /** Whether the file is one that had a sidecar before, and may be moved by another name at the same time. */
@@ -75,12 +69,14 @@ export class Draft implements Staged {
     attributes: Attributes,
     path: string,
     fd: number,
+    ino: bigint,
     dirty: boolean,
   ) {
     this.#context = context
     this.#attributes = attributes
     this.#path = path
     this.#fd = fd
+    this.#ino = ino
     this.#dirty = dirty
   }
 
@@ -92,9 +88,8 @@ export class Draft implements Staged {
     signal: AbortSignal | undefined,
     progress: (bytes: number) => void = () => {},
   ): Promise<Draft> {
-    const path = join(tempFolder(context.root), randomName())
-    const fd = await createTemp(context, path)
-    const draft = new Draft(context, attributes, path, fd, true)
+    const { path, fd, ino } = await createTemp(context.root, context.fileMode)
+    const draft = new Draft(context, attributes, path, fd, ino, true)
     try {
       let bytes = 0
       if (body.bytes) {
@@ -119,7 +114,7 @@ export class Draft implements Staged {
 
   /** Gives an existing file a temporary second name. Null where the filesystem has no hard links. */
   static async pin(root: Root, path: string): Promise<string | null> {
-    const temp = join(tempFolder(root), randomName())
+    const temp = tempPath(tempFolder(root))
     for (let attempt = 1; ; attempt++) {
       try {
         await link(path, temp)
@@ -141,7 +136,7 @@ export class Draft implements Staged {
     fd: number,
     version: BigIntStats,
   ): Draft {
-    const draft = new Draft(context, attributes, path, fd, false)
+    const draft = new Draft(context, attributes, path, fd, version.ino, false)
     draft.#described = isMarked(version)
     return draft
   }
@@ -207,10 +202,7 @@ export class Draft implements Staged {
     }
     const fd = this.#fd
     if (fd !== undefined) {
-      if (this.#context.fsync) {
-        this.#ino = fstat(fd).ino
-        if (this.#dirty) await fsync(fd)
-      }
+      if (this.#context.fsync && this.#dirty) await fsync(fd)
       this.#dirty = false
       this.#fd = undefined
       await close(fd)
@@ -292,7 +284,7 @@ export class Draft implements Staged {
   async #moveNextTo(target: string): Promise<void> {
     const { root } = this.#context
     const folder = join(dirname(target), RESERVED_SEGMENT)
-    const temp = join(folder, randomName())
+    const temp = tempPath(folder)
     await root.makeDirectory(folder)
     this.#neighbour = folder
     await copyFile(this.#path, temp, fs.constants.COPYFILE_EXCL)
@@ -301,6 +293,7 @@ export class Draft implements Staged {
     this.#version = undefined
     this.#dirty = true
     this.#fd = await open(temp, fs.constants.O_RDWR)
+    this.#ino = fstat(this.#fd).ino
     await fchmod(this.#fd, this.#context.fileMode)
   }
 
@@ -323,7 +316,7 @@ export class Draft implements Staged {
  * for a moment, so one that is seen to be newer before is left alone; and all is synchronous, to make that moment short.
  */
 export function removeVersion(root: Root, path: string, ino: bigint): void {
-  const aside = join(tempFolder(root), randomName())
+  const aside = tempPath(tempFolder(root))
   try {
     if (fs.lstatSync(path, { bigint: true }).ino !== ino) return
     fs.renameSync(path, aside)
@@ -342,18 +335,4 @@ export function removeVersion(root: Root, path: string, ino: bigint): void {
     }
   }
   fs.unlinkSync(aside)
-}
-
-async function createTemp({ root, fileMode }: CommitContext, path: string): Promise<number> {
-  try {
-    return await create(path, fileMode)
-  } catch (error) {
-    if (!hasCode(error, 'ENOENT')) throw error
-    await root.makeDirectory(tempFolder(root))
-    return create(path, fileMode)
-  }
-}
-
-function randomName(): string {
-  return randomUUID()
 }

@@ -1,4 +1,4 @@
-import { createHash, randomUUID } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import type { BigIntStats } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { Problem } from '../../errors.js'
@@ -7,7 +7,6 @@ import { type Name, RESERVED_SEGMENT, toName } from '../../names.js'
 import type { Root } from './root.js'
 import {
   close,
-  create,
   fsync,
   fsyncDirectory,
   futimes,
@@ -20,6 +19,7 @@ import {
   unlink,
   writeAll,
 } from './syscalls.js'
+import { createTemp } from './temp.js'
 
 /**
  * The attributes of a file that its name does not tell, in a file of their own: a sidecar, below the reserved folder.
@@ -68,8 +68,7 @@ export class Sidecars {
   /** Whole or not at all, also when the process dies, and in place of the one of a move that broke off. */
   async write(name: Name, version: BigIntStats, attributes: Attributes): Promise<void> {
     const path = this.#pathOf(name, version)
-    const temp = join(this.#root.path, RESERVED_SEGMENT, 'tmp', randomUUID())
-    const fd = await create(temp, this.#fileMode)
+    const { path: temp, fd } = await createTemp(this.#root, this.#fileMode)
     try {
       try {
         await writeAll(fd, Buffer.from(JSON.stringify({ name, ...attributes })))

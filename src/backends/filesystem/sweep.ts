@@ -1,10 +1,10 @@
 import fs from 'node:fs'
 import { join } from 'node:path'
 import { RESERVED_SEGMENT } from '../../names.js'
-import { tempFolder } from './atomic.js'
 import type { Root } from './root.js'
 import type { Sidecars } from './sidecar.js'
 import { close, futimes, lstat, lstatIfThere, open, tolerate, unlink } from './syscalls.js'
+import { tempFolder } from './temp.js'
 import { readdirIfThere } from './walk.js'
 
 export const SWEEP_AGE = 24 * 60 * 60 * 1000

@@ -40,12 +40,24 @@ export function open(path: string, flags: number, mode?: number): Promise<number
   return withDescriptor(() => promisedOpen(path, flags, mode))
 }
 
-/** Creates a file, which must be new, with exactly this mode. */
-export async function create(path: string, mode: number): Promise<number> {
+export interface Created {
+  readonly fd: number
+  readonly ino: bigint
+}
+
+/** Creates a file, which must be new, with exactly this mode. On failure nothing is left of it. */
+export async function create(path: string, mode: number): Promise<Created> {
   const fd = await open(path, CREATE, mode)
-  // Only an unusual umask makes the chmod necessary.
-  if ((fs.fstatSync(fd).mode & 0o7777) !== mode) await fchmod(fd, mode)
-  return fd
+  try {
+    const stats = fstat(fd)
+    // Only an unusual umask makes the chmod necessary.
+    if ((Number(stats.mode) & 0o7777) !== mode) await fchmod(fd, mode)
+    return { fd, ino: stats.ino }
+  } catch (error) {
+    await close(fd).catch(() => {})
+    await unlink(path).catch(() => {})
+    throw error
+  }
 }
 
 export function readdir(path: string): Promise<fs.Dirent[]> {
