@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
-import { chmod, mkdir, readFile, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { chmod, mkdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { FileSystemStorage } from 'stowage'
 import { afterEach, describe, expect, it } from 'vitest'
@@ -151,6 +151,52 @@ it('tells a user who may not write what to do, and still lets him read', async (
   }
   expect(results.open).toEqual({ name: 'there' })
   expect(await readFile(join(root, 'there.txt'), 'utf8')).toBe('there')
+})
+
+describe.each([
+  { what: 'the root is a file', path: 'root', make: (path: string) => writeFile(path, '') },
+  { what: 'the root is a link to nothing', path: 'root', make: (path: string) => symlink('gone', path) },
+  { what: 'the root is a link to itself', path: 'root', make: (path: string) => symlink('root', path) },
+  {
+    what: 'a folder above the root is a link to nothing',
+    path: '',
+    make: (path: string) => symlink('x', path),
+  },
+  { what: 'a folder above the root is a file', path: '', make: (path: string) => writeFile(path, '') },
+  { what: '.stowage is a file', path: 'root/.stowage', make: (path: string) => writeFile(path, '') },
+  { what: '.stowage/tmp is a file', path: 'root/.stowage/tmp', make: (path: string) => writeFile(path, '') },
+])('when $what', ({ path, make }) => {
+  it('tells what is in the way of a save', async () => {
+    const above = join(await newFolder(), 'above')
+    const inTheWay = join(above, path)
+    await mkdir(dirname(inTheWay), { recursive: true })
+    await make(inTheWay)
+    const storage = new FileSystemStorage({ location: join(above, 'root') })
+    for (const name of ['x.txt', 'a/b/x.txt']) {
+      await expect(storage.save(name, 'x', { metadata: { by: 'me' } })).rejects.toMatchObject({
+        code: 'Misconfigured',
+        message: expect.stringContaining(inTheWay),
+      })
+    }
+  })
+})
+
+it.runIf(process.platform === 'linux')('gives up where no folder can be made', async () => {
+  const storage = new FileSystemStorage({ location: '/proc/stowage' })
+  await expect(storage.save('x.txt', 'x')).rejects.toMatchObject({ code: 'Unavailable' })
+})
+
+it('can be tried again when somebody removes the root while a file is being written', async () => {
+  const root = join(await newFolder(), 'root')
+  const storage = new FileSystemStorage({ location: root })
+  async function* removing() {
+    yield 'x'
+    await rm(root, { recursive: true })
+    yield 'y'
+  }
+  await expect(storage.save('a/b/x.txt', removing())).rejects.toMatchObject({ code: 'Unavailable' })
+  expect(await filesIn(root)).toEqual([])
+  expect(await storage.save('a/b/x.txt', 'x')).toBe('a/b/x.txt')
 })
 
 /** Quotas need a filesystem of their own; network filesystems tell of them only when a file is closed. */

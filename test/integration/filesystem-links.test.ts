@@ -1,4 +1,4 @@
-import { link, mkdir, readFile, rename, stat, symlink, writeFile } from 'node:fs/promises'
+import { link, mkdir, readdir, readFile, rename, stat, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { FileSystemStorage } from 'stowage'
 import { beforeEach, describe, expect, it } from 'vitest'
@@ -142,6 +142,14 @@ it('says that a linked folder leads out when a file is to be saved there', async
   await symlink(outside, join(root, 'folder'))
   const saved = storage.save('folder/new.txt', 'x')
   await expect(saved).rejects.toMatchObject({ code: 'PermissionDenied', message: /link that leads out/ })
+})
+
+it('removes no empty folder outside when a save through a link to it is refused', async () => {
+  await mkdir(join(outside, 'empty/deeper'), { recursive: true })
+  await symlink(outside, join(root, 'folder'))
+  const saved = storage.save('folder/empty/deeper/x.txt', 'x')
+  await expect(saved).rejects.toMatchObject({ code: 'PermissionDenied' })
+  expect(await readdir(join(outside, 'empty'))).toEqual(['deeper'])
 })
 
 it('gives a file outside no second name, not for a moment, when it is to be moved away', async () => {

@@ -19,6 +19,7 @@ import {
   hasCode,
   link,
   lstat,
+  lstatIfThere,
   open,
   READ,
   rename,
@@ -61,6 +62,8 @@ export class Draft implements Staged {
   #described = false
   /** What was under the name before. Its sidecar goes last: a power cut may bring it back until then. */
   #replaced: BigIntStats | null = null
+  /** Folders that were made for the file, and go if it is not published. */
+  readonly #made: string[] = []
   /** The folder of a mount below the root, where the temporary file had to go. */
   #neighbour: string | undefined
 
@@ -152,10 +155,7 @@ export class Draft implements Staged {
       if (version) await sidecars.write(name, version, this.#attributes)
       published = await this.#commit(name, createOnly, hasParent)
     } catch (error) {
-      if (!hasCode(error, 'EXDEV') || this.#neighbour !== undefined) {
-        await root.prune(name) // What was made of the folders above it.
-        throw error
-      }
+      if (!hasCode(error, 'EXDEV') || this.#neighbour !== undefined) throw error
       await this.#moveNextTo(root.pathOf(name))
       return await this.publish(name, createOnly)
     } finally {
@@ -164,7 +164,7 @@ export class Draft implements Staged {
     if (!published) return false
     // Until it was published, a move of the same version by another process could not tell that it is wanted.
     if (version && this.#described) await sidecars.restore(name, version, this.#attributes)
-    const discarding = this.discard()
+    const cleaning = this.#removeTemp()
     try {
       if (durable) await fsyncDirectory(dirname(root.pathOf(name)))
     } catch (error) {
@@ -173,8 +173,9 @@ export class Draft implements Staged {
       if (createOnly && version) await sidecars.remove(name, version)
       throw error
     } finally {
-      await discarding
+      await cleaning
     }
+    this.#made.length = 0
     await sidecars.remove(name, this.#replaced)
     return true
   }
@@ -214,9 +215,12 @@ export class Draft implements Staged {
     const { root } = this.#context
     for (let attempt = 1; ; attempt++) {
       try {
-        if (!hasParent || attempt > 1) await root.makeParent(name)
+        if (attempt === 1 ? !hasParent : !(await root.hasParent(name))) {
+          await root.makeFolders(name, this.#made)
+        }
         return createOnly ? await this.#create(root.pathOf(name)) : await this.#replace(name)
       } catch (error) {
+        if (hasCode(error, 'ENOENT')) await this.#checkTemp(error)
         if (hasCode(error, 'ENOENT') && attempt < PARENT_ATTEMPTS) continue
         if (hasCode(error, 'ENOTDIR')) {
           throw new Problem('AlreadyExists', 'one of the folders in the name is a file', { cause: error })
@@ -224,6 +228,12 @@ export class Draft implements Staged {
         throw error
       }
     }
+  }
+
+  /** The target's folder may come back, what was written does not: somebody has removed the root, or all of `.stowage`. */
+  async #checkTemp(cause: unknown): Promise<void> {
+    if ((await lstatIfThere(this.#path)) !== null) return
+    throw new Problem('Unavailable', `${this.#path} was removed before it got its name`, { cause })
   }
 
   async #create(target: string): Promise<boolean> {
@@ -285,8 +295,8 @@ export class Draft implements Staged {
     const { root } = this.#context
     const folder = join(dirname(target), RESERVED_SEGMENT)
     const temp = tempPath(folder)
-    await root.makeDirectory(folder)
     this.#neighbour = folder
+    await root.makeDirectory(folder, this.#made)
     await copyFile(this.#path, temp, fs.constants.COPYFILE_EXCL)
     await unlink(this.#path).catch(() => {})
     this.#path = temp
@@ -297,11 +307,16 @@ export class Draft implements Staged {
     await fchmod(this.#fd, this.#context.fileMode)
   }
 
-  /** Removes what is left of the temporary file. Failing is only a leak, which the sweep finds. */
+  /** Removes all that is left of a file that was not published. Failing is only a leak, which the sweep finds. */
   async discard(): Promise<void> {
     const fd = this.#fd
     this.#fd = undefined
     if (fd !== undefined) await close(fd).catch(() => {})
+    await this.#removeTemp()
+    await this.#context.root.unmake(this.#made)
+  }
+
+  async #removeTemp(): Promise<void> {
     if (this.#path === '') return
     const path = this.#path
     this.#path = ''

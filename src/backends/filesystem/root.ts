@@ -2,13 +2,26 @@ import fs from 'node:fs'
 import { dirname, resolve, sep } from 'node:path'
 import { Problem } from '../../errors.js'
 import { type Folder, type Name, RESERVED_SEGMENT } from '../../names.js'
-import { chmod, fsyncDirectory, hasCode, lstat, mkdir, realpath, rmdir } from './syscalls.js'
+import {
+  chmod,
+  fsyncDirectory,
+  hasCode,
+  lstat,
+  lstatIfThere,
+  mkdir,
+  realpath,
+  rmdir,
+  stat,
+} from './syscalls.js'
 
 export interface RootOptions {
   readonly location: string
   readonly directoryMode: number
   readonly fsync: boolean
 }
+
+/** Others may remove a folder again and again, but not for ever. In some places, such as `/proc`, none can be made. */
+const MAKE_ATTEMPTS = 50
 
 /**
  * The folder that a `FileSystemStorage` lives in: names to paths, and the guard that no path leads out of it. Names are
@@ -80,44 +93,57 @@ export class Root {
       if (hasCode(error, 'ENOENT', 'ENOTDIR')) return false
       throw error
     }
-    throw new Problem(
+    throw this.#leadsOut()
+  }
+
+  #leadsOut(): Problem {
+    return new Problem(
       'PermissionDenied',
       `a folder of the name is a symbolic link that leads out of ${this.path}`,
     )
   }
 
-  /** Makes the folder to put a file in, where it is missing. */
-  async makeParent(name: Name): Promise<void> {
-    if (!(await this.hasParent(name))) await this.#makeFolders(name)
-  }
-
-  async #makeFolders(name: Name): Promise<void> {
-    await this.makeDirectory(this.path)
+  /** Makes the folders above a file where they are missing. What is new is added to `made`. */
+  async makeFolders(name: Name, made: string[]): Promise<void> {
     for (let slash = name.indexOf('/'); slash !== -1; slash = name.indexOf('/', slash + 1)) {
       const path = this.pathOf(name.slice(0, slash) as Name) // A folder of a name is a name.
-      await this.makeDirectory(path)
-      if ((await lstat(path)).isSymbolicLink() && (await this.follow(path)) === null) {
-        throw new Problem(
-          'PermissionDenied',
-          `a folder of the name is a symbolic link that leads out of ${this.path}`,
-        )
-      }
+      if (await this.#make(path, made)) continue
+      if ((await lstat(path)).isSymbolicLink() && (await this.follow(path)) === null) throw this.#leadsOut()
     }
   }
 
-  /** `mkdir -p`, with the exact mode on every level that is new, and durable if asked for. */
-  async makeDirectory(path: string): Promise<void> {
+  /** `mkdir -p` for what is no folder of a name: the storage's own folders, the root and those above it. */
+  async makeDirectory(path: string, made: string[] = []): Promise<void> {
+    for (let attempt = 0; attempt < MAKE_ATTEMPTS; attempt++) {
+      try {
+        if (!(await this.#make(path, made))) await checkDirectory(path)
+        return
+      } catch (error) {
+        const parent = dirname(path)
+        if (!hasCode(error, 'ENOENT', 'ENOTDIR', 'ELOOP') || parent === path) throw error
+        await this.makeDirectory(parent, made)
+      }
+    }
+    throw new Problem('Unavailable', `the folder ${path} cannot be made, or is removed again and again`)
+  }
+
+  /** Makes one folder with the exact mode, durable if asked for. False if there is something of this name. */
+  async #make(path: string, made: string[]): Promise<boolean> {
     try {
       await mkdir(path, { mode: this.#directoryMode })
     } catch (error) {
-      if (hasCode(error, 'EEXIST')) return
-      const parent = dirname(path)
-      if (!hasCode(error, 'ENOENT') || parent === path) throw error
-      await this.makeDirectory(parent)
-      return this.makeDirectory(path)
+      if (hasCode(error, 'EEXIST')) return false
+      throw error
     }
+    made.push(path)
     await chmod(path, this.#directoryMode) // The umask took its share of the mode above.
     if (this.#fsync) await fsyncDirectory(dirname(path))
+    return true
+  }
+
+  /** Removes folders that were made for a file that did not come, unless others have put something there. */
+  async unmake(made: string[]): Promise<void> {
+    for (const path of made.splice(0).reverse()) await rmdir(path).catch(() => {})
   }
 
   /** Removes the folders above a deleted file that are empty now, as they would vanish on R2 and S3. Never the root. */
@@ -138,6 +164,18 @@ export class Root {
       if (await fsyncDirectory(folder)) return
     }
   }
+}
+
+/** What is at a path where a folder has to be is one, or a link to one, or gone by now. */
+async function checkDirectory(path: string): Promise<void> {
+  try {
+    if ((await stat(path)).isDirectory()) return
+  } catch (error) {
+    if (!hasCode(error, 'ENOENT', 'ELOOP')) throw error
+    if (!(await lstatIfThere(path))?.isSymbolicLink()) throw error
+    throw new Problem('Misconfigured', `the folder ${path} is a link that leads nowhere`, { cause: error })
+  }
+  throw new Problem('Misconfigured', `${path} is not a folder`)
 }
 
 function isWithin(root: string, path: string): boolean {

@@ -16,6 +16,7 @@ export const link = promisify(fs.link)
 export const unlink = promisify(fs.unlink)
 export const rename = promisify(fs.rename)
 export const rmdir = promisify(fs.rmdir)
+export const stat = promisify(fs.stat)
 export const mkdir = promisify(fs.mkdir)
 export const realpath = promisify(fs.realpath.native)
 

@@ -20,7 +20,8 @@ export async function createTemp(root: Root, mode: number): Promise<Created & { 
   try {
     return { path, ...(await create(path, mode)) }
   } catch (error) {
-    if (!hasCode(error, 'ENOENT')) throw error
+    // What is not there is made; whatever else is in the way, making it tells.
+    if (!hasCode(error, 'ENOENT', 'ENOTDIR', 'ELOOP')) throw error
     await root.makeDirectory(tempFolder(root))
     return { path, ...(await create(path, mode)) }
   }
