@@ -15,7 +15,6 @@ import {
   fchmod,
   fstat,
   fsync,
-  fsyncDirectory,
   hasCode,
   link,
   lstat,
@@ -53,8 +52,8 @@ export class Draft implements Staged {
   #path: string
   /** Open until the content is sealed. */
   #fd: number | undefined
-  /** Whether the file has changes that a power cut could take. */
-  #dirty: boolean
+  /** Whether the file has changes that a power cut could take; one that is moved may have been written without `fsync`. */
+  #dirty = true
   #ino: bigint
   /** Which version of the file this is; known once a sidecar asked for it. */
   #version: BigIntStats | undefined
@@ -67,20 +66,12 @@ export class Draft implements Staged {
   /** The folder of a mount below the root, where the temporary file had to go. */
   #neighbour: string | undefined
 
-  private constructor(
-    context: CommitContext,
-    attributes: Attributes,
-    path: string,
-    fd: number,
-    ino: bigint,
-    dirty: boolean,
-  ) {
+  private constructor(context: CommitContext, attributes: Attributes, path: string, fd: number, ino: bigint) {
     this.#context = context
     this.#attributes = attributes
     this.#path = path
     this.#fd = fd
     this.#ino = ino
-    this.#dirty = dirty
   }
 
   /** Writes content to a temporary file. On failure nothing is left of it. */
@@ -92,7 +83,7 @@ export class Draft implements Staged {
     progress: (bytes: number) => void = () => {},
   ): Promise<Draft> {
     const { path, fd, ino } = await createTemp(context.root, context.fileMode)
-    const draft = new Draft(context, attributes, path, fd, ino, true)
+    const draft = new Draft(context, attributes, path, fd, ino)
     try {
       let bytes = 0
       if (body.bytes) {
@@ -139,7 +130,7 @@ export class Draft implements Staged {
     fd: number,
     version: BigIntStats,
   ): Draft {
-    const draft = new Draft(context, attributes, path, fd, version.ino, false)
+    const draft = new Draft(context, attributes, path, fd, version.ino)
     draft.#described = isMarked(version)
     return draft
   }
@@ -166,7 +157,7 @@ export class Draft implements Staged {
     if (version && this.#described) await sidecars.restore(name, version, this.#attributes)
     const cleaning = this.#removeTemp()
     try {
-      if (durable) await fsyncDirectory(dirname(root.pathOf(name)))
+      if (durable) await root.sync(dirname(root.pathOf(name)))
     } catch (error) {
       // What was replaced cannot be brought back.
       if (createOnly) this.#withdraw(root.pathOf(name))

@@ -33,6 +33,8 @@ export class Root {
   readonly #directoryMode: number
   readonly #fsync: boolean
   #real: string | undefined
+  /** Folders that are just being made, each with whether it was: others see one before its entry is on the disk. */
+  readonly #making = new Map<string, Promise<boolean>>()
 
   constructor({ location, directoryMode, fsync }: RootOptions) {
     this.path = resolve(location)
@@ -128,7 +130,15 @@ export class Root {
   }
 
   /** Makes one folder with the exact mode, durable if asked for. False if there is something of this name. */
-  async #make(path: string, made: string[]): Promise<boolean> {
+  #make(path: string, made: string[]): Promise<boolean> {
+    const running = this.#making.get(path)
+    if (running) return running
+    const making = this.#makeAnew(path, made).finally(() => this.#making.delete(path))
+    this.#making.set(path, making)
+    return making
+  }
+
+  async #makeAnew(path: string, made: string[]): Promise<boolean> {
     try {
       await mkdir(path, { mode: this.#directoryMode })
     } catch (error) {
@@ -155,6 +165,16 @@ export class Root {
         // Not empty, a link, a mount point: whatever it is, it stays. What is gone may have been the last in its folder.
         if (!hasCode(error, 'ENOENT')) return
       }
+    }
+  }
+
+  /** Makes the entries of a folder durable, and the folder itself where that is not yet done by who made it. */
+  async sync(folder: string): Promise<void> {
+    await fsyncDirectory(folder)
+    if (this.#making.size === 0) return
+    for (let path = folder; ; path = dirname(path)) {
+      await this.#making.get(path)
+      if (path === dirname(path)) return
     }
   }
 

@@ -8,7 +8,6 @@ import type { Root } from './root.js'
 import {
   close,
   fsync,
-  fsyncDirectory,
   futimes,
   hasCode,
   lstat,
@@ -81,7 +80,7 @@ export class Sidecars {
       await unlink(temp).catch(() => {})
       throw error
     }
-    if (this.#fsync) await fsyncDirectory(dirname(path))
+    if (this.#fsync) await this.#root.sync(dirname(path))
   }
 
   /** Puts a sidecar back that another move of the same version took for its own. */

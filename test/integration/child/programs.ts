@@ -4,10 +4,12 @@
  */
 import { once } from 'node:events'
 import { appendFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { Readable } from 'node:stream'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { FileSystemStorageOptions, R2StorageOptions, S3StorageOptions, Storage } from 'stowage'
+import { failEachCallOf } from './broken-disk.js'
 import { failing, recordCalls, withoutHardLinks } from './faults.js'
 
 export type StorageChoice =
@@ -130,6 +132,28 @@ export const programs = {
     }
   },
 
+  /** Saves a file in a folder while another save, which has made it, waits for the disk to keep the folder. */
+  async saveInFolderJustMade({ location }: { location: string }) {
+    const folder = join(location, 'new')
+    let held: Promise<void> | undefined
+    const log = recordCalls((call) => (call === `fsync ${location}` ? held : undefined))
+    const storage = await storageOf({ kind: 'filesystem', location })
+    await storage.save('warm-up.txt', 'x')
+    log.length = 0
+    let release = () => {}
+    held = new Promise((resolve) => {
+      release = resolve
+    })
+    const making = storage.save('new/a.txt', 'a')
+    while (!log.includes(`mkdir ${folder}`)) await turn()
+    const saving = storage.save('new/b.txt', 'b').then(() => log.push('acknowledged'))
+    while (!log.includes(`fsync ${folder}`)) await turn()
+    for (let turns = 0; turns < 10; turns++) await turn()
+    release()
+    await Promise.all([making, saving])
+    return log
+  },
+
   /** Saves, create-only or replacing, in each of which another call of a kind fails: the nth in the nth location. */
   async saveFailing({
     locations,
@@ -153,6 +177,11 @@ export const programs = {
       failNth(0)
     }
     return outcomes
+  },
+
+  /** One of the operations of `broken-disk.ts`, once for each of its calls, which fails. */
+  async failEachCall({ operation, parent }: { operation: string; parent: string }) {
+    return failEachCallOf(operation, parent)
   },
 
   /** A storage on a filesystem without hard links. */
