@@ -15,8 +15,9 @@ import {
   type StageRequest,
   Storage,
 } from '../storage.js'
-import { type CommitContext, Draft, removeVersion } from './filesystem/atomic.js'
+import { type CommitContext, Draft } from './filesystem/atomic.js'
 import { FileBody } from './filesystem/body.js'
+import { removeVersion } from './filesystem/removal.js'
 import { Root } from './filesystem/root.js'
 import { isMarked, Sidecars } from './filesystem/sidecar.js'
 import { SWEEP_AGE, sweep } from './filesystem/sweep.js'
@@ -147,14 +148,26 @@ export class FileSystemStorage extends Storage {
         // Two names of one file, by a link among the folders: to remove the one would be to remove the other.
         const taken = createOnly ? null : await lstat(target).catch(() => null)
         if (taken?.ino === source.ino && (await realpath(target)) === (await realpath(path))) return true
-        if (!(await draft.publish(name, createOnly))) return false
-        removeVersion(root, path, source.ino)
+        const removing = () => this.#removeSource(from, source, createOnly ? undefined : name)
+        if (!(await draft.publish(name, createOnly, removing))) return false
         await root.prune(from)
         if (fsync) await root.syncAbove(path)
         await sidecars.remove(from, source)
         return true
       },
       discard: () => draft.discard(),
+    }
+  }
+
+  /** `replaced`: the name of a copy that stays if this fails, as what it has replaced is gone. */
+  async #removeSource(from: Name, { ino }: BigIntStats, replaced: Name | undefined): Promise<void> {
+    try {
+      await removeVersion(this.#context.root, from, ino)
+    } catch (error) {
+      if (replaced === undefined) throw error
+      const { code, message, cause } = this.classify(error)
+      const reason = `the copy is at ${JSON.stringify(replaced)}, but the source could not be removed: ${message}`
+      throw new Problem(code, reason, { cause })
     }
   }
 

@@ -5,7 +5,8 @@ import { Problem } from '../../errors.js'
 import type { Attributes } from '../../metadata.js'
 import { type Name, RESERVED_SEGMENT } from '../../names.js'
 import type { Staged } from '../../storage.js'
-import type { Root } from './root.js'
+import { removeVersion } from './removal.js'
+import { FOLDER_ATTEMPTS, type Root } from './root.js'
 import { isMarked, type Sidecars } from './sidecar.js'
 import {
   ChunkWriter,
@@ -37,8 +38,6 @@ export interface CommitContext {
   readonly fileMode: number
 }
 
-/** A concurrent delete may prune the target's folder again and again, but not for ever. */
-const PARENT_ATTEMPTS = 50
 /** What `link` says where there are no hard links: FAT, some network and FUSE filesystems. */
 const NO_HARD_LINKS = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK']
 
@@ -135,7 +134,8 @@ export class Draft implements Staged {
     return draft
   }
 
-  async publish(name: Name, createOnly: boolean): Promise<boolean> {
+  /** `last` is part of the publication: if it fails, a name that was free is free again. */
+  async publish(name: Name, createOnly: boolean, last = async () => {}): Promise<boolean> {
     const { root, sidecars, fsync: durable } = this.#context
     const looking = root.hasParent(name)
     looking.catch(() => {})
@@ -148,19 +148,20 @@ export class Draft implements Staged {
     } catch (error) {
       if (!hasCode(error, 'EXDEV') || this.#neighbour !== undefined) throw error
       await this.#moveNextTo(root.pathOf(name))
-      return await this.publish(name, createOnly)
+      return await this.publish(name, createOnly, last)
     } finally {
       if (!published && version) await sidecars.remove(name, version)
     }
     if (!published) return false
-    // Until it was published, a move of the same version by another process could not tell that it is wanted.
-    if (version && this.#described) await sidecars.restore(name, version, this.#attributes)
     const cleaning = this.#removeTemp()
     try {
+      // Until it was published, a move of the same version by another process could not tell that it is wanted.
+      if (version && this.#described) await sidecars.restore(name, version, this.#attributes)
       if (durable) await root.sync(dirname(root.pathOf(name)))
+      await last()
     } catch (error) {
       // What was replaced cannot be brought back.
-      if (createOnly) this.#withdraw(root.pathOf(name))
+      if (createOnly) await this.#withdraw(name)
       if (createOnly && version) await sidecars.remove(name, version)
       throw error
     } finally {
@@ -171,10 +172,10 @@ export class Draft implements Staged {
     return true
   }
 
-  /** Takes back what could not be made durable, if the disk still lets it. */
-  #withdraw(path: string): void {
+  /** Takes back what is not to stay, if the disk still lets it. */
+  async #withdraw(name: Name): Promise<void> {
     try {
-      removeVersion(this.#context.root, path, this.#ino)
+      await removeVersion(this.#context.root, name, this.#ino)
     } catch {
       // The disk fails; the save is told to have failed in any case.
     }
@@ -212,7 +213,7 @@ export class Draft implements Staged {
         return createOnly ? await this.#create(root.pathOf(name)) : await this.#replace(name)
       } catch (error) {
         if (hasCode(error, 'ENOENT')) await this.#checkTemp(error)
-        if (hasCode(error, 'ENOENT') && attempt < PARENT_ATTEMPTS) continue
+        if (hasCode(error, 'ENOENT') && attempt < FOLDER_ATTEMPTS) continue
         if (hasCode(error, 'ENOTDIR')) {
           throw new Problem('AlreadyExists', 'one of the folders in the name is a file', { cause: error })
         }
@@ -314,31 +315,4 @@ export class Draft implements Staged {
     await unlink(path).catch(() => {})
     if (this.#neighbour !== undefined) await rmdir(this.#neighbour).catch(() => {})
   }
-}
-
-/**
- * Takes a file's name away if it is still the version `ino`: the end of a move. A newer file that was saved under the
- * name meanwhile must stay, so the name is taken away first, then looked at, and a newer file is put back. That hides it
- * for a moment, so one that is seen to be newer before is left alone; and all is synchronous, to make that moment short.
- */
-export function removeVersion(root: Root, path: string, ino: bigint): void {
-  const aside = tempPath(tempFolder(root))
-  try {
-    if (fs.lstatSync(path, { bigint: true }).ino !== ino) return
-    fs.renameSync(path, aside)
-  } catch (error) {
-    if (hasCode(error, 'ENOENT', 'ENOTDIR')) return
-    if (!hasCode(error, 'EXDEV')) throw error
-    fs.unlinkSync(path)
-    return
-  }
-  if (fs.lstatSync(aside, { bigint: true }).ino !== ino) {
-    try {
-      fs.linkSync(aside, path)
-    } catch (error) {
-      // An even newer file has the name by now.
-      if (!hasCode(error, 'EEXIST')) throw error
-    }
-  }
-  fs.unlinkSync(aside)
 }

@@ -21,7 +21,7 @@ export interface RootOptions {
 }
 
 /** Others may remove a folder again and again, but not for ever. In some places, such as `/proc`, none can be made. */
-const MAKE_ATTEMPTS = 50
+export const FOLDER_ATTEMPTS = 50
 
 /**
  * The folder that a `FileSystemStorage` lives in: names to paths, and the guard that no path leads out of it. Names are
@@ -116,7 +116,7 @@ export class Root {
 
   /** `mkdir -p` for what is no folder of a name: the storage's own folders, the root and those above it. */
   async makeDirectory(path: string, made: string[] = []): Promise<void> {
-    for (let attempt = 0; attempt < MAKE_ATTEMPTS; attempt++) {
+    for (let attempt = 0; attempt < FOLDER_ATTEMPTS; attempt++) {
       try {
         if (!(await this.#make(path, made))) await checkDirectory(path)
         return

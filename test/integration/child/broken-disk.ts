@@ -16,6 +16,8 @@ interface Operation {
   readonly after: Readonly<Record<string, string>>
   /** Whether it may fail when it is done: what was replaced or removed cannot be brought back, but it may not last. */
   readonly final?: true
+  /** What else there may be if it fails. */
+  readonly halfway?: Readonly<Record<string, string>>
 }
 
 const saveOld = (storage: FileSystemStorage) => storage.save('t/a.txt', 'old', OLD)
@@ -83,6 +85,7 @@ export const operations: Readonly<Record<string, Operation>> = {
     run: (storage) => storage.move('from/x.txt', 't/a.txt', overwrite),
     after: { 't/a.txt': 'new, new' },
     final: true,
+    halfway: { 'from/x.txt': 'new, new', 't/a.txt': 'new, new' },
   },
   delete: { before: saveOld, run: (storage) => storage.delete('t/a.txt'), after: {}, final: true },
   open: {

@@ -24,6 +24,9 @@ export function withoutHardLinks(): void {
       (...args) =>
         (args.at(-1) as Callback)(failure('EPERM', 'link')),
   )
+  fs.linkSync = () => {
+    throw failure('EPERM', 'link')
+  }
 }
 
 /**
@@ -45,6 +48,18 @@ export function failing(
   })
   return (nth) => {
     left = nth
+  }
+}
+
+/** Lets other processes come in between the look at a file and the taking away of its name: they replace it, then more. */
+export function replacedBeforeRemoval(path: string, content: string, more: () => void): void {
+  const { renameSync } = fs
+  fs.renameSync = (from, to) => {
+    if (from !== path) return renameSync(from, to)
+    fs.writeFileSync(`${path}.new`, content)
+    renameSync(`${path}.new`, path)
+    renameSync(from, to)
+    more()
   }
 }
 

@@ -3,14 +3,14 @@
  * is ready, begins when a line comes in, and prints its result as the last line.
  */
 import { once } from 'node:events'
-import { appendFileSync } from 'node:fs'
+import { appendFileSync, rmdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { FileSystemStorageOptions, R2StorageOptions, S3StorageOptions, Storage } from 'stowage'
 import { failEachCallOf } from './broken-disk.js'
-import { failing, recordCalls, withoutHardLinks } from './faults.js'
+import { failing, recordCalls, replacedBeforeRemoval, withoutHardLinks } from './faults.js'
 
 export type StorageChoice =
   | ({ kind: 'filesystem' } & FileSystemStorageOptions)
@@ -198,6 +198,17 @@ export const programs = {
     const text = await (await storage.open(moved)).text()
     const sourceExists = await storage.exists('d/same.txt')
     return { names, contents, refused, moved, metadata, text, sourceExists }
+  },
+
+  /** Moves the only file of a folder, which is replaced just before it goes; its folder goes as well. */
+  async moveOfReplaced({ location, hardLinks }: { location: string; hardLinks: boolean }) {
+    const folder = join(location, 'docs')
+    const path = join(folder, 'x.txt')
+    replacedBeforeRemoval(path, 'newer', () => hardLinks && rmdirSync(folder))
+    if (!hardLinks) withoutHardLinks()
+    const storage = await storageOf({ kind: 'filesystem', location })
+    await storage.save('docs/x.txt', 'moved')
+    return storage.move('docs/x.txt', 'y.txt')
   },
 
   /** Every kind of write, by a user who may not write there. */
