@@ -212,7 +212,7 @@ export class FileSystemStorage extends Storage {
     const fd = await open(path, READ)
     try {
       const stats = fstat(fd)
-      if (!stats.isFile() || !(inside ?? (await root.holdsOpened(fd, name)))) {
+      if (!stats.isFile() || !(inside ?? (await root.holdsOpened(fd, path)))) {
         throw new Problem('NotFound', 'there is no such file')
       }
       const attributes =

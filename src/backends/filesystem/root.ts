@@ -48,9 +48,10 @@ export class Root {
     return name === '' ? this.path : this.#start + name
   }
 
-  /** Whether a path without links in it lies within the root, and not in its reserved folder. */
-  async #holds(realPath: string): Promise<boolean> {
-    if (this.#real !== undefined && isWithin(this.#real, realPath)) return true
+  /** Whether what `path` led to, a path without links in it, lies within the root, and not in its reserved folder. */
+  async #holds(realPath: string, path: string): Promise<boolean> {
+    // No link among its folders was followed.
+    if (this.#real !== undefined && realPath === this.#real + path.slice(this.path.length)) return true
     // The root itself may be behind a link, which leads elsewhere after a deployment.
     this.#real = await realpath(this.path)
     return isWithin(this.#real, realPath)
@@ -60,25 +61,26 @@ export class Root {
   async follow(path: string): Promise<string | null> {
     try {
       const real = await realpath(path)
-      return (await this.#holds(real)) ? real : null
+      return (await this.#holds(real, path)) ? real : null
     } catch (error) {
       if (hasCode(error, 'ENOENT', 'ENOTDIR', 'ELOOP')) return null
       throw error
     }
   }
 
-  /** Whether what was just opened lies within the root. Airtight on Linux, where the kernel tells a descriptor's path. */
-  async holdsOpened(fd: number, name: Name): Promise<boolean> {
-    if (!name.includes('/')) return true
-    if (process.platform !== 'linux') return this.holdsParents(name)
+  /** Whether what was opened at `path` lies within the root. Airtight on Linux, where the kernel tells a descriptor's path. */
+  async holdsOpened(fd: number, path: string): Promise<boolean> {
+    const folder = dirname(path)
+    if (folder === this.path) return true
+    if (process.platform !== 'linux') return (await this.follow(folder)) !== null
     let real: string
     try {
       // Synchronous: the kernel answers from memory, also for a disk that does not answer; the thread pool costs far more.
       real = fs.readlinkSync(`/proc/self/fd/${fd}`)
     } catch {
-      return this.holdsParents(name)
+      return (await this.follow(folder)) !== null
     }
-    return this.#holds(real)
+    return this.#holds(real, path)
   }
 
   /** Whether the folders above a file that was just found are within the root. */
@@ -90,7 +92,8 @@ export class Root {
   async hasParent(name: Name): Promise<boolean> {
     if (!name.includes('/')) return true
     try {
-      if (await this.#holds(await realpath(dirname(this.pathOf(name))))) return true
+      const folder = dirname(this.pathOf(name))
+      if (await this.#holds(await realpath(folder), folder)) return true
     } catch (error) {
       if (hasCode(error, 'ENOENT', 'ENOTDIR')) return false
       throw error

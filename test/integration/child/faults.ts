@@ -51,6 +51,14 @@ export function failing(
   }
 }
 
+/** Lets something happen just before a file is opened. */
+export function beforeOpen(path: string, happen: () => void): void {
+  replace('open', (original) => (...args) => {
+    if (args[0] === path) happen()
+    return original(...args)
+  })
+}
+
 /** Lets other processes come in between the look at a file and the taking away of its name: they replace it, then more. */
 export function replacedBeforeRemoval(path: string, content: string, more: () => void): void {
   const { renameSync } = fs

@@ -3,14 +3,14 @@
  * is ready, begins when a line comes in, and prints its result as the last line.
  */
 import { once } from 'node:events'
-import { appendFileSync, rmdirSync } from 'node:fs'
+import { appendFileSync, renameSync, rmdirSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { FileSystemStorageOptions, R2StorageOptions, S3StorageOptions, Storage } from 'stowage'
 import { failEachCallOf } from './broken-disk.js'
-import { failing, recordCalls, replacedBeforeRemoval, withoutHardLinks } from './faults.js'
+import { beforeOpen, failing, recordCalls, replacedBeforeRemoval, withoutHardLinks } from './faults.js'
 
 export type StorageChoice =
   | ({ kind: 'filesystem' } & FileSystemStorageOptions)
@@ -81,6 +81,25 @@ export const programs = {
       return target.save(`many/${index}.txt`, slow(), { metadata: { index: String(index) } })
     }
     return Promise.all(Array.from({ length: count }, (_, index) => outcomeOf(save(index))))
+  },
+
+  /** Copies one file to many names at once. */
+  async copyMany({ storage, count }: { storage: StorageChoice; count: number }) {
+    const target = await storageOf(storage)
+    const from = await target.save('from.txt', 'x'.repeat(300_000), { metadata: { by: 'me' } })
+    const copies = Array.from({ length: count }, (_, index) => target.copy(from, `many/${index}.txt`))
+    return Promise.all(copies.map(outcomeOf))
+  },
+
+  /** Opens `name`, which leads to `folder/secret.txt`, while the folder is swapped for a link to another place. */
+  async openWhileSwapped({ location, name, to }: { location: string; name: string; to: string }) {
+    const folder = join(location, 'folder')
+    beforeOpen(join(folder, 'secret.txt'), () => {
+      renameSync(folder, `${folder}-aside`)
+      symlinkSync(to, folder)
+    })
+    const storage = await storageOf({ kind: 'filesystem', location })
+    return outcomeOf(storage.open(name).then((file) => file.text()))
   },
 
   /** Saves on and on, new and replaced names, until it is killed. */
@@ -193,11 +212,17 @@ export const programs = {
     const contents = await Promise.all(names.map(async (name) => (await storage.open(name)).text()))
     await storage.save('d/same.txt', 'replaced', { ifExists: 'overwrite', metadata: { by: 'me' } })
     const refused = await outcomeOf(storage.save('d/same.txt', 'no', { ifExists: 'error' }))
+    const long = `${'q'.repeat(160)}.pdf`
+    const apart = await Promise.all(
+      Array.from({ length: 20 }, (_, index) =>
+        outcomeOf(storage.save(`rooms/${index}/${long}`, 'x', { ifExists: 'error' })),
+      ),
+    )
     const moved = await storage.move('d/same.txt', 'e/moved.txt')
     const { metadata } = await storage.stat(moved)
     const text = await (await storage.open(moved)).text()
     const sourceExists = await storage.exists('d/same.txt')
-    return { names, contents, refused, moved, metadata, text, sourceExists }
+    return { names, contents, refused, apart, moved, metadata, text, sourceExists }
   },
 
   /** Moves the only file of a folder, which is replaced just before it goes; its folder goes as well. */
