@@ -79,6 +79,16 @@ export function ofBytes(bytes: Uint8Array): Body {
   }
 }
 
+/** Lets go of a content that is not going to be read: a stream is destroyed. */
+export async function abandon(body: Body): Promise<void> {
+  if (body.bytes) return
+  try {
+    for await (const _ of body.chunks(AbortSignal.abort())) break
+  } catch {
+    // It was aborted.
+  }
+}
+
 function ofStream(open: () => Source, size?: number): Body {
   return { size, bytes: undefined, replayable: false, chunks: (signal) => read(open, signal) }
 }
@@ -179,7 +189,7 @@ class SourceReader implements AsyncIterator<Uint8Array> {
   #own(bytes: Uint8Array): Uint8Array {
     return this.#source instanceof Readable || this.#source instanceof ReadableStream
       ? bytes
-      : Uint8Array.from(bytes)
+      : new Uint8Array(bytes)
   }
 
   #onAbort = (): void => {

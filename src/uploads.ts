@@ -101,8 +101,12 @@ async function takeSample(body: Body, signal: AbortSignal | undefined) {
   if (body.replayable) await release()
   const rest: AsyncIterable<Uint8Array> = { [Symbol.asyncIterator]: () => iterator }
   const chunks = async function* () {
-    yield* taken.splice(0)
-    yield* rest
+    try {
+      yield* taken.splice(0)
+      yield* rest
+    } finally {
+      await release() // Also when it is left before the rest.
+    }
   }
   return { head, body: body.replayable ? body : { ...body, chunks }, release }
 }

@@ -33,6 +33,7 @@ import {
   tolerate,
   unlink,
 } from './filesystem/syscalls.js'
+import { Turns } from './filesystem/turns.js'
 import { etagOf, namesBelow, removeEmptyFolders, walk } from './filesystem/walk.js'
 import { joinUrl, toBaseUrl } from './options.js'
 
@@ -53,6 +54,8 @@ export interface FileSystemStorageOptions {
 
 /** Deletes that run side by side. */
 const DELETE_CONCURRENCY = 16
+/** Copies of the process that run side by side: each has a file open and needs another, so all could wait for each other. */
+const COPIES = new Turns(16)
 /** Looks at a file that is replaced again and again meanwhile. */
 const READ_ATTEMPTS = 100
 
@@ -107,7 +110,11 @@ export class FileSystemStorage extends Storage {
     return draft
   }
 
-  protected async stageCopy(request: StageCopyRequest): Promise<Staged> {
+  protected stageCopy(request: StageCopyRequest): Promise<Staged> {
+    return COPIES.take(() => this.#stageCopy(request), request.signal)
+  }
+
+  async #stageCopy(request: StageCopyRequest): Promise<Staged> {
     const { from, move, signal } = request
     const { root } = this.#context
     // Looked at before as well: even a second name for a moment would be a touch of a file outside.
@@ -118,7 +125,7 @@ export class FileSystemStorage extends Storage {
         if (source === null) {
           await unlink(pinned)
           signal?.throwIfAborted()
-          return await this.stageCopy(request)
+          return await this.#stageCopy(request)
         }
         return this.#removingSource(
           Draft.ofPinned(this.#context, source.attributes, pinned, source.fd, source.stats),

@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process'
+import { createReadStream } from 'node:fs'
 import { chmod, mkdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
@@ -127,6 +128,7 @@ it('works without hard links: create-only, overwrite, move and metadata', async 
   const result = await inChild('withoutHardLinks', { location: root })
   expect(new Set(result.names).size).toBe(20)
   expect(result.contents).toEqual(Array.from({ length: 20 }, (_, index) => `content ${index}`))
+  expect(result.apart.filter(({ name }) => name === undefined)).toEqual([])
   expect(result.refused).toMatchObject({ code: 'AlreadyExists' })
   expect(result).toMatchObject({
     moved: 'e/moved.txt',
@@ -225,6 +227,37 @@ it('lets many more saves succeed at a time than the process may have open files'
   const { files } = await new FileSystemStorage({ location: root }).listdir('many')
   expect(files).toHaveLength(200)
 })
+
+it('lets many more copies succeed at a time than the process may have open files', async () => {
+  const storage = { kind: 'filesystem', location: await newFolder() } as const
+  const results = await inChild('copyMany', { storage, count: 200 }, { openFiles: 60 })
+  expect(results.filter(({ name }) => name === undefined)).toEqual([])
+})
+
+it('ends a copy at once that is aborted while it waits for its turn', async () => {
+  const location = await newFolder()
+  const storage = new FileSystemStorage({ location })
+  await storage.save('from.bin', Buffer.alloc(4_000_000))
+  const copies = Array.from({ length: 16 }, (_, index) => storage.copy('from.bin', `${index}.bin`))
+  const controller = new AbortController()
+  const waiting = storage.copy('from.bin', 'aborted.bin', { signal: controller.signal })
+  controller.abort()
+  await expect(waiting).rejects.toMatchObject({ code: 'Aborted' })
+  await Promise.all(copies)
+  expect(await storage.exists('aborted.bin')).toBe(false)
+})
+
+it.each([{}, { allowedTypes: ['text/*'] }])(
+  'closes the stream that it was given when it cannot even begin, with %o',
+  async (rules) => {
+    const location = await newFolder()
+    await writeFile(join(location, '.stowage'), 'x'.repeat(100_000))
+    const stream = createReadStream(join(location, '.stowage'))
+    const saved = new FileSystemStorage({ location }).save('x.txt', stream, rules)
+    await expect(saved).rejects.toMatchObject({ code: 'Misconfigured' })
+    expect(stream.destroyed).toBe(true)
+  },
+)
 
 /** A save with metadata does each of these calls several times; each of them is made to fail once. */
 describe.each([

@@ -1,6 +1,7 @@
+import { createHash } from 'node:crypto'
 import fs, { type BigIntStats } from 'node:fs'
 import { dirname, join } from 'node:path'
-import type { Body } from '../../content.js'
+import { abandon, type Body } from '../../content.js'
 import { Problem } from '../../errors.js'
 import type { Attributes } from '../../metadata.js'
 import { type Name, RESERVED_SEGMENT } from '../../names.js'
@@ -12,6 +13,7 @@ import {
   ChunkWriter,
   CREATE,
   close,
+  closeRead,
   copyFile,
   fchmod,
   fstat,
@@ -56,6 +58,8 @@ export class Draft implements Staged {
   #ino: bigint
   /** Which version of the file this is; known once a sidecar asked for it. */
   #version: BigIntStats | undefined
+  /** Whether the file is still there under its old name as well, so that nothing about it may change. */
+  #pinned = false
   /** Whether the file is one that had a sidecar before, and may be moved by another name at the same time. */
   #described = false
   /** What was under the name before. Its sidecar goes last: a power cut may bring it back until then. */
@@ -81,7 +85,10 @@ export class Draft implements Staged {
     signal: AbortSignal | undefined,
     progress: (bytes: number) => void = () => {},
   ): Promise<Draft> {
-    const { path, fd, ino } = await createTemp(context.root, context.fileMode)
+    const { path, fd, ino } = await createTemp(context.root, context.fileMode).catch(async (error) => {
+      await abandon(body)
+      throw error
+    })
     const draft = new Draft(context, attributes, path, fd, ino)
     try {
       let bytes = 0
@@ -130,6 +137,7 @@ export class Draft implements Staged {
     version: BigIntStats,
   ): Draft {
     const draft = new Draft(context, attributes, path, fd, version.ino)
+    draft.#pinned = true
     draft.#described = isMarked(version)
     return draft
   }
@@ -183,16 +191,7 @@ export class Draft implements Staged {
 
   /** The content is complete: makes it durable, closes it, and tells the version if a sidecar is to be bound to it. */
   async #seal(withSidecar: boolean): Promise<BigIntStats | undefined> {
-    if (withSidecar && this.#version === undefined) {
-      const fd = this.#fd ?? (await open(this.#path, READ))
-      this.#fd = fd
-      this.#version = fstat(fd)
-      if (!isMarked(this.#version)) {
-        await this.#context.sidecars.mark(fd)
-        this.#version = fstat(fd)
-        this.#dirty = true
-      }
-    }
+    if (withSidecar) await this.#mark()
     const fd = this.#fd
     if (fd !== undefined) {
       if (this.#context.fsync && this.#dirty) await fsync(fd)
@@ -201,6 +200,22 @@ export class Draft implements Staged {
       await close(fd)
     }
     return withSidecar ? this.#version : undefined
+  }
+
+  /** Finds out the version, which has to be one that may have a sidecar. */
+  async #mark(): Promise<void> {
+    if (this.#version !== undefined) return
+    const fd = this.#fd ?? (await open(this.#path, READ))
+    this.#fd = fd
+    this.#version = fstat(fd)
+    if (isMarked(this.#version)) return
+    if (this.#pinned) {
+      await this.#goOnWithCopyIn(tempFolder(this.#context.root))
+      return this.#mark()
+    }
+    await this.#context.sidecars.mark(fd)
+    this.#version = fstat(fd)
+    this.#dirty = true
   }
 
   async #commit(name: Name, createOnly: boolean, hasParent: boolean): Promise<boolean> {
@@ -245,10 +260,8 @@ export class Draft implements Staged {
    * it is swept.
    */
   async #createWithoutLinks(target: string): Promise<boolean> {
-    const lock = join(
-      tempFolder(this.#context.root),
-      `lock-${Buffer.from(target).toString('base64url').slice(-200)}`,
-    )
+    const hash = createHash('sha256').update(target).digest('hex')
+    const lock = join(tempFolder(this.#context.root), `lock-${hash}`)
     try {
       await close(await open(lock, CREATE, 0o600))
     } catch (error) {
@@ -284,17 +297,33 @@ export class Draft implements Staged {
 
   /** A folder below the root may be a mount, and neither a link nor a rename leads into another filesystem. */
   async #moveNextTo(target: string): Promise<void> {
-    const { root } = this.#context
     const folder = join(dirname(target), RESERVED_SEGMENT)
-    const temp = tempPath(folder)
     this.#neighbour = folder
-    await root.makeDirectory(folder, this.#made)
-    await copyFile(this.#path, temp, fs.constants.COPYFILE_EXCL)
-    await unlink(this.#path).catch(() => {})
-    this.#path = temp
+    for (let attempt = 1; ; attempt++) {
+      await this.#context.root.makeDirectory(folder, this.#made)
+      try {
+        return await this.#goOnWithCopyIn(folder)
+      } catch (error) {
+        // Another save, which needs the folder no more, may just have removed it.
+        if (!hasCode(error, 'ENOENT') || attempt === FOLDER_ATTEMPTS) throw error
+      }
+    }
+  }
+
+  async #goOnWithCopyIn(folder: string): Promise<void> {
+    const copy = tempPath(folder)
+    const { COPYFILE_EXCL, COPYFILE_FICLONE } = fs.constants
+    await copyFile(this.#path, copy, COPYFILE_EXCL | COPYFILE_FICLONE)
+    const [before, fd] = [this.#path, this.#fd]
+    this.#path = copy
+    this.#fd = undefined
     this.#version = undefined
+    this.#pinned = false
+    this.#described = false
     this.#dirty = true
-    this.#fd = await open(temp, fs.constants.O_RDWR)
+    if (fd !== undefined) closeRead(fd)
+    await unlink(before).catch(() => {})
+    this.#fd = await open(copy, READ)
     this.#ino = fstat(this.#fd).ino
     await fchmod(this.#fd, this.#context.fileMode)
   }
