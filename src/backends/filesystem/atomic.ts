@@ -151,6 +151,8 @@ export class Draft implements Staged {
     let published = false
     try {
       const hasParent = await looking
+      // A taken name shall not cost what a sidecar does.
+      if (version && createOnly && hasParent && (await lstatIfThere(root.pathOf(name)))) return false
       if (version) await sidecars.write(name, version, this.#attributes)
       published = await this.#commit(name, createOnly, hasParent)
     } catch (error) {
@@ -292,6 +294,8 @@ export class Draft implements Staged {
       throw error
     }
     this.#replaced = replaced
+    // A rename between two names of one file does nothing, so the temporary one is still there.
+    if (replaced?.ino !== this.#ino) this.#path = ''
     return true
   }
 
@@ -338,10 +342,9 @@ export class Draft implements Staged {
   }
 
   async #removeTemp(): Promise<void> {
-    if (this.#path === '') return
     const path = this.#path
     this.#path = ''
-    await unlink(path).catch(() => {})
+    if (path !== '') await unlink(path).catch(() => {})
     if (this.#neighbour !== undefined) await rmdir(this.#neighbour).catch(() => {})
   }
 }
