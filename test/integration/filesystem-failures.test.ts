@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { createReadStream } from 'node:fs'
-import { chmod, mkdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { FileSystemStorage } from 'stowage'
@@ -120,6 +120,17 @@ describe.skipIf(cannotMount !== undefined)('with another filesystem mounted on a
     expect(await filesIn(mounted)).toEqual(['c/d.txt'])
     expect(await storage.listdir('mounted')).toEqual({ directories: ['c'], files: [] })
     expect(await sidecarsIn(root)).toHaveLength(1)
+  })
+
+  it('saves there though another save removes the folder of temporary files', async () => {
+    const root = await newFolder()
+    const mounted = join(root, 'mounted')
+    await mkdir(mounted)
+    await mount(mounted, '8m')
+    expect(await inChild('saveIntoMount', { location: root, name: 'mounted/x.txt' })).toEqual({
+      name: 'mounted/x.txt',
+    })
+    expect(await readdir(mounted)).toEqual(['x.txt'])
   })
 })
 

@@ -1,5 +1,6 @@
 /** Changes to `node:fs` of this process, to be made before the package is loaded. */
 import fs from 'node:fs'
+import { dirname } from 'node:path'
 
 type Callback = (error: NodeJS.ErrnoException | null, ...rest: unknown[]) => void
 type Call = (...args: unknown[]) => unknown
@@ -9,7 +10,7 @@ export function failure(code: string, syscall: string): NodeJS.ErrnoException {
 }
 
 function replace(
-  name: 'close' | 'fsync' | 'link' | 'open' | 'mkdir' | 'rename' | 'unlink' | 'write',
+  name: 'close' | 'copyFile' | 'fsync' | 'link' | 'open' | 'mkdir' | 'rename' | 'unlink' | 'write',
   by: (original: Call) => Call,
 ) {
   // One signature for all of them: what is passed on is what came.
@@ -55,6 +56,16 @@ export function failing(
 export function beforeOpen(path: string, happen: () => void): void {
   replace('open', (original) => (...args) => {
     if (args[0] === path) happen()
+    return original(...args)
+  })
+}
+
+/** Lets another process remove the folder that a file is just to be copied to, once. */
+export function withoutFolderOfFirstCopy(): void {
+  let first = true
+  replace('copyFile', (original) => (...args) => {
+    if (first) fs.rmdirSync(dirname(String(args[1])))
+    first = false
     return original(...args)
   })
 }

@@ -10,7 +10,14 @@ import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { FileSystemStorageOptions, R2StorageOptions, S3StorageOptions, Storage } from 'stowage'
 import { failEachCallOf } from './broken-disk.js'
-import { beforeOpen, failing, recordCalls, replacedBeforeRemoval, withoutHardLinks } from './faults.js'
+import {
+  beforeOpen,
+  failing,
+  recordCalls,
+  replacedBeforeRemoval,
+  withoutFolderOfFirstCopy,
+  withoutHardLinks,
+} from './faults.js'
 
 export type StorageChoice =
   | ({ kind: 'filesystem' } & FileSystemStorageOptions)
@@ -100,6 +107,13 @@ export const programs = {
     })
     const storage = await storageOf({ kind: 'filesystem', location })
     return outcomeOf(storage.open(name).then((file) => file.text()))
+  },
+
+  /** Saves into a mount whose folder of temporary files another process removes, as it needs it no more. */
+  async saveIntoMount({ location, name }: { location: string; name: string }) {
+    withoutFolderOfFirstCopy()
+    const storage = await storageOf({ kind: 'filesystem', location })
+    return outcomeOf(storage.save(name, 'x'))
   },
 
   /** Saves on and on, new and replaced names, until it is killed. */
