@@ -116,6 +116,7 @@ async function takeSample(body: Body, signal: AbortSignal | undefined) {
       yield* rest
     } finally {
       readerSignal?.removeEventListener('abort', onAbort)
+      await release() // Also when it is left before the rest.
     }
   }
   return { head, body: body.replayable ? body : { ...body, chunks }, release }

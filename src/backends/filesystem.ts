@@ -15,7 +15,7 @@ import {
   type StageRequest,
   Storage,
 } from '../storage.js'
-import { type CommitContext, Draft, removeVersion } from './filesystem/atomic.js'
+import { type CommitContext, Draft } from './filesystem/atomic.js'
 import { FileBody } from './filesystem/body.js'
 import { eachOf, Removal } from './filesystem/removal.js'
 import { Root } from './filesystem/root.js'
@@ -33,7 +33,9 @@ import {
   tolerate,
   unlink,
 } from './filesystem/syscalls.js'
+import { Turns } from './filesystem/turns.js'
 import { etagOf, walk } from './filesystem/walk.js'
+import { removeVersion } from './filesystem/withdrawal.js'
 import { joinUrl, toBaseUrl } from './options.js'
 
 export interface FileSystemStorageOptions {
@@ -51,6 +53,8 @@ export interface FileSystemStorageOptions {
   signingSecret?: string | undefined
 }
 
+/** Copies of the process that run side by side: each has a file open and needs another, so all could wait for each other. */
+const COPIES = new Turns(16)
 /** Looks at a file that is replaced again and again meanwhile. */
 const READ_ATTEMPTS = 100
 
@@ -105,7 +109,11 @@ export class FileSystemStorage extends Storage {
     return draft
   }
 
-  protected async stageCopy(request: StageCopyRequest): Promise<Staged> {
+  protected stageCopy(request: StageCopyRequest): Promise<Staged> {
+    return COPIES.take(() => this.#stageCopy(request), request.signal)
+  }
+
+  async #stageCopy(request: StageCopyRequest): Promise<Staged> {
     const { from, move, signal } = request
     const { root } = this.#context
     // Looked at before as well: even a second name for a moment would be a touch of a file outside.
@@ -116,7 +124,7 @@ export class FileSystemStorage extends Storage {
         if (source === null) {
           await unlink(pinned)
           signal?.throwIfAborted()
-          return await this.stageCopy(request)
+          return await this.#stageCopy(request)
         }
         return this.#removingSource(
           Draft.ofPinned(this.#context, source.attributes, pinned, source.fd, source.stats),
@@ -132,7 +140,11 @@ export class FileSystemStorage extends Storage {
     const entry = move ? await lstatIfThere(root.pathOf(from)) : null
     const { fd, stats, attributes } = await this.#open(from)
     const body = new FileBody(fd, { offset: 0, length: Number(stats.size) })
-    const draft = await Draft.write(this.#context, attributes, toBody(body.stream()), signal)
+    const content = body.stream()
+    const draft = await Draft.write(this.#context, attributes, toBody(content), signal).catch((error) => {
+      content.destroy()
+      throw error
+    })
     return move ? this.#removingSource(draft, from, entry?.isSymbolicLink() ? entry : stats) : draft
   }
 
@@ -146,14 +158,26 @@ export class FileSystemStorage extends Storage {
         // Two names of one file, by a link among the folders: to remove the one would be to remove the other.
         const taken = createOnly ? null : await lstat(target).catch(() => null)
         if (taken?.ino === source.ino && (await realpath(target)) === (await realpath(path))) return true
-        if (!(await draft.publish(name, createOnly))) return false
-        removeVersion(root, path, source.ino)
+        const removing = () => this.#removeSource(from, source, createOnly ? undefined : name)
+        if (!(await draft.publish(name, createOnly, removing))) return false
         await root.prune(from)
         if (fsync) await root.syncAbove(path)
         await sidecars.remove(from, source)
         return true
       },
       discard: () => draft.discard(),
+    }
+  }
+
+  /** `replaced`: the name of a copy that stays if this fails, as what it has replaced is gone. */
+  async #removeSource(from: Name, { ino }: BigIntStats, replaced: Name | undefined): Promise<void> {
+    try {
+      await removeVersion(this.#context.root, from, ino)
+    } catch (error) {
+      if (replaced === undefined) throw error
+      const { code, message, cause } = this.classify(error)
+      const reason = `the copy is at ${JSON.stringify(replaced)}, but the source could not be removed: ${message}`
+      throw new Problem(code, reason, { cause })
     }
   }
 
@@ -198,7 +222,7 @@ export class FileSystemStorage extends Storage {
     const fd = await open(path, READ)
     try {
       const stats = fstat(fd)
-      if (!stats.isFile() || !(inside ?? (await root.holdsOpened(fd, name)))) {
+      if (!stats.isFile() || !(inside ?? (await root.holdsOpened(fd, path)))) {
         throw new Problem('NotFound', 'there is no such file')
       }
       const attributes =

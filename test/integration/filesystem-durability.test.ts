@@ -34,11 +34,24 @@ it('has file, sidecar and every new folder on the disk before it acknowledges', 
   expect(before.slice(-2)).toEqual([`fsync ${sidecar}`, `fsync ${dirname(sidecar)}`])
   expect(overwrite.slice(renamed)).toEqual([expect.stringMatching(/^rename/), `fsync ${join(root, 'a/b')}`])
 
+  // What is moved may have been saved without `fsync`.
+  const [, , pinned = ''] = move.find((call) => call.startsWith('link '))?.split(' ') ?? []
+  expect(move.indexOf(`fsync ${pinned}`)).toBeLessThan(
+    move.indexOf(`link ${pinned} ${join(root, 'c/y.txt')}`),
+  )
+  expect(move).toContain(`fsync ${pinned}`)
   expect(move).toContain(`fsync ${join(root, 'c')}`)
   // a and a/b went with their last file. Sidecars go last: a power cut brings no file back without its metadata.
   expect(move.slice(-2)).toEqual([`fsync ${root}`, `unlink ${sidecar}`])
   const unlinkSidecar = expect.stringContaining(`unlink ${join(root, '.stowage/meta')}`)
   expect(remove).toEqual([`unlink ${join(root, 'c/y.txt')}`, `fsync ${root}`, unlinkSidecar])
+})
+
+it('acknowledges no file in a folder that another save has made, but is not on the disk yet', async () => {
+  const location = await newFolder()
+  const log = await inChild('saveInFolderJustMade', { location })
+  expect(log).toContain(`fsync ${location}`)
+  expect(log.indexOf('acknowledged')).toBeGreaterThan(log.indexOf(`fsync ${location}`))
 })
 
 it('synchronises nothing with fsync: false', async () => {

@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process'
-import { chmod, mkdir, readFile, stat, truncate, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { createReadStream } from 'node:fs'
+import { chmod, mkdir, readdir, readFile, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { FileSystemStorage } from 'stowage'
 import { afterEach, describe, expect, it } from 'vitest'
@@ -120,6 +121,17 @@ describe.skipIf(cannotMount !== undefined)('with another filesystem mounted on a
     expect(await storage.listdir('mounted')).toEqual({ directories: ['c'], files: [] })
     expect(await sidecarsIn(root)).toHaveLength(1)
   })
+
+  it('saves there though another save removes the folder of temporary files', async () => {
+    const root = await newFolder()
+    const mounted = join(root, 'mounted')
+    await mkdir(mounted)
+    await mount(mounted, '8m')
+    expect(await inChild('saveIntoMount', { location: root, name: 'mounted/x.txt' })).toEqual({
+      name: 'mounted/x.txt',
+    })
+    expect(await readdir(mounted)).toEqual(['x.txt'])
+  })
 })
 
 it('works without hard links: create-only, overwrite, move and metadata', async () => {
@@ -127,6 +139,7 @@ it('works without hard links: create-only, overwrite, move and metadata', async 
   const result = await inChild('withoutHardLinks', { location: root })
   expect(new Set(result.names).size).toBe(20)
   expect(result.contents).toEqual(Array.from({ length: 20 }, (_, index) => `content ${index}`))
+  expect(result.apart.filter(({ name }) => name === undefined)).toEqual([])
   expect(result.refused).toMatchObject({ code: 'AlreadyExists' })
   expect(result).toMatchObject({
     moved: 'e/moved.txt',
@@ -175,6 +188,52 @@ it('lists the root of a disk, whose folder lost+found only the superuser may rea
   expect([names, outcome]).toEqual([['x.txt'], { name: 'end' }])
 })
 
+describe.each([
+  { what: 'the root is a file', path: 'root', make: (path: string) => writeFile(path, '') },
+  { what: 'the root is a link to nothing', path: 'root', make: (path: string) => symlink('gone', path) },
+  { what: 'the root is a link to itself', path: 'root', make: (path: string) => symlink('root', path) },
+  {
+    what: 'a folder above the root is a link to nothing',
+    path: '',
+    make: (path: string) => symlink('x', path),
+  },
+  { what: 'a folder above the root is a file', path: '', make: (path: string) => writeFile(path, '') },
+  { what: '.stowage is a file', path: 'root/.stowage', make: (path: string) => writeFile(path, '') },
+  { what: '.stowage/tmp is a file', path: 'root/.stowage/tmp', make: (path: string) => writeFile(path, '') },
+])('when $what', ({ path, make }) => {
+  it('tells what is in the way of a save', async () => {
+    const above = join(await newFolder(), 'above')
+    const inTheWay = join(above, path)
+    await mkdir(dirname(inTheWay), { recursive: true })
+    await make(inTheWay)
+    const storage = new FileSystemStorage({ location: join(above, 'root') })
+    for (const name of ['x.txt', 'a/b/x.txt']) {
+      await expect(storage.save(name, 'x', { metadata: { by: 'me' } })).rejects.toMatchObject({
+        code: 'Misconfigured',
+        message: expect.stringContaining(inTheWay),
+      })
+    }
+  })
+})
+
+it.runIf(process.platform === 'linux')('gives up where no folder can be made', async () => {
+  const storage = new FileSystemStorage({ location: '/proc/stowage' })
+  await expect(storage.save('x.txt', 'x')).rejects.toMatchObject({ code: 'Unavailable' })
+})
+
+it('can be tried again when somebody removes the root while a file is being written', async () => {
+  const root = join(await newFolder(), 'root')
+  const storage = new FileSystemStorage({ location: root })
+  async function* removing() {
+    yield 'x'
+    await rm(root, { recursive: true })
+    yield 'y'
+  }
+  await expect(storage.save('a/b/x.txt', removing())).rejects.toMatchObject({ code: 'Unavailable' })
+  expect(await filesIn(root)).toEqual([])
+  expect(await storage.save('a/b/x.txt', 'x')).toBe('a/b/x.txt')
+})
+
 /** Quotas need a filesystem of their own; network filesystems tell of them only when a file is closed. */
 it.each(['write', 'close', 'fsync'] as const)('says Full when a quota ends a %s', async (call) => {
   const location = await newFolder()
@@ -201,6 +260,37 @@ it('lets many more saves succeed at a time than the process may have open files'
   const { files } = await new FileSystemStorage({ location: root }).listdir('many')
   expect(files).toHaveLength(200)
 })
+
+it('lets many more copies succeed at a time than the process may have open files', async () => {
+  const storage = { kind: 'filesystem', location: await newFolder() } as const
+  const results = await inChild('copyMany', { storage, count: 200 }, { openFiles: 60 })
+  expect(results.filter(({ name }) => name === undefined)).toEqual([])
+})
+
+it('ends a copy at once that is aborted while it waits for its turn', async () => {
+  const location = await newFolder()
+  const storage = new FileSystemStorage({ location })
+  await storage.save('from.bin', Buffer.alloc(4_000_000))
+  const copies = Array.from({ length: 16 }, (_, index) => storage.copy('from.bin', `${index}.bin`))
+  const controller = new AbortController()
+  const waiting = storage.copy('from.bin', 'aborted.bin', { signal: controller.signal })
+  controller.abort()
+  await expect(waiting).rejects.toMatchObject({ code: 'Aborted' })
+  await Promise.all(copies)
+  expect(await storage.exists('aborted.bin')).toBe(false)
+})
+
+it.each([{}, { allowedTypes: ['text/*'] }])(
+  'closes the stream that it was given when it cannot even begin, with %o',
+  async (rules) => {
+    const location = await newFolder()
+    await writeFile(join(location, '.stowage'), 'x'.repeat(100_000))
+    const stream = createReadStream(join(location, '.stowage'))
+    const saved = new FileSystemStorage({ location }).save('x.txt', stream, rules)
+    await expect(saved).rejects.toMatchObject({ code: 'Misconfigured' })
+    expect(stream.destroyed).toBe(true)
+  },
+)
 
 /** A save with metadata does each of these calls several times; each of them is made to fail once. */
 describe.each([

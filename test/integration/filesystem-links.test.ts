@@ -1,7 +1,8 @@
-import { link, mkdir, readFile, rename, stat, symlink, writeFile } from 'node:fs/promises'
+import { link, mkdir, readdir, readFile, rename, stat, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { FileSystemStorage } from 'stowage'
 import { beforeEach, describe, expect, it } from 'vitest'
+import { inChild } from './child/child.js'
 import { fingerprint, newFolder, sidecarsIn } from './child/folders.js'
 
 let root: string
@@ -144,12 +145,31 @@ it('says that a linked folder leads out when a file is to be saved there', async
   await expect(saved).rejects.toMatchObject({ code: 'PermissionDenied', message: /link that leads out/ })
 })
 
+it('removes no empty folder outside when a save through a link to it is refused', async () => {
+  await mkdir(join(outside, 'empty/deeper'), { recursive: true })
+  await symlink(outside, join(root, 'folder'))
+  const saved = storage.save('folder/empty/deeper/x.txt', 'x')
+  await expect(saved).rejects.toMatchObject({ code: 'PermissionDenied' })
+  expect(await readdir(join(outside, 'empty'))).toEqual(['deeper'])
+})
+
 it('gives a file outside no second name, not for a moment, when it is to be moved away', async () => {
   await symlink(outside, join(root, 'folder'))
   const { ctimeMs } = await stat(join(outside, 'secret.txt'))
   await expect(storage.move('folder/secret.txt', 'x.txt')).rejects.toMatchObject({ code: 'NotFound' })
   expect((await stat(join(outside, 'secret.txt'))).ctimeMs).toBe(ctimeMs)
 })
+
+/** Only Linux tells where an opened file is. */
+it.runIf(process.platform === 'linux').each(['folder/secret.txt', 'link.txt'])(
+  'reads no file outside when a folder is swapped for a link at the last moment: %s',
+  async (name) => {
+    await storage.save('folder/secret.txt', 'mine')
+    await symlink('folder/secret.txt', join(root, 'link.txt'))
+    const opened = await inChild('openWhileSwapped', { location: root, name, to: outside })
+    expect(opened).toMatchObject({ code: 'NotFound' })
+  },
+)
 
 it('deletes and replaces a link itself, not what it leads to', async () => {
   await symlink(join(outside, 'secret.txt'), join(root, 'leaf.txt'))
@@ -210,19 +230,32 @@ it('does not alter a file outside that has a hard link in the root', async () =>
   expect(await readFile(join(outside, 'secret.txt'), 'utf8')).toBe('secret')
 })
 
+it('changes nothing about a file, nor its hard links, by a move to another type that finds the name taken', async () => {
+  await writeFile(join(root, 'photo.png'), 'pixels')
+  await link(join(root, 'photo.png'), join(outside, 'hard.png'))
+  const before = [await storage.stat('photo.png'), (await stat(join(outside, 'hard.png'))).mtimeMs]
+  await storage.save('taken.bin', 'x')
+  const moved = storage.move('photo.png', 'taken.bin', { ifExists: 'error' })
+  await expect(moved).rejects.toMatchObject({ code: 'AlreadyExists' })
+  expect([await storage.stat('photo.png'), (await stat(join(outside, 'hard.png'))).mtimeMs]).toEqual(before)
+})
+
 it('follows its own root when a link above it is turned to another folder while it runs', async () => {
   const parent = await newFolder()
   for (const release of ['one', 'two']) {
     await mkdir(join(parent, release, 'docs'), { recursive: true })
     await writeFile(join(parent, release, 'docs/x.txt'), release)
   }
+  await symlink('../../one/docs/x.txt', join(parent, 'two/docs/old.txt'))
   await symlink('one', join(parent, 'current'))
   const deployed = new FileSystemStorage({ location: join(parent, 'current') })
   expect(await (await deployed.open('docs/x.txt')).text()).toBe('one')
   await symlink('two', join(parent, 'next'))
   await rename(join(parent, 'next'), join(parent, 'current'))
+  expect(await deployed.exists('docs/old.txt')).toBe(false)
   expect(await deployed.exists('docs/x.txt')).toBe(true)
   expect(await (await deployed.open('docs/x.txt')).text()).toBe('two')
+  await expect(deployed.open('docs/old.txt')).rejects.toMatchObject({ code: 'NotFound' })
   await deployed.save('docs/y.txt', 'y')
   expect(await readFile(join(parent, 'two/docs/y.txt'), 'utf8')).toBe('y')
 })

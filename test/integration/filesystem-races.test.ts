@@ -120,6 +120,15 @@ it('loses neither version when the source of a move is overwritten at the same t
   expect(await temporaryFilesIn(root)).toEqual([])
 })
 
+it.each([true, false])(
+  'loses no version that comes in the last moment of a move, with hard links: %s',
+  async (hardLinks) => {
+    expect(await inChild('moveOfReplaced', { location: root, hardLinks })).toBe('y.txt')
+    expect([await textOf('docs/x.txt'), await textOf('y.txt')]).toEqual(['newer', 'moved'])
+    expect(await temporaryFilesIn(root)).toEqual([])
+  },
+)
+
 it('lets just one of many moves of a file win, and copies of a file that goes be whole or not be', async () => {
   for (let round = 0; round < 10; round++) {
     const from = `from-${round}.txt`

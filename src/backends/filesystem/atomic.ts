@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import fs, { type BigIntStats } from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { Body } from '../../content.js'
@@ -7,21 +7,21 @@ import type { Attributes } from '../../metadata.js'
 import { type Name, RESERVED_SEGMENT } from '../../names.js'
 import type { Staged } from '../../storage.js'
 import { isMarked } from './mark.js'
-import type { Root } from './root.js'
+import { FOLDER_ATTEMPTS, type Root } from './root.js'
 import type { Sidecars } from './sidecar.js'
 import {
   ChunkWriter,
   CREATE,
   close,
+  closeRead,
   copyFile,
-  create,
   fchmod,
   fstat,
   fsync,
-  fsyncDirectory,
   hasCode,
   link,
   lstat,
+  lstatIfThere,
   open,
   READ,
   rename,
@@ -29,6 +29,8 @@ import {
   unlink,
   writeAll,
 } from './syscalls.js'
+import { createTemp, tempFolder, tempPath } from './temp.js'
+import { removeVersion } from './withdrawal.js'
 
 /** What all commits of a storage share. */
 export interface CommitContext {
@@ -39,13 +41,6 @@ export interface CommitContext {
   readonly fileMode: number
 }
 
-/** Where unpublished content lies: on the root's own filesystem, out of sight. */
-export function tempFolder(root: Root): string {
-  return join(root.path, RESERVED_SEGMENT, 'tmp')
-}
-
-/** A concurrent delete may prune the target's folder again and again, but not for ever. */
-const PARENT_ATTEMPTS = 50
 /** Times that a new version gets until one is found that no other version of its name has. */
 const MARK_ATTEMPTS = 20
 /** What `link` says where there are no hard links: FAT, some network and FUSE filesystems. */
@@ -61,30 +56,28 @@ export class Draft implements Staged {
   #path: string
   /** Open until the content is sealed. */
   #fd: number | undefined
-  /** Whether the file has changes that a power cut could take. */
-  #dirty: boolean
-  #ino = 0n
+  /** Whether the file has changes that a power cut could take; one that is moved may have been written without `fsync`. */
+  #dirty = true
+  #ino: bigint
   /** Which version of the file this is, once it was marked for a sidecar. */
   #version: BigIntStats | undefined
+  /** Whether the file is still there under its old name as well, so that nothing about it may change. */
+  #pinned = false
   /** Whether the file is one that had a sidecar before, and may be moved by another name at the same time. */
   #described = false
   /** What was under the name before. Its sidecar goes last: a power cut may bring it back until then. */
   #replaced: BigIntStats | null = null
+  /** Folders that were made for the file, and go if it is not published. */
+  readonly #made: string[] = []
   /** The folder of a mount below the root, where the temporary file had to go. */
   #neighbour: string | undefined
 
-  private constructor(
-    context: CommitContext,
-    attributes: Attributes,
-    path: string,
-    fd: number,
-    dirty: boolean,
-  ) {
+  private constructor(context: CommitContext, attributes: Attributes, path: string, fd: number, ino: bigint) {
     this.#context = context
     this.#attributes = attributes
     this.#path = path
     this.#fd = fd
-    this.#dirty = dirty
+    this.#ino = ino
   }
 
   /** Writes content to a temporary file. On failure nothing is left of it. */
@@ -95,9 +88,8 @@ export class Draft implements Staged {
     signal: AbortSignal | undefined,
     progress: (bytes: number) => void = () => {},
   ): Promise<Draft> {
-    const path = join(tempFolder(context.root), randomName())
-    const fd = await createTemp(context, path)
-    const draft = new Draft(context, attributes, path, fd, true)
+    const { path, fd, ino } = await createTemp(context.root, context.fileMode)
+    const draft = new Draft(context, attributes, path, fd, ino)
     try {
       let bytes = 0
       if (body.bytes) {
@@ -122,7 +114,7 @@ export class Draft implements Staged {
 
   /** Gives an existing file a temporary second name. Null where the filesystem has no hard links. */
   static async pin(root: Root, path: string): Promise<string | null> {
-    const temp = join(tempFolder(root), randomName())
+    const temp = tempPath(tempFolder(root))
     for (let attempt = 1; ; attempt++) {
       try {
         await link(path, temp)
@@ -144,12 +136,14 @@ export class Draft implements Staged {
     fd: number,
     version: BigIntStats,
   ): Draft {
-    const draft = new Draft(context, attributes, path, fd, false)
+    const draft = new Draft(context, attributes, path, fd, version.ino)
+    draft.#pinned = true
     draft.#described = isMarked(version)
     return draft
   }
 
-  async publish(name: Name, createOnly: boolean): Promise<boolean> {
+  /** `last` is part of the publication: if it fails, a name that was free is free again. */
+  async publish(name: Name, createOnly: boolean, last = async () => {}): Promise<boolean> {
     const { root, sidecars, fsync: durable } = this.#context
     const looking = root.hasParent(name)
     looking.catch(() => {})
@@ -157,41 +151,43 @@ export class Draft implements Staged {
     let version: BigIntStats | undefined
     let published = false
     try {
-      if (described) version = await this.#describe(name)
-      else await this.#seal()
+      if (described) {
+        // A taken name shall not cost what a sidecar does.
+        if (createOnly && (await looking) && (await lstatIfThere(root.pathOf(name)))) return false
+        version = await this.#describe(name)
+      } else await this.#seal()
       published = await this.#commit(name, createOnly, await looking)
     } catch (error) {
-      if (!hasCode(error, 'EXDEV') || this.#neighbour !== undefined) {
-        await root.prune(name) // What was made of the folders above it.
-        throw error
-      }
+      if (!hasCode(error, 'EXDEV') || this.#neighbour !== undefined) throw error
       await this.#moveNextTo(root.pathOf(name))
-      return await this.publish(name, createOnly)
+      return await this.publish(name, createOnly, last)
     } finally {
       if (!published && version) await sidecars.remove(name, version)
     }
     if (!published) return false
-    // Until it was published, a move of the same version by another process could not tell that it is wanted.
-    if (version && this.#described) await sidecars.restore(name, version, this.#attributes)
-    const discarding = this.discard()
+    const cleaning = this.#removeTemp()
     try {
-      if (durable) await fsyncDirectory(dirname(root.pathOf(name)))
+      // Until it was published, a move of the same version by another process could not tell that it is wanted.
+      if (version && this.#described) await sidecars.restore(name, version, this.#attributes)
+      if (durable) await root.sync(dirname(root.pathOf(name)))
+      await last()
     } catch (error) {
       // What was replaced cannot be brought back.
-      if (createOnly) this.#withdraw(root.pathOf(name))
+      if (createOnly) await this.#withdraw(name)
       if (createOnly && version) await sidecars.remove(name, version)
       throw error
     } finally {
-      await discarding
+      await cleaning
     }
+    this.#made.length = 0
     await sidecars.remove(name, this.#replaced)
     return true
   }
 
-  /** Takes back what could not be made durable, if the disk still lets it. */
-  #withdraw(path: string): void {
+  /** Takes back what is not to stay, if the disk still lets it. */
+  async #withdraw(name: Name): Promise<void> {
     try {
-      removeVersion(this.#context.root, path, this.#ino)
+      await removeVersion(this.#context.root, name, this.#ino)
     } catch {
       // The disk fails; the save is told to have failed in any case.
     }
@@ -212,6 +208,8 @@ export class Draft implements Staged {
   }
 
   async #mark(): Promise<BigIntStats> {
+    // What still has its old name must not change, so a copy gets the mark.
+    if (this.#pinned && !this.#described) await this.#goOnWithCopyIn(tempFolder(this.#context.root))
     const fd = this.#fd ?? (await open(this.#path, READ))
     this.#fd = fd
     this.#dirty ||= !this.#described
@@ -223,10 +221,7 @@ export class Draft implements Staged {
   async #seal(): Promise<void> {
     const fd = this.#fd
     if (fd === undefined) return
-    if (this.#context.fsync) {
-      this.#ino = fstat(fd).ino
-      if (this.#dirty) await fsync(fd)
-    }
+    if (this.#context.fsync && this.#dirty) await fsync(fd)
     this.#dirty = false
     this.#fd = undefined
     await close(fd)
@@ -236,16 +231,25 @@ export class Draft implements Staged {
     const { root } = this.#context
     for (let attempt = 1; ; attempt++) {
       try {
-        if (!hasParent || attempt > 1) await root.makeParent(name)
+        if (attempt === 1 ? !hasParent : !(await root.hasParent(name))) {
+          await root.makeFolders(name, this.#made)
+        }
         return createOnly ? await this.#create(root.pathOf(name)) : await this.#replace(name)
       } catch (error) {
-        if (hasCode(error, 'ENOENT') && attempt < PARENT_ATTEMPTS) continue
+        if (hasCode(error, 'ENOENT')) await this.#checkTemp(error)
+        if (hasCode(error, 'ENOENT') && attempt < FOLDER_ATTEMPTS) continue
         if (hasCode(error, 'ENOTDIR')) {
           throw new Problem('AlreadyExists', 'one of the folders in the name is a file', { cause: error })
         }
         throw error
       }
     }
+  }
+
+  /** The target's folder may come back, what was written does not: somebody has removed the root, or all of `.stowage`. */
+  async #checkTemp(cause: unknown): Promise<void> {
+    if ((await lstatIfThere(this.#path)) !== null) return
+    throw new Problem('Unavailable', `${this.#path} was removed before it got its name`, { cause })
   }
 
   async #create(target: string): Promise<boolean> {
@@ -265,10 +269,8 @@ export class Draft implements Staged {
    * it is swept.
    */
   async #createWithoutLinks(target: string): Promise<boolean> {
-    const lock = join(
-      tempFolder(this.#context.root),
-      `lock-${Buffer.from(target).toString('base64url').slice(-200)}`,
-    )
+    const hash = createHash('sha256').update(target).digest('hex')
+    const lock = join(tempFolder(this.#context.root), `lock-${hash}`)
     try {
       await close(await open(lock, CREATE, 0o600))
     } catch (error) {
@@ -299,76 +301,57 @@ export class Draft implements Staged {
       throw error
     }
     this.#replaced = replaced
+    // A rename between two names of one file does nothing, so the temporary one is still there.
+    if (replaced?.ino !== this.#ino) this.#path = ''
     return true
   }
 
   /** A folder below the root may be a mount, and neither a link nor a rename leads into another filesystem. */
   async #moveNextTo(target: string): Promise<void> {
-    const { root } = this.#context
     const folder = join(dirname(target), RESERVED_SEGMENT)
-    const temp = join(folder, randomName())
-    await root.makeDirectory(folder)
     this.#neighbour = folder
-    await copyFile(this.#path, temp, fs.constants.COPYFILE_EXCL)
-    await unlink(this.#path).catch(() => {})
-    this.#path = temp
+    for (let attempt = 1; ; attempt++) {
+      await this.#context.root.makeDirectory(folder, this.#made)
+      try {
+        return await this.#goOnWithCopyIn(folder)
+      } catch (error) {
+        // Another save, which needs the folder no more, may just have removed it.
+        if (!hasCode(error, 'ENOENT') || attempt === FOLDER_ATTEMPTS) throw error
+      }
+    }
+  }
+
+  async #goOnWithCopyIn(folder: string): Promise<void> {
+    const copy = tempPath(folder)
+    const { COPYFILE_EXCL, COPYFILE_FICLONE } = fs.constants
+    await copyFile(this.#path, copy, COPYFILE_EXCL | COPYFILE_FICLONE)
+    const [before, fd] = [this.#path, this.#fd]
+    this.#path = copy
+    this.#fd = undefined
     this.#version = undefined
+    this.#pinned = false
     this.#described = false
     this.#dirty = true
-    this.#fd = await open(temp, fs.constants.O_RDWR)
+    if (fd !== undefined) closeRead(fd)
+    await unlink(before).catch(() => {})
+    this.#fd = await open(copy, READ)
+    this.#ino = fstat(this.#fd).ino
     await fchmod(this.#fd, this.#context.fileMode)
   }
 
-  /** Removes what is left of the temporary file. Failing is only a leak, which the sweep finds. */
+  /** Removes all that is left of a file that was not published. Failing is only a leak, which the sweep finds. */
   async discard(): Promise<void> {
     const fd = this.#fd
     this.#fd = undefined
     if (fd !== undefined) await close(fd).catch(() => {})
-    if (this.#path === '') return
+    await this.#removeTemp()
+    await this.#context.root.unmake(this.#made)
+  }
+
+  async #removeTemp(): Promise<void> {
     const path = this.#path
     this.#path = ''
-    await unlink(path).catch(() => {})
+    if (path !== '') await unlink(path).catch(() => {})
     if (this.#neighbour !== undefined) await rmdir(this.#neighbour).catch(() => {})
   }
-}
-
-/**
- * Takes a file's name away if it is still the version `ino`: the end of a move. A newer file that was saved under the
- * name meanwhile must stay, so the name is taken away first, then looked at, and a newer file is put back. That hides it
- * for a moment, so one that is seen to be newer before is left alone; and all is synchronous, to make that moment short.
- */
-export function removeVersion(root: Root, path: string, ino: bigint): void {
-  const aside = join(tempFolder(root), randomName())
-  try {
-    if (fs.lstatSync(path, { bigint: true }).ino !== ino) return
-    fs.renameSync(path, aside)
-  } catch (error) {
-    if (hasCode(error, 'ENOENT', 'ENOTDIR')) return
-    if (!hasCode(error, 'EXDEV')) throw error
-    fs.unlinkSync(path)
-    return
-  }
-  if (fs.lstatSync(aside, { bigint: true }).ino !== ino) {
-    try {
-      fs.linkSync(aside, path)
-    } catch (error) {
-      // An even newer file has the name by now.
-      if (!hasCode(error, 'EEXIST')) throw error
-    }
-  }
-  fs.unlinkSync(aside)
-}
-
-async function createTemp({ root, fileMode }: CommitContext, path: string): Promise<number> {
-  try {
-    return await create(path, fileMode)
-  } catch (error) {
-    if (!hasCode(error, 'ENOENT')) throw error
-    await root.makeDirectory(tempFolder(root))
-    return create(path, fileMode)
-  }
-}
-
-function randomName(): string {
-  return randomUUID()
 }

@@ -2,13 +2,26 @@ import fs from 'node:fs'
 import { dirname, resolve, sep } from 'node:path'
 import { Problem } from '../../errors.js'
 import { type Folder, type Name, RESERVED_SEGMENT } from '../../names.js'
-import { chmod, fsyncDirectory, hasCode, lstat, mkdir, realpath, rmdir } from './syscalls.js'
+import {
+  chmod,
+  fsyncDirectory,
+  hasCode,
+  lstat,
+  lstatIfThere,
+  mkdir,
+  realpath,
+  rmdir,
+  stat,
+} from './syscalls.js'
 
 export interface RootOptions {
   readonly location: string
   readonly directoryMode: number
   readonly fsync: boolean
 }
+
+/** Others may remove a folder again and again, but not for ever. In some places, such as `/proc`, none can be made. */
+export const FOLDER_ATTEMPTS = 50
 
 /**
  * The folder that a `FileSystemStorage` lives in: names to paths, and the guard that no path leads out of it. Names are
@@ -20,6 +33,8 @@ export class Root {
   readonly #directoryMode: number
   readonly #fsync: boolean
   #real: string | undefined
+  /** Folders that are just being made, each with whether it was: others see one before its entry is on the disk. */
+  readonly #making = new Map<string, Promise<boolean>>()
 
   constructor({ location, directoryMode, fsync }: RootOptions) {
     this.path = resolve(location)
@@ -38,9 +53,10 @@ export class Root {
     return path.slice(this.#start.length)
   }
 
-  /** Whether a path without links in it lies within the root, and not in its reserved folder. */
-  async #holds(realPath: string): Promise<boolean> {
-    if (this.#real !== undefined && isWithin(this.#real, realPath)) return true
+  /** Whether what `path` led to, a path without links in it, lies within the root, and not in its reserved folder. */
+  async #holds(realPath: string, path: string): Promise<boolean> {
+    // No link among its folders was followed.
+    if (this.#real !== undefined && realPath === this.#real + path.slice(this.path.length)) return true
     // The root itself may be behind a link, which leads elsewhere after a deployment.
     this.#real = await realpath(this.path)
     return isWithin(this.#real, realPath)
@@ -50,25 +66,26 @@ export class Root {
   async follow(path: string | Buffer): Promise<string | null> {
     try {
       const real = await realpath(path)
-      return (await this.#holds(real)) ? real : null
+      return (await this.#holds(real, String(path))) ? real : null
     } catch (error) {
       if (hasCode(error, 'ENOENT', 'ENOTDIR', 'ELOOP')) return null
       throw error
     }
   }
 
-  /** Whether what was just opened lies within the root. Airtight on Linux, where the kernel tells a descriptor's path. */
-  async holdsOpened(fd: number, name: Name): Promise<boolean> {
-    if (!name.includes('/')) return true
-    if (process.platform !== 'linux') return this.holdsParents(name)
+  /** Whether what was opened at `path` lies within the root. Airtight on Linux, where the kernel tells a descriptor's path. */
+  async holdsOpened(fd: number, path: string): Promise<boolean> {
+    const folder = dirname(path)
+    if (folder === this.path) return true
+    if (process.platform !== 'linux') return (await this.follow(folder)) !== null
     let real: string
     try {
       // Synchronous: the kernel answers from memory, also for a disk that does not answer; the thread pool costs far more.
       real = fs.readlinkSync(`/proc/self/fd/${fd}`)
     } catch {
-      return this.holdsParents(name)
+      return (await this.follow(folder)) !== null
     }
-    return this.#holds(real)
+    return this.#holds(real, path)
   }
 
   /** Whether the folders above a file that was just found are within the root. */
@@ -80,49 +97,71 @@ export class Root {
   async hasParent(name: Name): Promise<boolean> {
     if (!name.includes('/')) return true
     try {
-      if (await this.#holds(await realpath(dirname(this.pathOf(name))))) return true
+      const folder = dirname(this.pathOf(name))
+      if (await this.#holds(await realpath(folder), folder)) return true
     } catch (error) {
       if (hasCode(error, 'ENOENT', 'ENOTDIR')) return false
       throw error
     }
-    throw new Problem(
+    throw this.#leadsOut()
+  }
+
+  #leadsOut(): Problem {
+    return new Problem(
       'PermissionDenied',
       `a folder of the name is a symbolic link that leads out of ${this.path}`,
     )
   }
 
-  /** Makes the folder to put a file in, where it is missing. */
-  async makeParent(name: Name): Promise<void> {
-    if (!(await this.hasParent(name))) await this.#makeFolders(name)
-  }
-
-  async #makeFolders(name: Name): Promise<void> {
-    await this.makeDirectory(this.path)
+  /** Makes the folders above a file where they are missing. What is new is added to `made`. */
+  async makeFolders(name: Name, made: string[]): Promise<void> {
     for (let slash = name.indexOf('/'); slash !== -1; slash = name.indexOf('/', slash + 1)) {
       const path = this.pathOf(name.slice(0, slash) as Name) // A folder of a name is a name.
-      await this.makeDirectory(path)
-      if ((await lstat(path)).isSymbolicLink() && (await this.follow(path)) === null) {
-        throw new Problem(
-          'PermissionDenied',
-          `a folder of the name is a symbolic link that leads out of ${this.path}`,
-        )
-      }
+      if (await this.#make(path, made)) continue
+      if ((await lstat(path)).isSymbolicLink() && (await this.follow(path)) === null) throw this.#leadsOut()
     }
   }
 
-  /** `mkdir -p`, with the exact mode on every level that is new, and durable if asked for. */
-  async makeDirectory(path: string): Promise<void> {
+  /** `mkdir -p` for what is no folder of a name: the storage's own folders, the root and those above it. */
+  async makeDirectory(path: string, made: string[] = []): Promise<void> {
+    for (let attempt = 0; attempt < FOLDER_ATTEMPTS; attempt++) {
+      try {
+        if (!(await this.#make(path, made))) await checkDirectory(path)
+        return
+      } catch (error) {
+        const parent = dirname(path)
+        if (!hasCode(error, 'ENOENT', 'ENOTDIR', 'ELOOP') || parent === path) throw error
+        await this.makeDirectory(parent, made)
+      }
+    }
+    throw new Problem('Unavailable', `the folder ${path} cannot be made, or is removed again and again`)
+  }
+
+  /** Makes one folder with the exact mode, durable if asked for. False if there is something of this name. */
+  #make(path: string, made: string[]): Promise<boolean> {
+    const running = this.#making.get(path)
+    if (running) return running
+    const making = this.#makeAnew(path, made).finally(() => this.#making.delete(path))
+    this.#making.set(path, making)
+    return making
+  }
+
+  async #makeAnew(path: string, made: string[]): Promise<boolean> {
     try {
       await mkdir(path, { mode: this.#directoryMode })
     } catch (error) {
-      if (hasCode(error, 'EEXIST')) return
-      const parent = dirname(path)
-      if (!hasCode(error, 'ENOENT') || parent === path) throw error
-      await this.makeDirectory(parent)
-      return this.makeDirectory(path)
+      if (hasCode(error, 'EEXIST')) return false
+      throw error
     }
+    made.push(path)
     await chmod(path, this.#directoryMode) // The umask took its share of the mode above.
     if (this.#fsync) await fsyncDirectory(dirname(path))
+    return true
+  }
+
+  /** Removes folders that were made for a file that did not come, unless others have put something there. */
+  async unmake(made: string[]): Promise<void> {
+    for (const path of made.splice(0).reverse()) await rmdir(path).catch(() => {})
   }
 
   /** Removes the folders above a deleted file that are empty now, as they would vanish on R2 and S3. Never the root. */
@@ -137,12 +176,34 @@ export class Root {
     }
   }
 
+  /** Makes the entries of a folder durable, and the folder itself where that is not yet done by who made it. */
+  async sync(folder: string): Promise<void> {
+    await fsyncDirectory(folder)
+    if (this.#making.size === 0) return
+    for (let path = folder; ; path = dirname(path)) {
+      await this.#making.get(path)
+      if (path === dirname(path)) return
+    }
+  }
+
   /** Makes it durable that a file is gone: synchronises the nearest folder above it that is still there. */
   async syncAbove(path: string): Promise<void> {
     for (let folder = dirname(path); folder.length >= this.path.length; folder = dirname(folder)) {
       if (await fsyncDirectory(folder)) return
     }
   }
+}
+
+/** What is at a path where a folder has to be is one, or a link to one, or gone by now. */
+async function checkDirectory(path: string): Promise<void> {
+  try {
+    if ((await stat(path)).isDirectory()) return
+  } catch (error) {
+    if (!hasCode(error, 'ENOENT', 'ELOOP')) throw error
+    if (!(await lstatIfThere(path))?.isSymbolicLink()) throw error
+    throw new Problem('Misconfigured', `the folder ${path} is a link that leads nowhere`, { cause: error })
+  }
+  throw new Problem('Misconfigured', `${path} is not a folder`)
 }
 
 function isWithin(root: string, path: string): boolean {

@@ -1,4 +1,4 @@
-import { createHash, randomUUID } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import type { BigIntStats } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { Problem } from '../../errors.js'
@@ -11,7 +11,6 @@ import {
   create,
   fstat,
   fsync,
-  fsyncDirectory,
   futimes,
   hasCode,
   lstatIfThere,
@@ -21,6 +20,7 @@ import {
   unlink,
   writeAll,
 } from './syscalls.js'
+import { createTemp } from './temp.js'
 
 /**
  * The attributes of a file that its name does not tell, in a file of their own: a sidecar, below the reserved folder.
@@ -80,7 +80,7 @@ export class Sidecars {
       throw error
     }
     try {
-      if (this.#fsync) await fsyncDirectory(dirname(path))
+      if (this.#fsync) await this.#root.sync(dirname(path))
     } catch (error) {
       await unlink(path).catch(() => {})
       throw error
@@ -91,15 +91,15 @@ export class Sidecars {
   /** Describes a version that moves, in place of what a move of it that broke off has left. Whole or not at all. */
   async replace(name: Name, version: BigIntStats, attributes: Attributes): Promise<void> {
     const path = this.#pathOf(name, version)
-    const temp = join(this.#root.path, RESERVED_SEGMENT, 'tmp', randomUUID())
-    await this.#write(temp, name, attributes)
+    const { path: temp, fd } = await createTemp(this.#root, this.#fileMode)
+    await this.#fill(temp, fd, name, attributes)
     try {
       await this.#inFolder(path, () => rename(temp, path))
     } catch (error) {
       await unlink(temp).catch(() => {})
       throw error
     }
-    if (this.#fsync) await fsyncDirectory(dirname(path))
+    if (this.#fsync) await this.#root.sync(dirname(path))
   }
 
   /** Puts a sidecar back that another move of the same version took for its own. */
@@ -110,7 +110,11 @@ export class Sidecars {
 
   /** Writes a new file; on failure nothing is left of it. */
   async #write(path: string, name: Name, attributes: Attributes): Promise<void> {
-    const fd = await this.#inFolder(path, () => create(path, this.#fileMode))
+    const { fd } = await this.#inFolder(path, () => create(path, this.#fileMode))
+    await this.#fill(path, fd, name, attributes)
+  }
+
+  async #fill(path: string, fd: number, name: Name, attributes: Attributes): Promise<void> {
     try {
       try {
         await writeAll(fd, Buffer.from(JSON.stringify({ name, ...attributes })))

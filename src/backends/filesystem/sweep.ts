@@ -1,10 +1,11 @@
-import { randomInt, randomUUID } from 'node:crypto'
+import { randomInt } from 'node:crypto'
 import type { PathLike } from 'node:fs'
 import { join } from 'node:path'
 import { RESERVED_SEGMENT } from '../../names.js'
-import { type CommitContext, tempFolder } from './atomic.js'
+import type { CommitContext } from './atomic.js'
 import type { Sidecars } from './sidecar.js'
-import { close, create, lstatIfThere, rename, tolerate, unlink, utimes } from './syscalls.js'
+import { close, lstatIfThere, rename, tolerate, unlink, utimes } from './syscalls.js'
+import { createTemp, tempFolder } from './temp.js'
 import { readdirIfThere } from './walk.js'
 
 export const SWEEP_AGE = 24 * 60 * 60 * 1000
@@ -69,8 +70,8 @@ async function claim({ root, fileMode }: CommitContext, before: number): Promise
   const path = join(root.path, RESERVED_SEGMENT, 'swept')
   const last = await lstatIfThere(path)
   if (last !== null && Number(last.mtimeMs) > before) return false
-  const temp = join(tempFolder(root), randomUUID())
-  await close(await create(temp, fileMode))
-  await rename(temp, path)
+  const temp = await createTemp(root, fileMode)
+  await close(temp.fd)
+  await rename(temp.path, path)
   return true
 }

@@ -17,6 +17,7 @@ export const link = promisify(fs.link)
 export const unlink = promisify(fs.unlink)
 export const rename = promisify(fs.rename)
 export const rmdir = promisify(fs.rmdir)
+export const stat = promisify(fs.stat)
 export const mkdir = promisify(fs.mkdir)
 export const realpath = promisify(fs.realpath.native)
 
@@ -41,12 +42,24 @@ export function open(path: fs.PathLike, flags: number, mode?: number): Promise<n
   return withDescriptor(() => promisedOpen(path, flags, mode))
 }
 
-/** Creates a file, which must be new, with exactly this mode. */
-export async function create(path: string, mode: number): Promise<number> {
+export interface Created {
+  readonly fd: number
+  readonly ino: bigint
+}
+
+/** Creates a file, which must be new, with exactly this mode. On failure nothing is left of it. */
+export async function create(path: string, mode: number): Promise<Created> {
   const fd = await open(path, CREATE, mode)
-  // Only an unusual umask makes the chmod necessary.
-  if ((fs.fstatSync(fd).mode & 0o7777) !== mode) await fchmod(fd, mode)
-  return fd
+  try {
+    const stats = fstat(fd)
+    // Only an unusual umask makes the chmod necessary.
+    if ((Number(stats.mode) & 0o7777) !== mode) await fchmod(fd, mode)
+    return { fd, ino: stats.ino }
+  } catch (error) {
+    await close(fd).catch(() => {})
+    await unlink(path).catch(() => {})
+    throw error
+  }
 }
 
 export function readdir(path: string): Promise<fs.Dirent[]> {

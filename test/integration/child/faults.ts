@@ -1,5 +1,6 @@
 /** Changes to `node:fs` of this process, to be made before the package is loaded. */
 import fs from 'node:fs'
+import { dirname } from 'node:path'
 
 type Callback = (error: NodeJS.ErrnoException | null, ...rest: unknown[]) => void
 type Call = (...args: unknown[]) => unknown
@@ -9,7 +10,7 @@ export function failure(code: string, syscall: string): NodeJS.ErrnoException {
 }
 
 function replace(
-  name: 'close' | 'fsync' | 'link' | 'open' | 'mkdir' | 'rename' | 'unlink' | 'write',
+  name: 'close' | 'copyFile' | 'fsync' | 'link' | 'open' | 'mkdir' | 'rename' | 'unlink' | 'write',
   by: (original: Call) => Call,
 ) {
   // One signature for all of them: what is passed on is what came.
@@ -24,6 +25,9 @@ export function withoutHardLinks(): void {
       (...args) =>
         (args.at(-1) as Callback)(failure('EPERM', 'link')),
   )
+  fs.linkSync = () => {
+    throw failure('EPERM', 'link')
+  }
 }
 
 /**
@@ -71,8 +75,94 @@ export function holding(
   return { reached, release: () => release() }
 }
 
-/** What is done to files from now on, in order: `fsync <path>`, `link <path> <path>`, … */
-export function recordCalls(): string[] {
+/** Lets something happen just before a file is opened. */
+export function beforeOpen(path: string, happen: () => void): void {
+  replace('open', (original) => (...args) => {
+    if (args[0] === path) happen()
+    return original(...args)
+  })
+}
+
+/** Lets another process remove the folder that a file is just to be copied to, once. */
+export function withoutFolderOfFirstCopy(): void {
+  let first = true
+  replace('copyFile', (original) => (...args) => {
+    if (first) fs.rmdirSync(dirname(String(args[1])))
+    first = false
+    return original(...args)
+  })
+}
+
+/** Lets other processes come in between the look at a file and the taking away of its name: they replace it, then more. */
+export function replacedBeforeRemoval(path: string, content: string, more: () => void): void {
+  const { renameSync } = fs
+  fs.renameSync = (from, to) => {
+    if (from !== path) return renameSync(from, to)
+    fs.writeFileSync(`${path}.new`, content)
+    renameSync(`${path}.new`, path)
+    renameSync(from, to)
+    more()
+  }
+}
+
+const CALLBACK_CALLS = [
+  ...['chmod', 'close', 'copyFile', 'fchmod', 'fsync', 'futimes', 'link', 'lstat', 'mkdir', 'open', 'read'],
+  ...['readFile', 'readdir', 'rename', 'rmdir', 'stat', 'unlink', 'write'],
+] as const
+const SYNCHRONOUS_CALLS = [
+  ...['fstatSync', 'linkSync', 'lstatSync', 'readlinkSync', 'renameSync', 'unlinkSync'],
+] as const
+
+export interface AnyFailing {
+  /** Lets the nth call from now on fail, whatever it is, and no other. */
+  arm(nth: number): void
+  /** The call that failed, with its path, or undefined if there were fewer. */
+  disarm(): string | undefined
+}
+
+/** Lets one call of any kind fail with EIO. What it should have done is done for `close`, as the kernel does. */
+export function failingAny(): AnyFailing {
+  let left = 0
+  let failed: string | undefined
+  const hits = (name: string, path: unknown) => {
+    left -= 1
+    if (left === 0) failed = `${name} ${path}`
+    return left === 0
+  }
+  const withCallback = (name: string, original: Call): Call => {
+    return (...args) => {
+      const callback = args.at(-1)
+      if (!hits(name, args[0])) return original(...args)
+      const fail = () => typeof callback === 'function' && callback(failure('EIO', name))
+      return name === 'close' ? original(args[0], fail) : setImmediate(fail)
+    }
+  }
+  for (const name of CALLBACK_CALLS) {
+    Object.assign(fs, { [name]: Object.assign(withCallback(name, fs[name] as Call), { ...fs[name] }) })
+  }
+  fs.realpath.native = withCallback('realpath', fs.realpath.native as Call) as typeof fs.realpath.native
+  for (const name of SYNCHRONOUS_CALLS) {
+    const original = fs[name] as Call
+    const failing: Call = (...args) => {
+      if (hits(name, args[0])) throw failure('EIO', name)
+      return original(...args)
+    }
+    Object.assign(fs, { [name]: failing })
+  }
+  return {
+    arm(nth) {
+      left = nth
+      failed = undefined
+    },
+    disarm() {
+      left = 0
+      return failed
+    },
+  }
+}
+
+/** What is done to files from now on, in order: `fsync <path>`, `link <path> <path>`, … A call waits for its `turn`. */
+export function recordCalls(turn: (call: string) => Promise<void> | undefined = () => undefined): string[] {
   const log: string[] = []
   const paths = new Map<unknown, string>()
   replace('open', (original) => (...args) => {
@@ -88,10 +178,14 @@ export function recordCalls(): string[] {
   ) =>
     replace(name, (original) => (...args) => {
       const callback = args.pop() as Callback
-      original(...args, (error: NodeJS.ErrnoException | null) => {
-        if (!error) log.push(`${name} ${describe(args)}`)
-        callback(error)
-      })
+      const call = `${name} ${describe(args)}`
+      const go = () =>
+        original(...args, (error: NodeJS.ErrnoException | null) => {
+          if (!error) log.push(call)
+          callback(error)
+        })
+      const waiting = turn(call)
+      return waiting ? void waiting.then(go) : go()
     })
   done('fsync', ([fd]) => paths.get(fd) ?? '?')
   done('mkdir', ([path]) => String(path))

@@ -4,12 +4,22 @@
  */
 import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
-import { appendFileSync } from 'node:fs'
+import { appendFileSync, renameSync, rmdirSync, symlinkSync } from 'node:fs'
+import { join } from 'node:path'
 import { Readable } from 'node:stream'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { FileSystemStorageOptions, R2StorageOptions, S3StorageOptions, Storage } from 'stowage'
-import { failing, holding, recordCalls, withoutHardLinks } from './faults.js'
+import { failEachCallOf } from './broken-disk.js'
+import {
+  beforeOpen,
+  failing,
+  holding,
+  recordCalls,
+  replacedBeforeRemoval,
+  withoutFolderOfFirstCopy,
+  withoutHardLinks,
+} from './faults.js'
 
 export type StorageChoice =
   | ({ kind: 'filesystem' } & FileSystemStorageOptions)
@@ -82,6 +92,32 @@ export const programs = {
     return Promise.all(Array.from({ length: count }, (_, index) => outcomeOf(save(index))))
   },
 
+  /** Copies one file to many names at once. */
+  async copyMany({ storage, count }: { storage: StorageChoice; count: number }) {
+    const target = await storageOf(storage)
+    const from = await target.save('from.txt', 'x'.repeat(300_000), { metadata: { by: 'me' } })
+    const copies = Array.from({ length: count }, (_, index) => target.copy(from, `many/${index}.txt`))
+    return Promise.all(copies.map(outcomeOf))
+  },
+
+  /** Opens `name`, which leads to `folder/secret.txt`, while the folder is swapped for a link to another place. */
+  async openWhileSwapped({ location, name, to }: { location: string; name: string; to: string }) {
+    const folder = join(location, 'folder')
+    beforeOpen(join(folder, 'secret.txt'), () => {
+      renameSync(folder, `${folder}-aside`)
+      symlinkSync(to, folder)
+    })
+    const storage = await storageOf({ kind: 'filesystem', location })
+    return outcomeOf(storage.open(name).then((file) => file.text()))
+  },
+
+  /** Saves into a mount whose folder of temporary files another process removes, as it needs it no more. */
+  async saveIntoMount({ location, name }: { location: string; name: string }) {
+    withoutFolderOfFirstCopy()
+    const storage = await storageOf({ kind: 'filesystem', location })
+    return outcomeOf(storage.save(name, 'x'))
+  },
+
   /** Saves on and on, new and replaced names, until it is killed. */
   async saveOnAndOn({ storage }: { storage: StorageChoice }) {
     const target = await storageOf(storage)
@@ -144,6 +180,28 @@ export const programs = {
     return { gone, stayed: log }
   },
 
+  /** Saves a file in a folder while another save, which has made it, waits for the disk to keep the folder. */
+  async saveInFolderJustMade({ location }: { location: string }) {
+    const folder = join(location, 'new')
+    let held: Promise<void> | undefined
+    const log = recordCalls((call) => (call === `fsync ${location}` ? held : undefined))
+    const storage = await storageOf({ kind: 'filesystem', location })
+    await storage.save('warm-up.txt', 'x')
+    log.length = 0
+    let release = () => {}
+    held = new Promise((resolve) => {
+      release = resolve
+    })
+    const making = storage.save('new/a.txt', 'a')
+    while (!log.includes(`mkdir ${folder}`)) await turn()
+    const saving = storage.save('new/b.txt', 'b').then(() => log.push('acknowledged'))
+    while (!log.includes(`fsync ${folder}`)) await turn()
+    for (let turns = 0; turns < 10; turns++) await turn()
+    release()
+    await Promise.all([making, saving])
+    return log
+  },
+
   /** Saves, create-only or replacing, in each of which another call of a kind fails: the nth in the nth location. */
   async saveFailing({
     locations,
@@ -196,6 +254,11 @@ export const programs = {
     return { text: await file.text(), metadata: file.metadata }
   },
 
+  /** One of the operations of `broken-disk.ts`, once for each of its calls, which fails. */
+  async failEachCall({ operation, parent }: { operation: string; parent: string }) {
+    return failEachCallOf(operation, parent)
+  },
+
   /** A storage on a filesystem without hard links. */
   async withoutHardLinks({ location }: { location: string }) {
     withoutHardLinks()
@@ -205,11 +268,28 @@ export const programs = {
     const contents = await Promise.all(names.map(async (name) => (await storage.open(name)).text()))
     await storage.save('d/same.txt', 'replaced', { ifExists: 'overwrite', metadata: { by: 'me' } })
     const refused = await outcomeOf(storage.save('d/same.txt', 'no', { ifExists: 'error' }))
+    const long = `${'q'.repeat(160)}.pdf`
+    const apart = await Promise.all(
+      Array.from({ length: 20 }, (_, index) =>
+        outcomeOf(storage.save(`rooms/${index}/${long}`, 'x', { ifExists: 'error' })),
+      ),
+    )
     const moved = await storage.move('d/same.txt', 'e/moved.txt')
     const { metadata } = await storage.stat(moved)
     const text = await (await storage.open(moved)).text()
     const sourceExists = await storage.exists('d/same.txt')
-    return { names, contents, refused, moved, metadata, text, sourceExists }
+    return { names, contents, refused, apart, moved, metadata, text, sourceExists }
+  },
+
+  /** Moves the only file of a folder, which is replaced just before it goes; its folder goes as well. */
+  async moveOfReplaced({ location, hardLinks }: { location: string; hardLinks: boolean }) {
+    const folder = join(location, 'docs')
+    const path = join(folder, 'x.txt')
+    replacedBeforeRemoval(path, 'newer', () => hardLinks && rmdirSync(folder))
+    if (!hardLinks) withoutHardLinks()
+    const storage = await storageOf({ kind: 'filesystem', location })
+    await storage.save('docs/x.txt', 'moved')
+    return storage.move('docs/x.txt', 'y.txt')
   },
 
   /** Every kind of write, by a user who may not write there. */

@@ -1,0 +1,28 @@
+import { randomUUID } from 'node:crypto'
+import { join } from 'node:path'
+import { RESERVED_SEGMENT } from '../../names.js'
+import type { Root } from './root.js'
+import { type Created, create, hasCode } from './syscalls.js'
+
+/** Where unpublished content lies: on the root's own filesystem, out of sight. */
+export function tempFolder(root: Root): string {
+  return join(root.path, RESERVED_SEGMENT, 'tmp')
+}
+
+/** A path that nobody else uses. */
+export function tempPath(folder: string): string {
+  return join(folder, randomUUID())
+}
+
+/** Makes a new file in the folder of temporary ones. */
+export async function createTemp(root: Root, mode: number): Promise<Created & { path: string }> {
+  const path = tempPath(tempFolder(root))
+  try {
+    return { path, ...(await create(path, mode)) }
+  } catch (error) {
+    // What is not there is made; whatever else is in the way, making it tells.
+    if (!hasCode(error, 'ENOENT', 'ENOTDIR', 'ELOOP')) throw error
+    await root.makeDirectory(tempFolder(root))
+    return { path, ...(await create(path, mode)) }
+  }
+}
