@@ -21,7 +21,7 @@ import {
 import { afterAll, afterEach, beforeAll, describe, it } from 'vitest'
 import { ofBytes } from '../../src/content.js'
 import type { StageRequest } from '../../src/storage.js'
-import { type StrictR2, startStrictR2 } from '../servers/r2.js'
+import { AS_R2, type StrictR2, startStrictR2 } from '../servers/r2.js'
 
 const SAVED = { contentType: 'application/x-note', cacheControl: 'no-cache', metadata: { author: 'Zoë' } }
 
@@ -617,7 +617,7 @@ describe('from the disk to R2', () => {
   async function disk(): Promise<FileSystemStorage> {
     return new FileSystemStorage({ location: await folder(), fsync: false })
   }
-  const bucket = () => new R2Storage({ ...r2, bucket: 'test-bucket' })
+  const bucket = () => new R2Storage({ ...r2, ...AS_R2, bucket: 'test-bucket' })
 
   it('1,000 small files arrive; a second run sends nothing and fetches nothing', async () => {
     const source = await disk()
@@ -749,10 +749,10 @@ describe('examples/migrate.ts', () => {
       assert.equal(first.out, '2 files copied (7 bytes), 0 there already, 0 failed\n', first.err)
       assert.match(first.err, /^2 copied, 0 there already, 0 failed/m)
       assert.equal(first.exit, 0)
-      assert.deepEqual(Object.keys(await contents(new R2Storage({ ...r2, bucket: 'test-bucket' }))), [
-        'b.png',
-        'docs/a.txt',
-      ])
+      assert.deepEqual(
+        Object.keys(await contents(new R2Storage({ ...r2, ...AS_R2, bucket: 'test-bucket' }))),
+        ['b.png', 'docs/a.txt'],
+      )
       const second = await run([location], env)
       assert.equal(second.out, '0 files copied (0 bytes), 2 there already, 0 failed\n', second.err)
     } finally {
