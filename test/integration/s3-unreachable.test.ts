@@ -1,4 +1,5 @@
 import { createServer, type Server } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { R2Storage, type Storage } from 'stowage'
 import { afterEach, describe, expect, it } from 'vitest'
 import type { Answer } from '../servers/r2.js'
@@ -50,6 +51,28 @@ describe.each([true, false])('fastPath %s', (fastPath) => {
       Object.values(METHODS).map((method) => expect(method(storage)).rejects.toMatchObject(unavailable)),
     )
     expect(Date.now() - start).toBeLessThan(10_000)
+  })
+
+  it('lets requests wait for a connection for longer than one may take', async () => {
+    r2.server.bucket().plant('a.txt', 'x')
+    r2.server.behaviour.onRequest = () => sleep(500)
+    const storage = r2.storage({
+      maxConnections: 2,
+      connectTimeout: 500,
+      idleTimeout: 1_000,
+      retryTimeout: 3_000,
+    })
+    const works = Array.from({ length: 8 }, () => [
+      storage.exists('a.txt'),
+      storage.open('a.txt').then((file) => file.text()),
+    ])
+    expect(await Promise.all(works.flat())).toHaveLength(16)
+    const controller = new AbortController()
+    const busy = [storage.exists('a.txt'), storage.exists('a.txt')]
+    const waiting = storage.exists('a.txt', { signal: controller.signal })
+    controller.abort()
+    await expect(waiting).rejects.toMatchObject({ code: 'Aborted' })
+    expect(await Promise.all(busy)).toEqual([true, true])
   })
 
   it.each(Object.entries(METHODS))('names a bucket that is not there: %s', async (_, method) => {

@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type {
   $Command,
@@ -12,6 +13,7 @@ import { CredentialsKeeper } from './credentials.js'
 import { analyse, backoff, type Failure, readHeader } from './failures.js'
 import { FastLane } from './lane.js'
 import { type S3Config, type S3Credentials, uploadTime } from './options.js'
+import { Slots } from './slots.js'
 
 export type Sdk = typeof import('@aws-sdk/client-s3')
 
@@ -56,12 +58,14 @@ export class S3Connection {
   /** Where to sign for. */
   readonly place = once(() => this.#findPlace())
   readonly #credentials: CredentialsKeeper
+  readonly #slots: Slots
   /** What the server's clock is ahead of ours, in milliseconds. */
   #clockOffset = 0
 
   constructor(config: S3Config) {
     this.config = config
     this.#credentials = new CredentialsKeeper(() => this.#fetchCredentials(), config.idleTimeout)
+    this.#slots = new Slots(config.maxConnections, config.retryTimeout * 10)
   }
 
   /**
@@ -70,15 +74,31 @@ export class S3Connection {
   async run<T>(signal: AbortSignal | undefined, work: (attempt: Attempt) => Promise<T>): Promise<T> {
     const { config } = this
     const { client, sdk, lane } = await orAborted(this.#loaded(), signal)
-    let uploading = 0
+    let excused = 0
     const attemptWith: Attempt = {
       sdk,
-      send: (command) => {
-        uploading += uploadTime(bodyBytes(command.input))
-        // Without options the client keeps the middleware chain of a command, which the lane alone can do with.
-        return lane?.takes(command, signal)
-          ? client.send(command)
-          : sendWithin(config.client ? undefined : deadlineOf(command.input, config), client, command, signal)
+      send: async (command) => {
+        if (config.client) return client.send(command, signal ? { abortSignal: signal } : {})
+        const turn = this.#slots.take(signal)
+        if (turn) {
+          const begun = Date.now()
+          await turn
+          excused += Date.now() - begun
+        }
+        excused += uploadTime(bodyBytes(command.input))
+        let body: Readable | undefined
+        try {
+          // Without options the client keeps the middleware chain of a command, which the lane alone can do with.
+          const output = await (lane?.takes(command, signal)
+            ? client.send(command)
+            : sendWithin(deadlineOf(command.input, config), client, command, signal))
+          body = bodyOf(output)
+          return output
+        } finally {
+          // A body holds its connection until it is read or given up.
+          if (body && !body.closed) body.once('close', () => this.#slots.give())
+          else this.#slots.give()
+        }
       },
     }
     // A client that the caller passed in has its own retries.
@@ -89,14 +109,14 @@ export class S3Connection {
       const start = Date.now()
       const offset = this.#clockOffset
       const credentials = this.#credentials.current
-      uploading = 0
+      excused = 0
       try {
         return await work(attemptWith)
       } catch (error) {
         if (signal?.aborted) throw signal.reason
         const failure = analyse(error)
-        // A body may be long on its way, and then its answer be lost: that time is not taken from the tries.
-        giveUpAt += Math.min(Date.now() - start, uploading)
+        // The wait for a connection is not taken from the tries, nor a body's way, after which its answer may be lost.
+        giveUpAt += Math.min(Date.now() - start, excused)
         const curable: boolean =
           !mended && (this.#setClock(failure, error, offset) || this.#renew(failure, credentials))
         mended ||= curable
@@ -234,14 +254,13 @@ export function orAborted<T>(work: Promise<T>, signal: AbortSignal | undefined):
   })
 }
 
-/** Sends a command, and gives it up after `deadline` milliseconds, if any: no idle time-out ends what trickles. */
+/** Sends a command, and gives it up after `deadline` milliseconds: no idle time-out ends what trickles. */
 async function sendWithin<Input extends ServiceInputTypes, Output extends ServiceOutputTypes>(
-  deadline: number | undefined,
+  deadline: number,
   client: S3Client,
   command: $Command<Input, Output, S3ClientResolvedConfig>,
   signal: AbortSignal | undefined,
 ): Promise<Output> {
-  if (deadline === undefined) return client.send(command, signal ? { abortSignal: signal } : {})
   signal?.throwIfAborted()
   const controller = new AbortController()
   let stop = () => {}
@@ -270,4 +289,8 @@ function deadlineOf(input: object, { connectTimeout, idleTimeout, retryTimeout }
 
 function bodyBytes(input: object): number {
   return 'Body' in input && input.Body instanceof Uint8Array ? input.Body.byteLength : 0
+}
+
+function bodyOf(output: object): Readable | undefined {
+  return 'Body' in output && output.Body instanceof Readable ? output.Body : undefined
 }
