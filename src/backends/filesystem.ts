@@ -34,7 +34,8 @@ import {
   unlink,
 } from './filesystem/syscalls.js'
 import { Turns } from './filesystem/turns.js'
-import { etagOf, walk } from './filesystem/walk.js'
+import { stateOf } from './filesystem/version.js'
+import { walk } from './filesystem/walk.js'
 import { removeVersion } from './filesystem/withdrawal.js'
 import { joinUrl, toBaseUrl } from './options.js'
 
@@ -185,7 +186,11 @@ export class FileSystemStorage extends Storage {
     const { fd, stats, attributes } = await this.#open(name)
     try {
       const delivered = resolveRange(range, Number(stats.size))
-      return { state: toState(stats, attributes), range: delivered, body: new FileBody(fd, delivered) }
+      return {
+        state: { ...stateOf(stats), ...attributes },
+        range: delivered,
+        body: new FileBody(fd, delivered),
+      }
     } catch (error) {
       closeRead(fd)
       throw error
@@ -254,7 +259,7 @@ export class FileSystemStorage extends Storage {
       const { path, stats } = found
       const attributes =
         (await this.#context.sidecars.read(name, stats)) ?? (await this.#withoutSidecar(path, name, stats))
-      if (attributes) return toState(stats, attributes)
+      if (attributes) return { ...stateOf(stats), ...attributes }
     }
     throw new Problem('Unavailable', 'the file is replaced all the time')
   }
@@ -369,13 +374,4 @@ const SYSTEM_ERRORS: Readonly<Record<string, readonly [StorageErrorCode, string]
 
 function codeOf(error: unknown): string {
   return error instanceof Error && 'code' in error ? String(error.code) : ''
-}
-
-function toState(stats: BigIntStats, attributes: Attributes): FileState {
-  return {
-    size: Number(stats.size),
-    etag: etagOf(stats),
-    lastModified: new Date(Number(stats.mtimeMs)),
-    ...attributes,
-  }
 }

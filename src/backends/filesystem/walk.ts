@@ -1,17 +1,13 @@
-import type { BigIntStats, Dirent } from 'node:fs'
+import type { Dirent } from 'node:fs'
 import { join } from 'node:path'
 import { compareNames, type Folder, isName, RESERVED_SEGMENT } from '../../names.js'
 import type { Entry } from '../../storage.js'
 import type { Root } from './root.js'
 import { hasCode, lstatIfThere, readdir } from './syscalls.js'
+import { stateOf } from './version.js'
 
 /** Files looked at together: enough to keep the thread pool busy. */
 const BATCH = 64
-
-/** The identity of a file's content, as HTTP wants it: changes whenever the content does. */
-export function etagOf({ ino, mtimeNs, size }: BigIntStats): string {
-  return `"${ino.toString(16)}-${mtimeNs.toString(16)}-${size.toString(16)}"`
-}
 
 /**
  * The files below a folder in UTF-8 byte order of their names. No link is followed, the storage's own folders are left
@@ -79,12 +75,5 @@ async function toEntries(root: Root, batch: readonly Found[]): Promise<Entry[]> 
 async function toEntry(root: Root, { name, directory }: Found): Promise<Entry | null> {
   if (directory) return { kind: 'directory', name }
   const stats = await lstatIfThere(join(root.path, name))
-  if (!stats?.isFile()) return null
-  return {
-    kind: 'file',
-    name,
-    size: Number(stats.size),
-    lastModified: new Date(Number(stats.mtimeMs)),
-    etag: etagOf(stats),
-  }
+  return stats?.isFile() ? { kind: 'file', name, ...stateOf(stats) } : null
 }
