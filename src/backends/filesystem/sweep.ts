@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import { RESERVED_SEGMENT } from '../../names.js'
 import type { CommitContext } from './atomic.js'
 import type { Sidecars } from './sidecar.js'
-import { close, lstatIfThere, rename, tolerate, unlink, utimes } from './syscalls.js'
-import { createTemp, tempFolder } from './temp.js'
+import { close, create, lstatIfThere, rename, tolerate, unlink, utimes } from './syscalls.js'
+import { tempFolder, tempPath } from './temp.js'
 import { readdirIfThere } from './walk.js'
 
 export const SWEEP_AGE = 24 * 60 * 60 * 1000
@@ -70,8 +70,9 @@ async function claim({ root, fileMode }: CommitContext, before: number): Promise
   const path = join(root.path, RESERVED_SEGMENT, 'swept')
   const last = await lstatIfThere(path)
   if (last !== null && Number(last.mtimeMs) > before) return false
-  const temp = await createTemp(root, fileMode)
-  await close(temp.fd)
-  await rename(temp.path, path)
+  const temp = tempPath(tempFolder(root)) // Whose folder is there, or the root is gone by now and must not come back.
+  const { fd } = await create(temp, fileMode)
+  await close(fd)
+  await rename(temp, path)
   return true
 }
