@@ -44,10 +44,12 @@ async function expectConsistent(storage: StorageChoice, where: string, placehold
   operations.push(last)
   if (last.do !== 'list') throw new Error(JSON.stringify(last))
   const finals = await Promise.all(last.files.map(([name]) => read(target, name)))
+  const bareBefore = judge(operations, placeholders).filter((fault) => BARE.test(fault)).length
   operations.push(...finals)
   // Not for good.
   expect(finals.filter((each) => each.do === 'fail')).toEqual([])
   const all = judge(operations, placeholders)
+  expect(all.filter((fault) => BARE.test(fault)).length).toBe(bareBefore)
   // Known, and told in the figure: while a file is moved to and fro by several processes at once, reads may find it
   // without its metadata for a moment, for its sidecar is placed and removed apart from it.
   const bare = all.filter((fault) => storage.kind === 'filesystem' && BARE.test(fault)).length

@@ -139,6 +139,20 @@ describe.each(links)('$kind', ({ name, make }) => {
   })
 })
 
+it('shows, counts and removes nothing in a folder behind a link that leads out', async () => {
+  await mkdir(join(outside, 'folder/empty'), { recursive: true })
+  await writeFile(join(outside, 'folder/secret.txt'), 'secret')
+  await symlink(outside, join(root, 'link'))
+  const before = await fingerprint(outside)
+  for (const folder of ['link', 'link/folder', 'link/folder/empty']) {
+    expect(await namesIn(folder)).toEqual([])
+    expect(await storage.listdir(folder)).toEqual({ directories: [], files: [] })
+    expect(await storage.deletePrefix(folder, { dryRun: true })).toEqual({ deleted: 0 })
+    await storage.deletePrefix(folder)
+  }
+  expect(await fingerprint(outside)).toEqual(before)
+})
+
 it('says that a linked folder leads out when a file is to be saved there', async () => {
   await symlink(outside, join(root, 'folder'))
   const saved = storage.save('folder/new.txt', 'x')

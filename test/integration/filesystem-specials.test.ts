@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { mkdir, truncate } from 'node:fs/promises'
+import { mkdir, readdir, truncate } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -97,4 +97,15 @@ it('says so when a file is larger than any buffer', async () => {
   await expect(file.bytes()).rejects.toMatchObject({ code: 'InvalidArgument', message: /use stream\(\)/ })
   const end = await storage.open('mine.txt', { range: { offset: -5 } })
   expect((await end.bytes()).byteLength).toBe(5)
+})
+
+it.runIf(process.platform === 'linux')('leaves no descriptor open for what it refuses to read', async () => {
+  await mkdir(join(root, 'folder'))
+  const descriptors = async () => (await readdir('/proc/self/fd')).length
+  const before = await descriptors()
+  for (let times = 0; times < 50; times++) {
+    await expect(storage.open('mine.txt', { range: { offset: 9 } })).rejects.toThrow()
+    await expect(storage.open('folder')).rejects.toThrow()
+  }
+  await expect.poll(descriptors).toBeLessThan(before + 10)
 })

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Storage } from 'stowage'
 import { describe, expect, it } from 'vitest'
 import type { Verdict } from '../servers/r2.js'
+import { rawAnswer, startRawServer } from '../servers/raw-server.js'
 import { always, BUSY, MIB, setUpR2, streamOf } from './r2-setup.js'
 
 describe.each([true, false])('fastPath %s', (fastPath) => {
@@ -149,6 +150,24 @@ describe.each([true, false])('fastPath %s', (fastPath) => {
       r2.storage().save('a.bin', 'new', { signal, ifExists: 'overwrite' })
     await expectAbort(overwrite, 'PutObject', { delayMs: 300 })
     expect(r2.server.bucket().get('a.bin')?.content.bytes().toString()).toBe('old')
+  })
+
+  it('takes away what a server stores although the client has gone', async () => {
+    let writeId: string | undefined
+    const found = () => ({ ETag: '"e"', 'Content-Length': '1', 'x-amz-meta-stowage-write-id': writeId ?? '' })
+    await using server = await startRawServer(({ method, headers }, socket) => {
+      if (method === 'PUT')
+        writeId = headers['x-amz-meta-stowage-write-id'] // Stored, and never answered.
+      else if (method === 'HEAD') socket.write(writeId ? rawAnswer(200, found()) : rawAnswer(404))
+      else {
+        writeId = undefined
+        socket.write(rawAnswer(204))
+      }
+    })
+    const storage = r2.storage({ endpoint: server.endpoint })
+    const save = storage.save('a.txt', 'x', { signal: AbortSignal.timeout(100) })
+    await expect(save).rejects.toMatchObject({ code: 'Aborted' })
+    expect(server.calls.map(({ method }) => method)).toEqual(['PUT', 'HEAD', 'DELETE'])
   })
 
   it('asks for nothing more where an abort comes after a definite refusal', async () => {

@@ -10,6 +10,11 @@ const LOST: { how: string; verdict: Faults }[] = [
 describe.each([true, false])('fastPath %s', (fastPath) => {
   const r2 = setUpR2(fastPath)
 
+  it('reports a create-only save whose only attempt lost its answer', async () => {
+    r2.server.behaviour.onRequest = first('PutObject', { afterwards: 'reset' })
+    expect(await r2.storage({ maxAttempts: 1 }).save('a.txt', 'x', { ifExists: 'error' })).toBe('a.txt')
+  })
+
   describe.each(LOST)('when $how', ({ verdict }) => {
     it('reports the create-only save of a small file once, under its own name', async () => {
       r2.server.behaviour.onRequest = first('PutObject', verdict)

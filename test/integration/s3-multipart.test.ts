@@ -59,6 +59,14 @@ describe.each([true, false])('fastPath %s', (fastPath) => {
     },
   )
 
+  it('closes the source when the name is taken', async () => {
+    r2.server.bucket().plant('a.bin')
+    const source = Readable.from(streamOf(12 * MIB))
+    const save = r2.storage().save('a.bin', source, { ifExists: 'error' })
+    await expect(save).rejects.toMatchObject({ code: 'AlreadyExists' })
+    expect(source.destroyed).toBe(true)
+  })
+
   it('keeps type, headers and metadata of a file in parts, and reports progress up to the last byte', async () => {
     const storage = r2.storage({ partSize: PART })
     const progress: number[] = []

@@ -8,6 +8,7 @@ import {
 import { mockClient } from 'aws-sdk-client-mock'
 import { R2Storage, type R2StorageOptions, type S3Credentials } from 'stowage'
 import { afterEach, describe, expect, it, vi } from 'vitest'
+import { rawAnswer, startRawServer } from '../servers/raw-server.js'
 import { MIB, setUpR2, streamOf } from './r2-setup.js'
 
 afterEach(() => vi.restoreAllMocks())
@@ -212,6 +213,47 @@ describe.each([true, false])('fastPath %s', (fastPath) => {
       mock.on(GetObjectCommand).rejects(new NoSuchKey({ message: 'gone', $metadata: {} }))
       await expect(storage.open('a.txt')).rejects.toMatchObject({ code: 'NotFound' })
       expect(r2.server.requests).toEqual([])
+    })
+  })
+
+  describe('connections', () => {
+    const keys = { bucket: 'test-bucket', accessKeyId: 'a', secretAccessKey: 's', fastPath }
+
+    it('are used again, also after an answer without a body', async () => {
+      const sockets = new Set<unknown>()
+      const head = { ETag: '"e"', 'Content-Length': '10', 'Last-Modified': 'Tue, 03 Nov 2026 10:00:00 GMT' }
+      await using server = await startRawServer((_, socket) => {
+        sockets.add(socket)
+        socket.write(rawAnswer(200, head))
+      })
+      const storage = new R2Storage({ ...keys, endpoint: server.endpoint })
+      for (let times = 0; times < 5; times++) expect(await storage.exists('a.txt')).toBe(true)
+      expect(sockets.size).toBeLessThan(3)
+    })
+
+    it('are no more than maxConnections', async () => {
+      let most = 0
+      await using server = await startRawServer(() => {
+        most = Math.max(most, server.connections)
+      })
+      const times = { connectTimeout: 500, idleTimeout: 500, retryTimeout: 500, maxAttempts: 1 }
+      const storage = new R2Storage({ ...keys, ...times, endpoint: server.endpoint, maxConnections: 2 })
+      await Promise.allSettled(Array.from({ length: 10 }, () => storage.stat('a.txt')))
+      expect(server.calls.length).toBe(10)
+      expect(most).toBe(2)
+    })
+  })
+
+  describe('signed addresses that stay the same for a while', () => {
+    const r2 = setUpR2(fastPath)
+
+    it('are good for as long as was asked for when they are handed out', async () => {
+      const url = new URL(await r2.storage().signedUrl('a.txt', { stableFor: 100_000, expiresIn: 60 }))
+      const [, year, month, day, hour, minute, second] =
+        /^(....)(..)(..)T(..)(..)(..)Z$/.exec(url.searchParams.get('X-Amz-Date') ?? '') ?? []
+      const signedAt = Date.parse(`${year}-${month}-${day}T${hour}:${minute}:${second}Z`)
+      const end = signedAt + Number(url.searchParams.get('X-Amz-Expires')) * 1000
+      expect(end).toBeGreaterThanOrEqual(Date.now() + 59_000)
     })
   })
 

@@ -1,4 +1,5 @@
 import { format, inspect } from 'node:util'
+import { S3Client } from '@aws-sdk/client-s3'
 import {
   createDefaultStorage,
   FileSystemStorage,
@@ -73,6 +74,36 @@ describe.each([true, false])('fastPath %s', (fastPath) => {
   }
 
   it.each(Object.entries(situations))('no error shows a secret or a signature: %s', showsNothing)
+
+  it.each(Object.entries(situations).slice(0, 10))(
+    "nor does one of a caller's own client: %s",
+    async (_, verdict) => {
+      const { endpoint, accessKeyId, secretAccessKey, sessionToken } = r2.server
+      const credentials = {
+        accessKeyId,
+        secretAccessKey,
+        ...(sessionToken !== undefined && { sessionToken }),
+      }
+      const client = new S3Client({
+        endpoint,
+        credentials,
+        region: 'auto',
+        forcePathStyle: true,
+        maxAttempts: 1,
+      })
+      r2.server.behaviour.onRequest = always(verdict)
+      const storage = r2.storage({ client })
+      for (const work of [
+        () => storage.open('a.txt'),
+        () => storage.save('a.txt', 'x'),
+        () => storage.listdir(),
+      ]) {
+        const error = await work().catch((caught: unknown) => caught)
+        expect(isStorageError(error)).toBe(true)
+        expect(leaksIn(everythingIn(error), secretAccessKey)).toEqual([])
+      }
+    },
+  )
 
   async function showsNothing(what: string, verdict: Verdict): Promise<void> {
     const storage = r2.storage({ maxAttempts: 2, idleTimeout: 200, retryTimeout: 1_500 })

@@ -18,7 +18,7 @@ import {
   StorageError,
   setDefaultStorage,
 } from 'stowage'
-import { afterAll, afterEach, beforeAll, describe, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, it, vi } from 'vitest'
 import { ofBytes } from '../../src/content.js'
 import type { StageRequest } from '../../src/storage.js'
 import { AS_R2, type StrictR2, startStrictR2 } from '../servers/r2.js'
@@ -303,6 +303,21 @@ describe('a file that fails', () => {
       [copied, failed.map(({ name, error }) => [name, error.code])],
       [2, [['gone', 'NotFound']]],
     )
+  })
+
+  it('frees what was opened of it', async () => {
+    const location = await folder()
+    const source = new FileSystemStorage({ location, fsync: false })
+    for (let index = 0; index < 50; index++) await source.save(`${index}.txt`, 'x')
+    class Refusing extends MemoryStorage {
+      override async save(): Promise<never> {
+        throw new Error('no')
+      }
+    }
+    const descriptors = async () => (await readdir('/proc/self/fd')).length
+    const before = await descriptors()
+    assert.equal((await migrate(source, new Refusing())).failed.length, 50)
+    await vi.waitUntil(async () => (await descriptors()) < before + 10)
   })
 
   it('because the naming rule refuses its name is InvalidName, and never passed over', async () => {

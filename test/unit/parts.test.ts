@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { describe, it } from 'vitest'
-import { PartReader } from '../../src/backends/s3/parts.js'
+import { PartReader, partSizeFor } from '../../src/backends/s3/parts.js'
 
 async function* chunksOf(bytes: Uint8Array, lengths: Iterable<number>): AsyncGenerator<Uint8Array> {
   let start = 0
@@ -26,6 +26,20 @@ async function partsOf(reader: PartReader): Promise<Buffer[]> {
 }
 
 describe('the parts of a content', () => {
+  it('are at most 10,000, however large it is', () => {
+    const MIB = 2 ** 20
+    const body = (size: number | undefined) => ({
+      size,
+      bytes: undefined,
+      replayable: false,
+      chunks: () => chunksOf(Buffer.alloc(0), []),
+    })
+    assert.equal(partSizeFor(body(undefined), 8 * MIB), 8 * MIB)
+    assert.equal(partSizeFor(body(80_000 * MIB), 8 * MIB), 8 * MIB)
+    assert.ok(partSizeFor(body(5 * 2 ** 40), 8 * MIB) * 10_000 >= 5 * 2 ** 40)
+    assert.throws(() => partSizeFor(body(5 * 2 ** 40 + 1), 8 * MIB), { code: 'InvalidArgument' })
+  })
+
   it('are of equal size but for the last, and together the content, however it is cut', async () => {
     await fc.assert(
       fc.asyncProperty(

@@ -32,6 +32,17 @@ describe('signatures', () => {
     )
   })
 
+  it('are made by the key of their own day, region and credentials', () => {
+    const request = { method: 'GET', host: HOST, path: '/a', query: {}, headers: {} }
+    const { credentials } = EXAMPLE
+    for (const region of ['auto', 'eu']) {
+      for (const date of [new Date('2026-01-01T23:59:59Z'), new Date('2026-01-02')]) {
+        const fresh = presignedQuery(request, { credentials: { ...credentials }, region, date }, 60)
+        assert.equal(presignedQuery(request, { credentials, region, date }, 60), fresh)
+      }
+    }
+  })
+
   it('are those of the SDK for any key, token, override, expiry and time', async () => {
     await fc.assert(
       fc.asyncProperty(
