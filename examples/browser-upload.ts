@@ -3,7 +3,9 @@ import { chatUploadPath, chatUploadRules, defaultStorage, type SignedUpload } fr
 // #region server
 /** On the server: `filename`, `size` and `type` are what the browser says of the file it wants to send. */
 export async function prepareUpload(filename: string, size: number, type: string): Promise<SignedUpload> {
-  if (size > chatUploadRules.maxSize || !chatUploadRules.allowedTypes.includes(type)) {
+  // A recorder says `audio/webm;codecs=opus`.
+  const essence = type.split(';')[0] ?? ''
+  if (size > chatUploadRules.maxSize || !chatUploadRules.allowedTypes.includes(essence)) {
     throw new Error('This file is not allowed here.')
   }
   return defaultStorage.signedUpload(chatUploadPath(filename), { size, contentType: type, expiresIn: 600 })

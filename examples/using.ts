@@ -30,7 +30,7 @@ export async function saveStream(path: string): Promise<string> {
   // #region stream
   const name = await defaultStorage.save('exports/2026/all.csv', createReadStream(path), {
     contentType: 'text/csv; charset=utf-8',
-    onProgress: ({ bytes }) => console.log(`${bytes} bytes stored`),
+    onProgress: ({ bytes }) => console.log(`${bytes} bytes on their way`),
     signal: AbortSignal.timeout(10 * 60 * 1000),
   })
   // #endregion
