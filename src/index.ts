@@ -27,6 +27,17 @@ export {
   type StorageErrorInit,
   UploadRejectedError,
 } from './errors.js'
+export type {
+  Entry,
+  FileState,
+  OpenedFile,
+  ReadRequest,
+  SignRequest,
+  SignUploadRequest,
+  StageCopyRequest,
+  Staged,
+  StageRequest,
+} from './hooks.js'
 export type { Attributes } from './metadata.js'
 export {
   type MigrateFailure,
@@ -45,18 +56,7 @@ export {
   voiceNotePath,
 } from './paths.js'
 export { resolveRange } from './ranges.js'
-export {
-  type Entry,
-  type FileState,
-  type OpenedFile,
-  type ReadRequest,
-  type SignRequest,
-  type SignUploadRequest,
-  type StageCopyRequest,
-  type Staged,
-  type StageRequest,
-  Storage,
-} from './storage.js'
+export { Storage } from './storage.js'
 export { type DeliveredRange, type OpenBody, StoredFile } from './stored-file.js'
 export type * from './types.js'
 export { chatUploadRules } from './uploads.js'

@@ -1,4 +1,4 @@
-import type { Body } from './content.js'
+import { batchesOf } from './batches.js'
 import { abandon, silence, toBody } from './content.js'
 import {
   type DeleteFailure,
@@ -11,7 +11,18 @@ import {
   StorageError,
   toStorageError,
 } from './errors.js'
-import { type Attributes, attachment, toAttributes, toContentType } from './metadata.js'
+import type {
+  Entry,
+  FileState,
+  OpenedFile,
+  ReadRequest,
+  SignRequest,
+  SignUploadRequest,
+  StageCopyRequest,
+  Staged,
+  StageRequest,
+} from './hooks.js'
+import { attachment, toAttributes, toContentType } from './metadata.js'
 import {
   alternativeName,
   baseName,
@@ -41,10 +52,9 @@ import {
   toSignal,
   toSigningTimes,
 } from './options.js'
-import { type DeliveredRange, type OpenBody, StoredFile } from './stored-file.js'
+import { StoredFile } from './stored-file.js'
 import type {
   AbortOptions,
-  ByteRange,
   Content,
   CopyOptions,
   DeletePrefixOptions,
@@ -60,78 +70,6 @@ import type {
   SignedUrlOptions,
 } from './types.js'
 import { applyRules, toUploadRules } from './uploads.js'
-
-/** A save for a backend: everything checked and resolved. */
-export interface StageRequest {
-  /** The name that was asked for; the one that it gets is told to `publish`. */
-  readonly name: Name
-  readonly body: Body
-  readonly attributes: Attributes
-  readonly signal: AbortSignal | undefined
-  /** Tell how many bytes are stored so far. */
-  progress(bytes: number): void
-}
-
-/** A copy or a move for a backend. */
-export interface StageCopyRequest {
-  readonly from: Name
-  /** Whether the source goes away when the copy is published. */
-  readonly move: boolean
-  readonly signal: AbortSignal | undefined
-}
-
-/** Content on its way: nobody sees it until it is published. */
-export interface Staged {
-  /**
-   * Makes the content visible under `name`, in one step, and durable as the backend promises. With `createOnly` a
-   * taken name is left alone and the answer is false, without a race; the next call has another name.
-   */
-  publish(name: Name, createOnly: boolean): Promise<boolean>
-  /** Frees whatever is left. Called once in any case. MUST NOT fail. */
-  discard(): Promise<void>
-}
-
-/** What a backend knows about a file. */
-export type FileState = Omit<FileInfo, 'name'>
-
-export interface ReadRequest {
-  readonly name: Name
-  /** Undefined for the whole file. */
-  readonly range: ByteRange | undefined
-  readonly signal: AbortSignal | undefined
-}
-
-export interface OpenedFile {
-  readonly state: FileState
-  readonly range: DeliveredRange
-  readonly body: OpenBody
-}
-
-/** One entry of a listing: a file, or (one level only) a folder. Names are the callers', without the prefix. */
-export type Entry =
-  | ({ readonly kind: 'file' } & ListedFile)
-  | { readonly kind: 'directory'; readonly name: string }
-
-export interface SignRequest {
-  readonly name: Name
-  /** Seconds from `signedAt`. */
-  readonly expiresIn: number
-  readonly signedAt: Date
-  readonly contentDisposition: string | undefined
-  readonly contentType: string | undefined
-  readonly signal: AbortSignal | undefined
-}
-
-export interface SignUploadRequest {
-  readonly name: Name
-  readonly size: number
-  /** Seconds from `signedAt`. */
-  readonly expiresIn: number
-  readonly signedAt: Date
-  readonly createOnly: boolean
-  readonly attributes: Attributes
-  readonly signal: AbortSignal | undefined
-}
 
 /**
  * A place for files. The public methods hold all policy, once: naming, defaults, collisions, limits, errors. A backend
@@ -384,7 +322,7 @@ export abstract class Storage {
       const failures: DeleteFailure[] = []
       let general: { readonly error: unknown } | undefined
       let failedInARow = 0
-      for await (const { valid, invalid } of this.#batches(names)) {
+      for await (const { valid, invalid } of batchesOf(names, this.nameLimit)) {
         signal?.throwIfAborted()
         failures.push(...invalid)
         if (valid.length === 0) continue
@@ -414,42 +352,6 @@ export abstract class Storage {
       if (general && deleted.length === 0) throw general.error
       if (failures.length > 0) throw new DeleteManyError(deleted, failures, context)
     })
-  }
-
-  /** Names in batches of what one request takes. A bad name of an async iterable comes too late to refuse everything. */
-  async *#batches(
-    names: Iterable<string> | AsyncIterable<string>,
-  ): AsyncIterable<{ valid: readonly Name[]; invalid: readonly DeleteFailure[] }> {
-    if (
-      typeof names !== 'object' ||
-      names === null ||
-      !(Symbol.iterator in names || Symbol.asyncIterator in names)
-    ) {
-      throw new Problem('InvalidArgument', 'deleteMany takes an array or another iterable of names')
-    }
-    if (!(Symbol.asyncIterator in names)) {
-      const all = collect(names).map((name) => toName(name, 'deleteMany', this.nameLimit))
-      for (let start = 0; start < all.length; start += DELETE_BATCH) {
-        yield { valid: all.slice(start, start + DELETE_BATCH), invalid: [] }
-      }
-      return
-    }
-    let valid: Name[] = []
-    let invalid: DeleteFailure[] = []
-    for await (const name of fromSource(names)) {
-      try {
-        valid.push(toName(name, 'deleteMany', this.nameLimit))
-      } catch (error) {
-        if (!isStorageError(error)) throw error
-        invalid.push({ name: String(name), error })
-      }
-      if (valid.length === DELETE_BATCH) {
-        yield { valid, invalid }
-        valid = []
-        invalid = []
-      }
-    }
-    yield { valid, invalid }
   }
 
   /**
@@ -619,23 +521,4 @@ export abstract class Storage {
   }
 }
 
-/** An error of the caller's own iterable reaches the caller as it is. */
-async function* fromSource<T>(source: AsyncIterable<T>): AsyncIterable<T> {
-  try {
-    yield* source
-  } catch (error) {
-    throw new SourceFailure(error)
-  }
-}
-
-function collect<T>(source: Iterable<T>): T[] {
-  try {
-    return [...source]
-  } catch (error) {
-    throw new SourceFailure(error)
-  }
-}
-
 const RENAME_ATTEMPTS = 100
-/** What one DeleteObjects request takes. */
-const DELETE_BATCH = 1000

@@ -15,6 +15,8 @@ const FLOORS: readonly (readonly RegExp[])[] = [
   [/^(?:types|stored-file)\.ts$/],
   // What is decided about names, contents and headers without a storage. Metadata knows names, upload rules know contents.
   [/^(?:names|options|content|metadata|ranges|uploads)\.ts$/],
+  // What backends are asked for, and what comes before they are.
+  [/^(?:hooks|batches)\.ts$/],
   [/^storage\.ts$/],
   [/^backends\/options\.ts$/],
   // What one backend is made of; see PRIVATE.

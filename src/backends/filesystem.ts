@@ -2,19 +2,19 @@ import fs, { type BigIntStats } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { toBody } from '../content.js'
 import { ConfigurationError, Problem, type StorageErrorCode } from '../errors.js'
+import type {
+  Entry,
+  FileState,
+  OpenedFile,
+  ReadRequest,
+  StageCopyRequest,
+  Staged,
+  StageRequest,
+} from '../hooks.js'
 import type { Attributes } from '../metadata.js'
 import { type Folder, type Name, toName } from '../names.js'
 import { resolveRange } from '../ranges.js'
-import {
-  type Entry,
-  type FileState,
-  type OpenedFile,
-  type ReadRequest,
-  type StageCopyRequest,
-  type Staged,
-  type StageRequest,
-  Storage,
-} from '../storage.js'
+import { Storage } from '../storage.js'
 import { type CommitContext, Draft } from './filesystem/atomic.js'
 import { FileBody } from './filesystem/body.js'
 import { eachOf, Removal } from './filesystem/removal.js'

@@ -2,19 +2,19 @@ import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
 import { setImmediate } from 'node:timers/promises'
 import { Problem } from '../errors.js'
+import type {
+  Entry,
+  FileState,
+  OpenedFile,
+  ReadRequest,
+  StageCopyRequest,
+  Staged,
+  StageRequest,
+} from '../hooks.js'
 import { type Attributes, pickAttributes } from '../metadata.js'
 import { compareNames, type Folder, type Name } from '../names.js'
 import { resolveRange } from '../ranges.js'
-import {
-  type Entry,
-  type FileState,
-  type OpenedFile,
-  type ReadRequest,
-  type StageCopyRequest,
-  type Staged,
-  type StageRequest,
-  Storage,
-} from '../storage.js'
+import { Storage } from '../storage.js'
 import { joinUrl, toBaseUrl, toPrefix } from './options.js'
 
 export interface MemoryStorageOptions {

@@ -1,21 +1,21 @@
 import { Readable } from 'node:stream'
 import { ConfigurationError, Problem, StorageError } from '../errors.js'
+import type {
+  Entry,
+  FileState,
+  OpenedFile,
+  ReadRequest,
+  SignRequest,
+  SignUploadRequest,
+  StageCopyRequest,
+  Staged,
+  StageRequest,
+} from '../hooks.js'
 import { encodeExtendedPath } from '../metadata.js'
 import type { Folder, Name } from '../names.js'
 import { ABORT_OPTIONS, checkOptions, type OptionNames } from '../options.js'
 import { resolveRange } from '../ranges.js'
-import {
-  type Entry,
-  type FileState,
-  type OpenedFile,
-  type ReadRequest,
-  type SignRequest,
-  type SignUploadRequest,
-  type StageCopyRequest,
-  type Staged,
-  type StageRequest,
-  Storage,
-} from '../storage.js'
+import { Storage } from '../storage.js'
 import type { AbortOptions } from '../types.js'
 import { joinUrl } from './options.js'
 import { isClaim, newWriteId, toCommandFields, toFileState } from './s3/attributes.js'

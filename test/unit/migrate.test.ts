@@ -20,7 +20,7 @@ import {
 } from 'stowage'
 import { afterAll, afterEach, beforeAll, describe, it, vi } from 'vitest'
 import { ofBytes } from '../../src/content.js'
-import type { StageRequest } from '../../src/storage.js'
+import type { StageRequest } from '../../src/hooks.js'
 import { AS_R2, type StrictR2, startStrictR2 } from '../servers/r2.js'
 
 const SAVED = { contentType: 'application/x-note', cacheControl: 'no-cache', metadata: { author: 'Zoë' } }

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import type { FileState } from '../../hooks.js'
 import {
   type Attributes,
   CLAIM_KEY,
@@ -7,7 +8,6 @@ import {
   pickAttributes,
   WRITE_ID_KEY,
 } from '../../metadata.js'
-import type { FileState } from '../../storage.js'
 
 /** Tells a write of ours from everybody else's, whatever happens to the answer. */
 export function newWriteId(): string {

@@ -1,6 +1,6 @@
 import type { ListObjectsV2CommandOutput } from '@aws-sdk/client-s3'
 import { Problem, quote } from '../../errors.js'
-import type { Entry } from '../../storage.js'
+import type { Entry } from '../../hooks.js'
 import type { S3Connection } from './connection.js'
 import { expectAnswer } from './failures.js'
 
