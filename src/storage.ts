@@ -196,7 +196,7 @@ export abstract class Storage {
       checkOptions(options, OPEN_OPTIONS)
       const opened = await this.read({ name: target, range: toRange(options.range), signal })
       const explain = (error: unknown) => this.#explain(error, { ...context, operation: 'read' }, signal)
-      return new StoredFile({ name: target, ...opened.state }, opened.range, opened.body, explain)
+      return new StoredFile({ name: target, ...opened.state }, opened.range, opened.body, explain, signal)
     })
   }
 

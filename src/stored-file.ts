@@ -1,4 +1,4 @@
-import { Readable } from 'node:stream'
+import { addAbortSignal, Readable } from 'node:stream'
 import { Problem, StorageError } from './errors.js'
 import type { FileInfo } from './types.js'
 
@@ -44,14 +44,21 @@ export class StoredFile implements FileInfo {
   readonly range: DeliveredRange
   readonly #body: OpenBody
   readonly #explain: (error: unknown) => unknown
+  readonly #signal: AbortSignal | undefined
   readonly #timer: NodeJS.Timeout
   #used = false
   #expired = false
   #closed = false
   #stream: Readable | undefined
 
-  /** Made by `Storage.open`. `explain` turns what the body throws into what callers see. */
-  constructor(info: FileInfo, range: DeliveredRange, body: OpenBody, explain: (error: unknown) => unknown) {
+  /** Made by `Storage.open`. `explain` turns what the body throws into what callers see; an abort ends the reading. */
+  constructor(
+    info: FileInfo,
+    range: DeliveredRange,
+    body: OpenBody,
+    explain: (error: unknown) => unknown,
+    signal?: AbortSignal,
+  ) {
     this.name = info.name
     this.size = info.size
     this.contentType = info.contentType
@@ -65,6 +72,7 @@ export class StoredFile implements FileInfo {
     this.range = range
     this.#body = body
     this.#explain = explain
+    this.#signal = signal
     this.#timer = setTimeout(() => {
       this.#expired = true
       void this.close()
@@ -75,6 +83,7 @@ export class StoredFile implements FileInfo {
   async bytes(): Promise<Buffer> {
     const body = this.#take()
     try {
+      this.#signal?.throwIfAborted()
       const bytes = await body.bytes()
       if (!this.#closed) return bytes
     } catch (error) {
@@ -119,7 +128,7 @@ export class StoredFile implements FileInfo {
     this.#stream = stream
     const destroy = stream._destroy.bind(stream)
     stream._destroy = (error, done) => destroy(error, (cause) => done(cause && toError(this.#explain(cause))))
-    return stream
+    return this.#signal ? addAbortSignal(this.#signal, stream) : stream
   }
 
   /** The content as a web stream. */

@@ -198,6 +198,25 @@ export const abortCases: readonly ConformanceCase[] = cases('abort', {
       for (const name of left) assert.equal(await textOf(storage, name), 'content')
     }
   },
+  'ends the reading of a file that was opened with its signal': async (storage) => {
+    const content = Buffer.alloc(MiB, 'x')
+    await storage.save('a.bin', content)
+    const controller = new AbortController()
+    const { signal } = controller
+    const open = () => storage.open('a.bin', { signal })
+    const [streamed, buffered, untouched] = await Promise.all([open(), open(), storage.open('a.bin')])
+    const reader = streamed[Symbol.asyncIterator]()
+    await reader.next()
+    controller.abort(REASON)
+    const rest = async () => {
+      while (!(await reader.next()).done);
+    }
+    for (const read of [rest, () => buffered.bytes()]) {
+      const error = await rejects('Aborted', read)
+      assert.equal(error.cause, REASON)
+    }
+    assert.deepEqual(await untouched.bytes(), content)
+  },
   'a save that is done is not harmed by a later abort': async (storage) => {
     const controller = new AbortController()
     await storage.save('a.txt', 'content', { signal: controller.signal })

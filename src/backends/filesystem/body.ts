@@ -4,6 +4,8 @@ import type { DeliveredRange, OpenBody } from '../../stored-file.js'
 import { closeRead, LONGEST_CALL, read } from './syscalls.js'
 
 const CHUNK_BYTES = 128 * 1024
+/** Milliseconds after which a stream that nobody has begun to read gives its descriptor back. */
+const UNREAD_TIMEOUT = 60_000
 
 /** The content of an open file, within a range. Owns the descriptor. */
 export class FileBody implements OpenBody {
@@ -39,16 +41,22 @@ export class FileBody implements OpenBody {
       length -= bytesRead
       return chunk.subarray(0, bytesRead)
     }
-    return new Readable({
+    const stream = new Readable({
       highWaterMark: CHUNK_BYTES,
       read() {
+        clearTimeout(unread)
         pull().then(
           (chunk) => this.push(chunk),
           (error: Error) => this.destroy(error),
         )
       },
-      destroy: (error, done) => void this.close().then(() => done(error)),
+      destroy: (error, done) => {
+        clearTimeout(unread)
+        void this.close().then(() => done(error))
+      },
     })
+    const unread = setTimeout(() => stream.destroy(), UNREAD_TIMEOUT).unref()
+    return stream
   }
 
   async close(): Promise<void> {
