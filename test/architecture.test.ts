@@ -18,7 +18,7 @@ const FLOORS: readonly (readonly RegExp[])[] = [
   // What backends are asked for, and what comes before they are.
   [/^(?:hooks|batches)\.ts$/],
   [/^storage\.ts$/],
-  [/^backends\/options\.ts$/],
+  [/^backends\/(?:options|slots)\.ts$/],
   // What one backend is made of; see PRIVATE.
   [/^backends\/filesystem\//, /^backends\/s3\//],
   [/^backends\/memory\.ts$/, /^backends\/filesystem\.ts$/, /^backends\/s3\.ts$/],

@@ -33,11 +33,11 @@ import {
   tolerate,
   unlink,
 } from './filesystem/syscalls.js'
-import { Turns } from './filesystem/turns.js'
 import { stateOf } from './filesystem/version.js'
 import { walk } from './filesystem/walk.js'
 import { removeVersion } from './filesystem/withdrawal.js'
 import { joinUrl, toBaseUrl } from './options.js'
+import { Slots } from './slots.js'
 
 export interface FileSystemStorageOptions {
   /** The folder that the files are kept in; made with the first save. Default `./uploads`. */
@@ -55,7 +55,7 @@ export interface FileSystemStorageOptions {
 }
 
 /** Copies of the process that run side by side: each has a file open and needs another, so all could wait for each other. */
-const COPIES = new Turns(16)
+const COPIES = new Slots(16)
 /** Looks at a file that is replaced again and again meanwhile. */
 const READ_ATTEMPTS = 100
 
@@ -110,8 +110,13 @@ export class FileSystemStorage extends Storage {
     return draft
   }
 
-  protected stageCopy(request: StageCopyRequest): Promise<Staged> {
-    return COPIES.take(() => this.#stageCopy(request), request.signal)
+  protected async stageCopy(request: StageCopyRequest): Promise<Staged> {
+    await COPIES.take(request.signal)
+    try {
+      return await this.#stageCopy(request)
+    } finally {
+      COPIES.give()
+    }
   }
 
   async #stageCopy(request: StageCopyRequest): Promise<Staged> {

@@ -8,12 +8,12 @@ import type {
   ServiceOutputTypes,
 } from '@aws-sdk/client-s3'
 import { Problem } from '../../errors.js'
+import { Slots } from '../slots.js'
 import { boundAnswers } from './answers.js'
 import { CredentialsKeeper } from './credentials.js'
 import { analyse, backoff, type Failure, readHeader } from './failures.js'
 import { FastLane } from './lane.js'
 import { type S3Config, type S3Credentials, uploadTime } from './options.js'
-import { Slots } from './slots.js'
 
 export type Sdk = typeof import('@aws-sdk/client-s3')
 

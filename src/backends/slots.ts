@@ -1,13 +1,13 @@
-import { Problem } from '../../errors.js'
+import { Problem } from '../errors.js'
 
-/** Lets so many requests through at a time. The others wait in order, before the clock of their attempt starts. */
+/** Lets so many through at a time. The others wait in order. */
 export class Slots {
-  readonly #maxWait: number
+  readonly #maxWait: number | undefined
   readonly #waiting = new Set<() => void>()
   #free: number
 
-  /** `maxWait`: milliseconds, so that nothing waits for ever. */
-  constructor(size: number, maxWait: number) {
+  /** `maxWait`: milliseconds, where those who are through may stay for ever. */
+  constructor(size: number, maxWait?: number) {
     this.#free = size
     this.#maxWait = maxWait
   }
@@ -40,10 +40,11 @@ export class Slots {
         leave()
         reject(signal?.reason)
       }
-      const timer = setTimeout(() => {
+      const giveUp = () => {
         leave()
         reject(new Problem('Unavailable', 'all connections were in use for too long: try again later'))
-      }, this.#maxWait)
+      }
+      const timer = this.#maxWait === undefined ? undefined : setTimeout(giveUp, this.#maxWait)
       this.#waiting.add(enter)
       signal?.addEventListener('abort', onAbort)
       if (signal?.aborted) onAbort()
