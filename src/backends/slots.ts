@@ -2,14 +2,15 @@ import { Problem } from '../errors.js'
 
 /** Lets so many through at a time. The others wait in order. */
 export class Slots {
-  readonly #maxWait: number | undefined
+  readonly #patience: number | undefined
   readonly #waiting = new Set<() => void>()
   #free: number
+  #progress = 0
 
-  /** `maxWait`: milliseconds, where those who are through may stay for ever. */
-  constructor(size: number, maxWait?: number) {
+  /** `patience`: milliseconds without any progress after which nobody waits on. */
+  constructor(size: number, patience?: number) {
     this.#free = size
-    this.#maxWait = maxWait
+    this.#patience = patience
   }
 
   /** A promise only where there is something to wait for. */
@@ -17,6 +18,16 @@ export class Slots {
     if (this.#free === 0) return this.#wait(signal)
     this.#free -= 1
     return undefined
+  }
+
+  /** One of those who are through has got somewhere, so that it is worth to wait. */
+  progress(): void {
+    this.#progress = Math.max(this.#progress, Date.now())
+  }
+
+  /** One of those who are through may take so many milliseconds: the others have patience until then. */
+  expect(duration: number): void {
+    this.#progress = Math.max(this.#progress, Date.now() + duration - (this.#patience ?? 0))
   }
 
   give(): void {
@@ -40,11 +51,23 @@ export class Slots {
         leave()
         reject(signal?.reason)
       }
-      const giveUp = () => {
+      const begun = Date.now()
+      const patience = this.#patience
+      const look = () => {
+        const left = patience === undefined ? 0 : Math.max(begun, this.#progress) + patience - Date.now()
+        if (left > 0) {
+          timer = setTimeout(look, left)
+          return
+        }
         leave()
-        reject(new Problem('Unavailable', 'all connections were in use for too long: try again later'))
+        reject(
+          new Problem(
+            'Unavailable',
+            'the server answers none of the requests before this one: try again later',
+          ),
+        )
       }
-      const timer = this.#maxWait === undefined ? undefined : setTimeout(giveUp, this.#maxWait)
+      let timer = patience === undefined ? undefined : setTimeout(look, patience)
       this.#waiting.add(enter)
       signal?.addEventListener('abort', onAbort)
       if (signal?.aborted) onAbort()

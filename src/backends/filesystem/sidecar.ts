@@ -179,7 +179,8 @@ export class Sidecars {
     const text = await readText(path)
     if (!text) return 'replaced' // Nothing is lost with it.
     const name = nameIn(text)
-    if (name === null) return 'current' // Damaged. Whose it is cannot be told, so it stays.
+    // Whose it is cannot be told: a save that was killed has written a part of it, or it was damaged later.
+    if (name === null) return 'missing'
     const version = await lstatIfThere(this.#root.pathOf(name))
     if (version === null) return 'missing'
     const current = this.#pathOf(name, version)

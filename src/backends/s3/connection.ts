@@ -65,7 +65,7 @@ export class S3Connection {
   constructor(config: S3Config) {
     this.config = config
     this.#credentials = new CredentialsKeeper(() => this.#fetchCredentials(), config.idleTimeout)
-    this.#slots = new Slots(config.maxConnections, config.retryTimeout * 10)
+    this.#slots = new Slots(config.maxConnections, config.retryTimeout)
   }
 
   /**
@@ -85,7 +85,9 @@ export class S3Connection {
           await turn
           excused += Date.now() - begun
         }
-        excused += uploadTime(bodyBytes(command.input))
+        const uploading = uploadTime(bodyBytes(command.input))
+        excused += uploading
+        this.#slots.expect(uploading)
         let body: Readable | undefined
         try {
           // Without options the client keeps the middleware chain of a command, which the lane alone can do with.
@@ -93,7 +95,11 @@ export class S3Connection {
             ? client.send(command)
             : sendWithin(deadlineOf(command.input, config), client, command, signal))
           body = bodyOf(output)
+          this.#slots.progress()
           return output
+        } catch (error) {
+          if (analyse(error).status !== undefined) this.#slots.progress()
+          throw error
         } finally {
           // A body holds its connection until it is read or given up.
           if (body && !body.closed) body.once('close', () => this.#slots.give())
