@@ -239,7 +239,6 @@ describe.each([true, false])('fastPath %s', (fastPath) => {
       const times = { connectTimeout: 500, idleTimeout: 500, retryTimeout: 500, maxAttempts: 1 }
       const storage = new R2Storage({ ...keys, ...times, endpoint: server.endpoint, maxConnections: 2 })
       await Promise.allSettled(Array.from({ length: 10 }, () => storage.stat('a.txt')))
-      expect(server.calls.length).toBe(10)
       expect(most).toBe(2)
     })
   })
