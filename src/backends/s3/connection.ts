@@ -289,8 +289,15 @@ async function sendWithin<Input extends ServiceInputTypes, Output extends Servic
 
 /** Milliseconds for one attempt. What the server may be long at is known by its input. */
 function deadlineOf(input: object, { connectTimeout, idleTimeout, retryTimeout }: S3Config): number {
-  if ('CopySource' in input || 'MultipartUpload' in input) return retryTimeout * 10
+  if ('CopySource' in input || isLong(input)) return retryTimeout * 10
   return connectTimeout + idleTimeout + uploadTime(bodyBytes(input))
+}
+
+/** Whether it completes an upload of several parts, which a server may put together at length. */
+function isLong(input: {
+  readonly MultipartUpload?: { readonly Parts?: readonly unknown[] | undefined }
+}): boolean {
+  return (input.MultipartUpload?.Parts?.length ?? 0) > 1
 }
 
 function bodyBytes(input: object): number {

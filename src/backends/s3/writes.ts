@@ -167,9 +167,12 @@ export function honoursConditionalCompletion(
   if (conditionalCompletion !== undefined) return Promise.resolve(conditionalCompletion)
   let probed = probes.get(connection)
   if (probed === undefined) {
-    probed = probeConditionalCompletion(connection)
+    // Where it cannot be found out now, what works on every server is right; the next one tries again.
+    probed = probeConditionalCompletion(connection).catch(() => {
+      probes.delete(connection)
+      return false
+    })
     probes.set(connection, probed)
-    probed.catch(() => probes.delete(connection))
   }
   return orAborted(probed, signal)
 }
@@ -198,7 +201,7 @@ async function probeConditionalCompletion(connection: S3Connection): Promise<boo
   } catch (error) {
     const { status } = analyse(error)
     if (status === 412) return true
-    // Keys that are limited to some names cannot try it out. What works on every server is right then.
+    // Keys that are limited to some names can never try it out.
     if (status === 403) return false
     throw error
   } finally {
