@@ -12,6 +12,7 @@ import {
   realpath,
   rmdir,
   stat,
+  tolerate,
 } from './syscalls.js'
 
 export interface RootOptions {
@@ -181,7 +182,8 @@ export class Root {
     await fsyncDirectory(folder)
     if (this.#making.size === 0) return
     for (let path = folder; ; path = dirname(path)) {
-      await this.#making.get(path)
+      // Removed again before it was whole: whoever made it goes on about that.
+      await tolerate(Promise.resolve(this.#making.get(path)), 'ENOENT')
       if (path === dirname(path)) return
     }
   }
