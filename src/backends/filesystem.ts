@@ -33,7 +33,7 @@ import {
   tolerate,
   unlink,
 } from './filesystem/syscalls.js'
-import { stateOf } from './filesystem/version.js'
+import { stateWith } from './filesystem/version.js'
 import { walk } from './filesystem/walk.js'
 import { removeVersion } from './filesystem/withdrawal.js'
 import { joinUrl, toBaseUrl } from './options.js'
@@ -192,7 +192,7 @@ export class FileSystemStorage extends Storage {
     try {
       const delivered = resolveRange(range, Number(stats.size))
       return {
-        state: { ...stateOf(stats), ...attributes },
+        state: stateWith(attributes, stats),
         range: delivered,
         body: new FileBody(fd, delivered),
       }
@@ -264,7 +264,7 @@ export class FileSystemStorage extends Storage {
       const { path, stats } = found
       const attributes =
         (await this.#context.sidecars.read(name, stats)) ?? (await this.#withoutSidecar(path, name, stats))
-      if (attributes) return { ...stateOf(stats), ...attributes }
+      if (attributes) return stateWith(attributes, stats)
     }
     throw new Problem('Unavailable', 'the file is replaced all the time')
   }

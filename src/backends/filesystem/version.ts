@@ -1,4 +1,6 @@
 import type { BigIntStats } from 'node:fs'
+import type { FileState } from '../../hooks.js'
+import type { Attributes } from '../../metadata.js'
 import type { ListedFile } from '../../types.js'
 
 /** What a file itself tells. The ETag is the identity of the content, as HTTP wants it: changes whenever that does. */
@@ -8,4 +10,9 @@ export function stateOf({ ino, mtimeNs, mtimeMs, size }: BigIntStats): Omit<List
     lastModified: new Date(Number(mtimeMs)),
     etag: `"${ino.toString(16)}-${mtimeNs.toString(16)}-${size.toString(16)}"`,
   }
+}
+
+/** The same with what is known besides. Not `{ ...a, ...b }`, which takes V8 twenty times as long. */
+export function stateWith(attributes: Attributes, version: BigIntStats): FileState {
+  return Object.assign(stateOf(version), attributes)
 }
