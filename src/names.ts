@@ -1,5 +1,4 @@
 import { randomInt } from 'node:crypto'
-import sanitize from 'sanitize-filename'
 import { InvalidNameError } from './errors.js'
 
 declare const checked: unique symbol
@@ -204,11 +203,14 @@ export function sanitizeFilename(filename: string): string {
     .normalize('NFC')
   // Of `🎉.png` only the extension is left, which must stay one.
   const kept = shorten(/^\.[^.]/.test(left) && !base.startsWith('.') ? `_${left}` : left)
-  // The library drops trailing dots, `.` and `..`, and device names; those are kept here behind a `_`.
-  const safe = sanitize(kept) || (/[^._]/.test(kept) ? sanitize(`_${kept}`) : '')
-  if (!/[^.]/.test(safe)) throw invalid(operation, filename, 'nothing is left of the file name')
-  return isReserved(safe) ? `_${safe}` : safe
+  // Windows drops trailing dots.
+  const safe = kept.replace(/\.+$/, '')
+  if (safe === '') throw invalid(operation, filename, 'nothing is left of the file name')
+  return DEVICE.test(safe) || isReserved(safe) ? `_${safe}` : safe
 }
+
+/** What Windows keeps for devices, also with an extension. Source: "Naming Files, Paths, and Namespaces", Microsoft. */
+const DEVICE = /^(?:con|prn|aux|nul|(?:com|lpt)[\d¹²³])(?:\.|$)/i
 
 /** Leaves room for the suffix of an alternative name, and for one more `_`; keeps the extension. */
 function shorten(filename: string): string {
