@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
 import {
+  DeleteObjectCommand,
   GetObjectCommand,
   type GetObjectCommandInput,
+  HeadObjectCommand,
   PutObjectCommand,
   type PutObjectCommandInput,
   S3Client,
@@ -104,6 +106,51 @@ describe('signatures', () => {
     )
   }, 120_000)
 
+  it('of a request are those of the SDK for any key, token, headers and time', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        inputs(),
+        fc.dictionary(fc.stringMatching(/^[a-z][a-z0-9-]{0,10}$/), headerText, { maxKeys: 3 }),
+        fc.constantFrom('GET', 'HEAD', 'PUT', 'DELETE'),
+        async ({ key, token, disposition, type, date, region, secret }, metadata, method) => {
+          const credentials = {
+            accessKeyId: 'AKIDEXAMPLE',
+            secretAccessKey: secret,
+            ...(token !== undefined && { sessionToken: token }),
+          }
+          const place = { Bucket: 'bucket', Key: key }
+          const command = {
+            GET: new GetObjectCommand({ ...place, Range: 'bytes=0-9', IfMatch: '"e"' }),
+            HEAD: new HeadObjectCommand(place),
+            DELETE: new DeleteObjectCommand(place),
+            PUT: new PutObjectCommand({
+              ...place,
+              ContentType: type,
+              ContentDisposition: disposition,
+              Metadata: metadata,
+              IfNoneMatch: '*',
+            }),
+          }[method]
+          const sent = await sentBySdk(command, { credentials, region, date })
+          const [, signedNames = ''] = /SignedHeaders=([^,]*)/.exec(sent.headers.authorization ?? '') ?? []
+          const headers: Record<string, string> = {}
+          for (const name of signedNames.split(';')) headers[name] = sent.headers[name] ?? ''
+          const request = {
+            method: sent.method,
+            host: 'localhost:9000',
+            path: pathOf(key),
+            query: sent.query,
+            headers,
+          }
+          const ours = signHeaders(request, { credentials, region, date })
+          assert.deepEqual(ours.headers, { ...headers, authorization: sent.headers.authorization })
+          assert.equal(sent.path, pathOf(key))
+        },
+      ),
+      { numRuns: 1500 },
+    )
+  }, 120_000)
+
   it('of a request cover every header, and the query in canonical order', () => {
     const { query, headers } = signHeaders(
       {
@@ -146,6 +193,46 @@ async function presign(
   return command instanceof GetObjectCommand
     ? new URL(await getSignedUrl(client, command, options))
     : new URL(await getSignedUrl(client, command, options))
+}
+
+/** What the SDK would send: its request, caught instead of being sent. */
+async function sentBySdk(
+  command: GetObjectCommand | HeadObjectCommand | PutObjectCommand | DeleteObjectCommand,
+  { credentials, region, date }: Omit<Signing, 'expiresIn'>,
+) {
+  const client = new S3Client({
+    region,
+    credentials,
+    endpoint: 'http://localhost:9000',
+    forcePathStyle: true,
+    requestChecksumCalculation: 'WHEN_REQUIRED',
+    responseChecksumValidation: 'WHEN_REQUIRED',
+    // Signatures tell whole seconds: it may take most of one to get there.
+    systemClockOffset: Math.floor(date.getTime() / 1000) * 1000 + 50 - Date.now(),
+    maxAttempts: 1,
+    requestHandler: {
+      handle: async (request: SentRequest) => Promise.reject(Object.assign(new Error('caught'), { request })),
+    },
+  })
+  client.middlewareStack.add(
+    (next) => async (args) => {
+      const { headers } = args.request as { headers: Record<string, string> }
+      headers['x-amz-content-sha256'] = 'UNSIGNED-PAYLOAD'
+      return next(args)
+    },
+    { step: 'build', name: 'unsignedPayload' },
+  )
+  return client.send(command as GetObjectCommand).then(
+    () => assert.fail('nothing can answer'),
+    (error) => error.request as SentRequest,
+  )
+}
+
+interface SentRequest {
+  readonly method: string
+  readonly path: string
+  readonly query: Record<string, string>
+  readonly headers: Readonly<Record<string, string>>
 }
 
 function pathOf(key: string): string {
