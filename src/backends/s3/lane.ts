@@ -55,10 +55,7 @@ const ROUTES: { readonly [Command in keyof Sdk]?: Route } = {
     headers: { Range: 'range', IfMatch: 'if-match' },
     query: {},
     streamed: true,
-    output: (response) => ({
-      ...readObjectHeaders(response.headers),
-      Body: response.stream,
-    }),
+    output: ({ headers, stream }) => Object.assign(readObjectHeaders(headers), { Body: stream }),
   },
   HeadObjectCommand: {
     method: 'HEAD',
