@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { FileSystemStorage } from 'stowage'
 import { afterAll, beforeAll, expect, it, vi } from 'vitest'
@@ -52,12 +53,17 @@ async function expectSwept(roots: readonly string[]): Promise<void> {
         )
       }
       for (const { location, before } of swept) {
-        const needed = [...before].filter(([name, version]) => needsSidecar(name, version)).length
+        const needed = [...before].filter(([name, version]) => needsSidecar(name, version))
         expect(await temporaryFilesIn(location)).toEqual([])
-        // A file that once had a sidecar keeps one when it moves.
-        const { length } = await sidecarsIn(location)
-        expect(length).toBeGreaterThanOrEqual(needed)
-        expect(length).toBeLessThanOrEqual(before.size)
+        // Each of a file that is there, one for each; a file that once had a sidecar keeps one when it moves.
+        const owners = await Promise.all(
+          (await sidecarsIn(location)).map(async (path) => {
+            return JSON.parse(await readFile(`${location}/${path}`, 'utf8')).name as string
+          }),
+        )
+        expect(new Set(owners).size).toBe(owners.length)
+        expect([...before.keys()]).toEqual(expect.arrayContaining(owners))
+        expect(owners).toEqual(expect.arrayContaining(needed.map(([name]) => name)))
         expect(await look(new FileSystemStorage({ location }))).toEqual(before)
       }
     }

@@ -98,6 +98,7 @@ async function tryName(
   counts.calls += methods.length
   if (name === null) {
     counts.refused += 1
+    const inside = await filesIn(storage)
     const before = requests()
     for (const [method, call] of methods) {
       const { code, message } = await answerOf(() => call(storage, text))
@@ -112,6 +113,7 @@ async function tryName(
     // `move to` saves the file that it moves.
     const saved = requests() - before
     assert.ok(saved <= 1, `${saved} requests for a name that is refused`)
+    assert.deepEqual(await filesIn(storage), inside)
     return
   }
   assert.equal(await METHODS.save?.(storage, text), name)
@@ -124,6 +126,14 @@ async function tryName(
     assert.ok(fine.includes(code), `${method}: ${code} ${message}`)
   }
   assert.equal(await storage.exists(text), false)
+}
+
+/** What callers see of all files, but for the one that `move to` makes for itself. */
+async function filesIn(storage: Storage): Promise<string[]> {
+  const files: string[] = []
+  for await (const { name } of storage.list())
+    if (name !== 'to-move.txt') files.push(`${name}: ${await (await storage.open(name)).text()}`)
+  return files
 }
 
 async function tryFolder(storage: Storage, text: string, counts: Counts) {

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { inspect } from 'node:util'
 import { gzipSync } from 'node:zlib'
 import fc from 'fast-check'
-import { isStorageError, R2Storage, type Storage } from 'stowage'
+import { isStorageError, type ListedFile, R2Storage, type Storage } from 'stowage'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { type RawCall, type RawServer, rawAnswer, startRawServer } from '../servers/raw-server.js'
 import { report } from './figures.js'
@@ -18,33 +19,82 @@ const LARGE = /^a 100 MB|^endless/
 const RUNS = FORM === 'quick' ? 12 : 100
 
 type Method = (storage: Storage) => Promise<unknown>
-const METHODS: Readonly<Record<string, Method>> = {
-  save: (storage) => storage.save('a.txt', 'x'),
-  overwrite: (storage) => storage.save('a.txt', 'x', { ifExists: 'overwrite' }),
-  'save a multipart stream': (storage) => storage.save('a.bin', Buffer.alloc(5 * MIB + 1)),
-  open: (storage) => storage.open('a.txt').then((file) => file.bytes()),
-  stream: (storage) => storage.open('a.txt').then((file) => file.stream().toArray()),
-  'open a range': (storage) =>
-    storage.open('a.txt', { range: { offset: 1, length: 2 } }).then((f) => f.text()),
-  exists: (storage) => storage.exists('a.txt'),
-  stat: (storage) => storage.stat('a.txt'),
-  delete: (storage) => storage.delete('a.txt'),
-  deleteMany: (storage) => storage.deleteMany(['a.txt', 'b.txt']),
-  deletePrefix: (storage) => storage.deletePrefix('a'),
-  list: (storage) => listed(storage),
-  listdir: (storage) => storage.listdir(),
-  copy: (storage) => storage.copy('a.txt', 'b.txt'),
-  move: (storage) => storage.move('a.txt', 'b.txt', { ifExists: 'overwrite' }),
+
+/** A call, and what it may tell when it says that all went well, whatever it was answered. */
+function method<T>(call: (storage: Storage) => Promise<T>, isFine: (value: T) => boolean): Method {
+  return async (storage) => {
+    const value = await call(storage)
+    if (!isFine(value)) throw new Error(`went well, and told ${inspect(value).slice(0, 500)}`)
+  }
 }
 
-async function listed(storage: Storage): Promise<string[]> {
-  const names: string[] = []
-  for await (const { name } of storage.list()) {
-    names.push(name)
+const isNothing = (value: unknown) => value === undefined
+const isCount = (value: number) => Number.isSafeInteger(value) && value >= 0
+const isGoodName = (name: string) => name.split('/').every((part) => !['', '.', '..'].includes(part))
+/** What `a.txt` is called when there is one. */
+const isA = (name: string) => /^a(?:_\w{7})?\.txt$/.test(name)
+
+const METHODS: Readonly<Record<string, Method>> = {
+  save: method((storage) => storage.save('a.txt', 'x'), isA),
+  overwrite: method(
+    (storage) => storage.save('a.txt', 'x', { ifExists: 'overwrite' }),
+    (name) => name === 'a.txt',
+  ),
+  'save a multipart stream': method(
+    (storage) => storage.save('a.bin', Buffer.alloc(5 * MIB + 1)),
+    (name) => /^a(?:_\w{7})?\.bin$/.test(name),
+  ),
+  open: method((storage) => storage.open('a.txt').then((file) => file.bytes()), Buffer.isBuffer),
+  stream: method(
+    (storage) => storage.open('a.txt').then((file) => file.stream().toArray()),
+    (chunks) => chunks.every(Buffer.isBuffer),
+  ),
+  'open a range': method(
+    (storage) => storage.open('a.txt', { range: { offset: 1, length: 2 } }).then((file) => file.bytes()),
+    // A file may end there, so it may be less.
+    (bytes) => bytes.byteLength <= 2,
+  ),
+  exists: method(
+    (storage) => storage.exists('a.txt'),
+    (there) => typeof there === 'boolean',
+  ),
+  stat: method(
+    (storage) => storage.stat('a.txt'),
+    ({ name, size, lastModified, contentType, etag, metadata }) =>
+      name === 'a.txt' &&
+      isCount(size) &&
+      !Number.isNaN(lastModified.getTime()) &&
+      [contentType, etag, ...Object.values(metadata)].every((text) => typeof text === 'string'),
+  ),
+  delete: method((storage) => storage.delete('a.txt'), isNothing),
+  deleteMany: method((storage) => storage.deleteMany(['a.txt', 'b.txt']), isNothing),
+  deletePrefix: method(
+    (storage) => storage.deletePrefix('a'),
+    ({ deleted }) => isCount(deleted),
+  ),
+  list: method(listed, (files) => files.every(({ name, size }) => isGoodName(name) && isCount(size))),
+  listdir: method(
+    (storage) => storage.listdir(),
+    ({ directories, files }) => [...directories, ...files].every(isGoodName),
+  ),
+  copy: method(
+    (storage) => storage.copy('a.txt', 'b.txt'),
+    (name) => /^b(?:_\w{7})?\.txt$/.test(name),
+  ),
+  move: method(
+    (storage) => storage.move('a.txt', 'b.txt', { ifExists: 'overwrite' }),
+    (name) => name === 'b.txt',
+  ),
+}
+
+async function listed(storage: Storage): Promise<ListedFile[]> {
+  const files: ListedFile[] = []
+  for await (const file of storage.list()) {
+    files.push(file)
     // Whoever reads an endless list may stop; what counts is that it can.
-    if (names.length === 5_000) break
+    if (files.length === 5_000) break
   }
-  return names
+  return files
 }
 
 const OBJECT = {
@@ -321,7 +371,7 @@ describe.each([true, false])('fastPath %s', (fastPath) => {
       const methods = Object.entries(METHODS)
       for (let start = 0; start < methods.length; start += together) {
         const some = methods.slice(start, start + together)
-        const all = some.map(([method, work]) => outcomeOf(`${name}, ${method}`, work(target)))
+        const all = some.map(([kind, call]) => outcomeOf(`${name}, ${kind}`, call(target)))
         for (const fault of await Promise.all(all)) if (fault !== undefined) faults.push(fault)
       }
       if (Date.now() - begun > slowest.ms) slowest = { what: name, ms: Date.now() - begun }
@@ -371,7 +421,7 @@ describe.each([true, false])('fastPath %s', (fastPath) => {
           socket.end(mutated)
         }
         const target = storage('a')
-        const all = Object.entries(METHODS).map(([name, method]) => outcomeOf(name, method(target)))
+        const all = Object.entries(METHODS).map(([kind, call]) => outcomeOf(kind, call(target)))
         const faults = (await Promise.all(all)).filter((fault) => fault !== undefined)
         if (faults.length > 0) throw new Error(faults.join('\n'))
         const empty = server.calls.find(

@@ -13,7 +13,7 @@ import { Expectation } from './steps.js'
 
 const LANES = 3
 /** Steps in each lane, and runs of them. */
-const STEPS = { quick: 7, long: 25, soak: 25 }[FORM]
+const STEPS = { quick: 9, long: 25, soak: 25 }[FORM]
 const RUNS = { quick: 1, long: 8, soak: 8 }[FORM]
 /** What is tried of all that a cut may leave: these, at every moment. */
 const LUCK: readonly Luck[] = ['none', 'all', 'by folder', 'by name', 'by name']
@@ -47,6 +47,8 @@ interface Tally {
   cuts: number
   states: number
   acknowledged: number
+  /** How many steps of each kind. */
+  kinds: Map<string, number>
   faults: string[]
 }
 
@@ -57,8 +59,10 @@ async function cutEverywhere({ base, attic, log }: Recording, lie: Lie, tally: T
   const expectation = new Expectation()
   const seen = new Set<string>()
   for (const [index, told] of log.entries()) {
-    if ('begin' in told) expectation.begin(told.begin, told.step)
-    else if ('end' in told) expectation.end(told.end, told.name)
+    if ('begin' in told) {
+      expectation.begin(told.begin, told.step)
+      tally.kinds.set(told.step.do, (tally.kinds.get(told.step.do) ?? 0) + 1)
+    } else if ('end' in told) expectation.end(told.end, told.name)
     else disk.apply(told)
     if ('begin' in told) continue
     // What was promised changes with what was acknowledged, even where the disk does not.
@@ -92,7 +96,7 @@ async function cutEverywhere({ base, attic, log }: Recording, lie: Lie, tally: T
   }
 }
 
-const newTally = (): Tally => ({ cuts: 0, states: 0, acknowledged: 0, faults: [] })
+const newTally = (): Tally => ({ cuts: 0, states: 0, acknowledged: 0, kinds: new Map(), faults: [] })
 
 it('keeps what it acknowledged, whole and with its own metadata, through a power cut at any moment', async () => {
   const tally = newTally()
@@ -101,9 +105,11 @@ it('keeps what it acknowledged, whole and with its own metadata, through a power
     expect(tally.faults).toEqual([])
   }
   expect(tally.acknowledged).toBe(RUNS * LANES * STEPS)
+  for (const kind of ['save', 'copy', 'move', 'delete', 'deletePrefix'])
+    expect(tally.kinds.get(kind), kind).toBeGreaterThanOrEqual(RUNS * LANES)
   report({
     trial: 'power cut after every change to files, with what was not synchronised lost, half or reordered',
-    tried: `${tally.cuts} cuts, ${tally.states} states of the disk, ${tally.acknowledged} acknowledged steps`,
+    tried: `${tally.cuts} cuts, ${tally.states} states of the disk, ${tally.acknowledged} acknowledged steps (${[...tally.kinds].map(([kind, count]) => `${count} ${kind}`).join(', ')})`,
     outcome: '0 lost, 0 half or mixed',
   })
 })

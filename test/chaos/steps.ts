@@ -68,6 +68,20 @@ export function randomStep(random: () => number, lane: number, index: number, fi
   return kind < 0.95 ? { do: 'delete', name: from } : { do: 'deletePrefix', prefix: own }
 }
 
+/** What a lane begins with where few steps follow: one of each kind that a random step may be. */
+export function openingStep(lane: number, index: number, done: number): Step | undefined {
+  const [own, shared] = [`own-${lane}`, `shared/a-${lane}.txt`]
+  const version = toVersion(true, index, `-${lane}`)
+  const opening: readonly Step[] = [
+    { do: 'save', name: `${own}/c.txt`, version, ifExists: 'rename', stream: lane % 2 === 0 },
+    { do: 'move', from: `${own}/c.txt`, to: shared, ifExists: 'rename' },
+    { do: 'copy', from: shared, to: `${own}/deep/d.txt`, ifExists: 'overwrite' },
+    { do: 'deletePrefix', prefix: own },
+    { do: 'delete', name: shared },
+  ]
+  return opening[done]
+}
+
 /** What is there: known for certain but for the steps that have begun and not ended. */
 export class Expectation {
   files: Map<string, Version>

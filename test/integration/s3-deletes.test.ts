@@ -97,10 +97,10 @@ describe.each([true, false])('fastPath %s', (fastPath) => {
     expect(error.failures.map(({ name }) => name)).toEqual(names.slice(1_000))
   })
 
-  it('is worth another try when the server did nothing at all', async () => {
+  it.each([1, 2])('is worth another try when the server did nothing at all: %s names', async (count) => {
     r2.server.behaviour.onRequest = always({ status: 503 })
     const storage = r2.storage({ maxAttempts: 2 })
-    await expect(storage.deleteMany(['a', 'b'])).rejects.toMatchObject({
+    await expect(storage.deleteMany(['a', 'b'].slice(0, count))).rejects.toMatchObject({
       code: 'Unavailable',
       retryable: true,
     })

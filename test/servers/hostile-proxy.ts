@@ -29,6 +29,8 @@ export interface HostileProxyOptions {
   rate: number
   /** Restricts the faults. Default: all of them. */
   readonly only?: readonly Fault[]
+  /** What follows on so many faults of one request is let through, since a client gives up after six attempts. Default 5. */
+  readonly mostInARow?: number
 }
 
 export interface HostileProxy {
@@ -40,21 +42,21 @@ export interface HostileProxy {
   /** Connections of clients that are open now. */
   readonly connections: number
   rate: number
+  /** Closes the connections that no request is under way on, as a server does after a while. */
+  closeIdle(): void
   stop(): Promise<void>
 }
 
-/** Of one request: what follows after it is to be let through, since a client gives up after six attempts. */
-const MAX_FAULTS_IN_A_ROW = 5
 /** The share of connections on which half of the answers are dropped. */
 const BAD_CONNECTIONS = 0.05
 
 /**
  * A proxy before an S3 server that breaks things at random, at a given rate. It passes the Host header on as it was
- * signed. At 1 in 10, six faults in a row on one request would come once in a million requests; they never come, so
- * that an operation that fails is a defect of the client.
+ * signed. At 1 in 10, six faults in a row on one request would come once in a million requests; unless told otherwise they
+ * never come, so that an operation that fails is a defect of the client.
  */
 export async function startHostileProxy(options: HostileProxyOptions): Promise<HostileProxy> {
-  const { random, only } = options
+  const { random, only, mostInARow = 5 } = options
   const upstream = new URL(options.upstream)
   const agent = new Agent({ keepAlive: true })
   const sockets = new Map<Socket, { readonly bad: boolean }>()
@@ -78,8 +80,7 @@ export async function startHostileProxy(options: HostileProxyOptions): Promise<H
     response.on('error', () => {})
     const target = targetOf(incoming)
     const streak = streaks.get(target) ?? 0
-    const fault =
-      rate === 0 || streak >= MAX_FAULTS_IN_A_ROW ? undefined : pick(incoming, faultsFor(incoming))
+    const fault = rate === 0 || streak >= mostInARow ? undefined : pick(incoming, faultsFor(incoming))
     if (fault === undefined) streaks.delete(target)
     else {
       streaks.set(target, streak + 1)
@@ -110,6 +111,7 @@ export async function startHostileProxy(options: HostileProxyOptions): Promise<H
     set rate(value) {
       rate = value
     },
+    closeIdle: () => server.closeIdleConnections(),
     async stop() {
       for (const timer of timers) clearInterval(timer)
       for (const socket of sockets.keys()) socket.destroy()

@@ -24,7 +24,7 @@ export async function deleteKeys(
     try {
       await deleteKey(connection, key, signal)
     } catch (error) {
-      if (signal?.aborted || isGeneral(error)) throw error
+      if (signal?.aborted || isGeneral(error) || (keys.length === 1 && mayPass(error))) throw error
       failures.push({ key, error })
     }
   }
@@ -44,6 +44,11 @@ async function deleteKey(
       if (analyse(error).code !== 'NoSuchKey') throw error
     }
   })
+}
+
+/** Whether an error is about the server, as it is just now, rather than about the key. */
+function mayPass(error: unknown): boolean {
+  return analyse(error).retry !== 'no'
 }
 
 /** Whether an error is about the bucket rather than about the key. */

@@ -1,7 +1,7 @@
 /** A process that changes files and is killed meanwhile: `node writer.mjs <job as JSON>`. Tells what it does on stdout. */
 import fs from 'node:fs'
 import { randomFrom } from '../form.js'
-import { Expectation, perform, randomStep, type Step } from '../steps.js'
+import { Expectation, openingStep, perform, randomStep, type Step } from '../steps.js'
 import type { Version } from '../version.js'
 import { interceptChanges } from './calls.js'
 
@@ -10,7 +10,7 @@ export type Job =
   | { job: 'onAndOn'; root: Root; files: [string, Version][]; seed: number; lanes: number; firstId: number }
   /** The steps of `setup`, then `step`, killing itself at the nth change to files that this makes. */
   | { job: 'killedAt'; root: Root; setup: Step[]; step: Step; nth: number }
-  /** Random steps, so many in each of several lanes; tells every change to files, and keeps each file in `attic`. */
+  /** A step of each kind, then random ones, so many in each of several lanes; tells every change to files, and keeps each file in `attic`. */
   | { job: 'record'; root: Root; attic: string; seed: number; lanes: number; steps: number }
 
 export interface Root {
@@ -51,6 +51,7 @@ async function inLanes(
   files: Map<string, Version>,
   firstId: number,
   steps: number,
+  opening?: typeof openingStep,
 ): Promise<void> {
   const { FileSystemStorage } = await import('stowage')
   const storage = new FileSystemStorage(root)
@@ -60,7 +61,7 @@ async function inLanes(
     const random = randomFrom(seed + number)
     for (let done = 0; done < steps; done++) {
       const own = id++
-      const step = randomStep(random, number, own, known.files)
+      const step = opening?.(number, own, done) ?? randomStep(random, number, own, known.files)
       known.begin(own, step)
       tell({ begin: own, step })
       const name = await perform(storage, step)
@@ -84,7 +85,7 @@ async function record(job: Extract<Job, { job: 'record' }>): Promise<void> {
     tell({ call, args: plain, result: Number(result ?? 0), ...(made !== undefined && { made }) })
     return result
   })
-  await inLanes(job, new Map(), 0, job.steps)
+  await inLanes(job, new Map(), 0, job.steps, openingStep)
 }
 
 async function killedAt({ root, setup, step, nth }: Extract<Job, { job: 'killedAt' }>): Promise<void> {

@@ -37,13 +37,14 @@ export async function uploadPart(call: Call): Promise<Reply> {
   const upload = openUpload(call)
   const number = partNumber(call.param('partNumber'))
   if (declaredLength(call.request, true) > singleUploadLimit) throw partTooLarge()
+  const first = upload.parts.get(number)
   let content: Content
   try {
     content = await call.receive()
     await call.readyToCommit()
   } catch (error) {
-    // R2: "if the second upload of that part fails, the first is lost too".
-    upload.parts.delete(number)
+    // R2: "if the second upload of that part fails, the first is lost too". Not what came after the one that fails.
+    if (upload.parts.get(number) === first) upload.parts.delete(number)
     throw error
   }
   openUpload(call).parts.set(number, { content, lastModifiedMs: call.nowMs() })
