@@ -12,7 +12,8 @@ const MIB = 1024 * 1024
 const TIMES = { connectTimeout: 200, idleTimeout: 200, retryTimeout: 400, maxAttempts: 2 }
 /** `retryTimeout * 10` bounds what may be long (copies, completions) and trickles; a copy asks several questions. */
 const DEADLINE = TIMES.retryTimeout * 10 + 6 * (TIMES.retryTimeout + TIMES.connectTimeout + TIMES.idleTimeout)
-const RSS_LIMIT = 64 * MIB
+/** Of three answers at a time, of which each may be 8 MiB long, in buffers and as text, and 100 MB or endless is sent. */
+const RSS_LIMIT = 96 * MIB
 /** Attacks by mass. */
 const LARGE = /^a 100 MB|^endless/
 /** Of random answers, each to every method. */

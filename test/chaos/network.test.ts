@@ -19,10 +19,10 @@ const MIB = 1024 * 1024
 const RATE = 0.1
 const WORKERS = 16
 /** Of each worker, on each server, with and without the fast path. */
-const OPERATIONS = FORM === 'quick' ? 18 : 120
+const OPERATIONS = FORM === 'quick' ? 18 : 100
 const PART = 5 * MIB
 /** A network that nothing gets through for long: its faults outlast the tries. */
-const OUTAGE = { rate: 0.8, operations: FORM === 'quick' ? 8 : 60 }
+const OUTAGE = { rate: 0.8, operations: FORM === 'quick' ? 8 : 30 }
 
 interface Times {
   readonly connectTimeout: number

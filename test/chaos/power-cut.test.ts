@@ -14,7 +14,7 @@ import { Expectation } from './steps.js'
 const LANES = 3
 /** Steps in each lane, and runs of them. */
 const STEPS = { quick: 9, long: 25, soak: 25 }[FORM]
-const RUNS = { quick: 1, long: 8, soak: 8 }[FORM]
+const RUNS = { quick: 1, long: 5, soak: 5 }[FORM]
 /** What is tried of all that a cut may leave: these, at every moment. */
 const LUCK: readonly Luck[] = ['none', 'all', 'by folder', 'by name', 'by name']
 

@@ -95,7 +95,7 @@ function toHeader({ offset, length }: ByteRange): string {
 /** What the server delivers, which must be what was asked for: some ignore ranges. */
 function toDelivered(output: GetObjectCommandOutput, range: ByteRange | undefined) {
   const { ContentLength, ContentRange } = output
-  if (ContentLength === undefined)
+  if (ContentLength === undefined || !Number.isSafeInteger(ContentLength))
     throw new Problem('Corrupt', 'the server does not tell the length of the file')
   if (range === undefined) return { size: ContentLength, delivered: { offset: 0, length: ContentLength } }
   const match = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(ContentRange ?? '')

@@ -25,7 +25,7 @@ export async function headObject(
 
 /** What has an unknown length must not be taken for empty: a move would lose it. */
 function expectLength(output: HeadObjectCommandOutput): HeadObjectCommandOutput {
-  if (output.ContentLength === undefined && isAnswer(expectETag(output))) {
+  if (!Number.isSafeInteger(output.ContentLength) && isAnswer(expectETag(output))) {
     throw new Problem('Corrupt', 'the server does not tell the length of the file')
   }
   return output

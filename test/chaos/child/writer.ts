@@ -81,7 +81,11 @@ async function record(job: Extract<Job, { job: 'record' }>): Promise<void> {
     const result = call === 'fsync' || call === 'fdatasync' ? undefined : run()
     const made = makes ? String(files++) : undefined
     if (made !== undefined) linkSync(String(path), `${job.attic}/${made}`)
-    const plain = args.map((arg) => (typeof arg === 'number' ? arg : typeof arg === 'string' ? arg : ''))
+    // A path may be bytes, as a name on the disk need not be UTF-8.
+    const isPath = (arg: unknown) => arg instanceof Uint8Array && !call.startsWith('write')
+    const plain = args.map((arg) =>
+      typeof arg === 'number' || typeof arg === 'string' ? arg : isPath(arg) ? String(arg) : '',
+    )
     tell({ call, args: plain, result: Number(result ?? 0), ...(made !== undefined && { made }) })
     return result
   })
