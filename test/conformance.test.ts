@@ -75,10 +75,10 @@ function onR2(prefixed: boolean, fastPath: boolean): Backend {
   }
 }
 
-function onCeph(prefixed: boolean): Backend {
+function onCeph(prefixed: boolean, fastPath: boolean): Backend {
   const ceph = inject('ceph')
   if (!ceph) throw new Error('Ceph is not running')
-  const options = { ...ceph, region: 'us-east-1' }
+  const options = { ...ceph, region: 'us-east-1', fastPath }
   const client = new S3Client({
     endpoint: ceph.endpoint,
     region: 'us-east-1',
@@ -86,10 +86,10 @@ function onCeph(prefixed: boolean): Backend {
     forcePathStyle: true,
     requestChecksumCalculation: 'WHEN_REQUIRED',
   })
-  const run = `conformance-${process.pid}-${prefixed ? 'prefix' : 'plain'}`
+  const run = `conformance-${process.pid}-${prefixed ? 'prefix' : 'plain'}-${fastPath ? 'on' : 'off'}`
   let made = 0
   return {
-    name: `S3Storage on Ceph ${prefixed ? 'with' : 'without'} a prefix`,
+    name: `S3Storage on Ceph ${prefixed ? 'with' : 'without'} a prefix, fast path ${fastPath ? 'on' : 'off'}`,
     makeHarness: async () => {
       if (prefixed) await client.send(new CreateBucketCommand({ Bucket: run }))
       return {
@@ -134,7 +134,7 @@ const BACKENDS: readonly Backend[] = [
   onR2(true, true),
   onR2(false, false),
   onR2(true, false),
-  ...(inject('ceph') ? [onCeph(false), onCeph(true)] : []),
+  ...(inject('ceph') ? [onCeph(false, true), onCeph(true, true), onCeph(true, false)] : []),
   byDefault(),
 ]
 

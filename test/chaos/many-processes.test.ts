@@ -74,20 +74,27 @@ it('is consistent on the filesystem', async () => {
   expect(await temporaryFilesIn(location)).toEqual([])
 })
 
-it('is consistent on R2', async () => {
+it.each([true, false])('is consistent on R2, fastPath %s', async (fastPath) => {
   await using server = await startServer({})
-  await expectConsistent({ kind: 'r2', ...server.keys, bucket: 'test-bucket' }, 'a strict R2 server')
+  const where = `a strict R2 server, fast path ${fastPath ? 'on' : 'off'}`
+  await expectConsistent({ kind: 'r2', ...server.keys, bucket: 'test-bucket', fastPath }, where)
 })
 
 const ceph = inject('ceph')
-it.skipIf(ceph === null)('is consistent on Ceph', async () => {
-  if (ceph === null) return
-  const { endpoint, ...credentials } = ceph
-  const bucket = `many-processes-${Date.now()}`
-  const client = new S3Client({ endpoint, credentials, region: 'us-east-1', forcePathStyle: true })
-  await client.send(new CreateBucketCommand({ Bucket: bucket }))
-  client.destroy()
-  await expectConsistent({ kind: 's3', ...ceph, bucket }, 'Ceph', true)
+describe.skipIf(ceph === null)('on Ceph', () => {
+  it.each([true, false])('is consistent, fastPath %s', async (fastPath) => {
+    if (ceph === null) return
+    const { endpoint, ...credentials } = ceph
+    const bucket = `many-processes-${Date.now()}`
+    const client = new S3Client({ endpoint, credentials, region: 'us-east-1', forcePathStyle: true })
+    await client.send(new CreateBucketCommand({ Bucket: bucket }))
+    client.destroy()
+    await expectConsistent(
+      { kind: 's3', ...ceph, bucket, fastPath },
+      `Ceph, fast path ${fastPath ? 'on' : 'off'}`,
+      true,
+    )
+  })
 })
 
 /** Times in short: `[1, 2]` is from 1 to 2. */

@@ -18,8 +18,9 @@ const AT_A_TIME = 3
 
 const ceph = inject('ceph')
 const servers = ceph ? ['the strict R2 stand-in', 'Ceph'] : ['the strict R2 stand-in']
+const cases = servers.flatMap((name) => [true, false].map((fastPath) => [name, fastPath] as const))
 
-describe.each(servers)('a process that is killed while it writes to %s', (name) => {
+describe.each(cases)('a process that is killed while it writes to %s, fastPath %s', (name, fastPath) => {
   it('leaves no half object, and all that it was told is there', { timeout: 60 * 60_000 }, async () => {
     await using server = ceph && name === 'Ceph' ? undefined : await startServer({})
     const keys = server?.keys ?? ceph
@@ -31,6 +32,7 @@ describe.each(servers)('a process that is killed while it writes to %s', (name) 
     const options = {
       ...keys,
       bucket,
+      fastPath,
       partSize: 5 * 1024 * 1024,
       ...(server && { conditionalCompletion: true }),
     }
@@ -87,7 +89,7 @@ describe.each(servers)('a process that is killed while it writes to %s', (name) 
     client.destroy()
     await rm(folder, { recursive: true })
     report({
-      trial: `kill -9 in the midst of writes to ${name}`,
+      trial: `kill -9 in the midst of writes to ${name}, fast path ${fastPath ? 'on' : 'off'}`,
       tried: `${KILLS} kills, ${told} acknowledged saves`,
       outcome: `${wrong.length} lost or mixed of ${objects} objects; ${Uploads.length} multipart uploads left, all found and swept; ${placeholders} placeholders left`,
     })
