@@ -136,8 +136,9 @@ export class S3Storage extends Storage {
 
   async #source(name: Name, signal: AbortSignal | undefined) {
     const source = await headObject(this.#connection, this.#key(name), signal)
-    if (source === null || isClaim(source)) throw await this.#missing(name, signal)
-    return source
+    if (source !== null && !isClaim(source)) return source
+    await this.#expectBucket(name, signal)
+    throw new Problem('NotFound', 'there is no such file')
   }
 
   async #removeSource(from: Name, to: Name): Promise<void> {
@@ -185,24 +186,22 @@ export class S3Storage extends Storage {
       this.#bucketSeen = true
       return isClaim(output) ? null : toFileState(output, output.ContentLength ?? 0)
     }
-    const missing = await this.#missing(name, signal)
-    if (missing.code === 'NotFound' && this.#bucketSeen) return null
-    throw missing
+    await this.#expectBucket(name, signal)
+    return null
   }
 
-  /** Why an object is not there: `NotFound`, also with the bucket's own message. */
-  async #missing(name: Name, signal: AbortSignal | undefined): Promise<Problem> {
-    const notFound = new Problem('NotFound', 'there is no such file')
-    if (this.#bucketSeen) return notFound
+  /** Of an object that a HEAD has not found: throws where it is the bucket that is missing, or nobody can tell. */
+  async #expectBucket(name: Name, signal: AbortSignal | undefined): Promise<void> {
+    if (this.#bucketSeen) return
     try {
       // A GET says which of the two is missing, and needs no permission beyond reading.
       const { body } = await openObject(this.#connection, this.#key(name), undefined, signal)
       await body.close()
     } catch (error) {
-      if (analyse(error).code !== 'NoSuchKey') return this.classify(error)
+      const { code, status } = analyse(error)
+      if (code === 'NoSuchBucket' || status !== 404) throw error
     }
     this.#bucketSeen = true
-    return notFound
   }
 
   protected async remove(names: readonly Name[], signal: AbortSignal | undefined) {

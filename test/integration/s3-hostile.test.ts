@@ -48,6 +48,28 @@ describe.each([true, false])('fastPath %s', (fastPath) => {
     expect(await name).toBe('slow.bin')
   })
 
+  describe.each(['breaks off', 'stalls', 'says nothing more'])('a refusal that %s', (how) => {
+    const NOT_THERE = '<?xml version="1.0"?><Error><Code>NoSuchKey</Code><Message>no</Message></Error>'
+    const refusal = rawAnswer(404, { 'Content-Type': 'application/xml' }, NOT_THERE)
+    const startIt = async () => {
+      let refusals = 0
+      return start(({ method }, socket) => {
+        if (method === 'HEAD') return void socket.write(rawAnswer(404))
+        refusals += 1
+        if (how === 'says nothing more') return void socket.write(rawAnswer(404))
+        if (refusals > 1) return void socket.write(refusal)
+        const half = refusal.subarray(0, refusal.byteLength - 60)
+        socket.write(half, () => how === 'breaks off' && setTimeout(() => socket.destroy(), 20))
+      })
+    }
+
+    it('still tells that a file is not there', async () => {
+      expect(await storageOn(await startIt()).exists('a.txt')).toBe(false)
+      await expect(storageOn(await startIt()).stat('a.txt')).rejects.toMatchObject({ code: 'NotFound' })
+      await expect(storageOn(await startIt()).open('a.txt')).rejects.toMatchObject({ code: 'NotFound' })
+    })
+  })
+
   it('fetches a body that trickles over another connection', async () => {
     const server = await start((call, socket) => {
       if (call.headers.range !== undefined) return void socket.write(rest(call))

@@ -30,7 +30,8 @@ async function* bounded(body: Readable, idleTimeout: number): AsyncGenerator<Buf
       bytes += chunk.byteLength
       if (bytes > MAX_TEXT_BYTES) throw new Error('the answer is too long')
       if (timer === undefined && chunk.some((byte: number) => byte > 0x20)) {
-        timer = setTimeout(() => body.destroy(new Error('the answer comes too slowly')), idleTimeout)
+        const tooSlow = Object.assign(new Error('the answer comes too slowly'), { code: 'ETIMEDOUT' })
+        timer = setTimeout(() => body.destroy(tooSlow), idleTimeout)
       }
       yield chunk
     }

@@ -34,8 +34,11 @@ const SETUP_CODES =
   /^(?:CERT_|ERR_TLS|ERR_SSL|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|EPROTO|ERR_INVALID_|UND_ERR_INVALID_ARG)/
 /** What Node's and undici's parsers fail with: no HTTP, or what is left of an answer longer than it said. */
 const NO_HTTP = /^HPE_/
+/** The system's and undici's codes for a connection that broke; with a status if it did so within the answer. */
+const BROKEN = /^(?:E[A-Z]+|UND_ERR_[A-Z_]+|ERR_STREAM_[A-Z_]+)$/
 /** Errors that may come without a status: from a mocked client. */
 const MISSING = /^(?:NoSuchKey|NotFound|NoSuchBucket)$/
+const UNREACHABLE = 'the storage server cannot be reached or does not answer'
 const NO_S3_SERVER = 'the answer is none of an S3 server: check the endpoint'
 
 export function analyse(error: unknown): Failure {
@@ -49,8 +52,10 @@ export function analyse(error: unknown): Failure {
       error instanceof Problem || SETUP_CODES.test(code) || error instanceof TypeError ? 'no' : 'soon'
     return { status, code, retry, retryAfter, ambiguous: !(error instanceof Problem) }
   }
-  // 520 to 530 are Cloudflare's own. A success that cannot be understood (HTML of some proxy) counts as no answer.
-  const passing = status < 300 || status === 408 || (status >= 500 && status !== 501 && status !== 507)
+  // 520 to 530 are Cloudflare's own. A success that cannot be understood (HTML of some proxy) counts as no answer, as
+  // does what broke off.
+  const passing =
+    status < 300 || status === 408 || (status >= 500 && status !== 501 && status !== 507) || BROKEN.test(code)
   const retry = status === 429 ? 'later' : (retryOf(code) ?? (passing ? 'soon' : 'no'))
   return { status, code, retry, retryAfter, ambiguous: passing }
 }
@@ -151,6 +156,7 @@ function meaningOf(
   if (known) return known
   if (status !== undefined && status >= 400 && status < 500 && status !== 429 && retryOf(code))
     return ['Unavailable', INCOMPLETE]
+  if (BROKEN.test(code) && !SETUP_CODES.test(code)) return ['Unavailable', UNREACHABLE]
   const general = status === undefined ? undefined : STATUS_REASONS[status]
   if (general) return general
   if (SETUP_CODES.test(code)) {
@@ -159,7 +165,7 @@ function meaningOf(
   if (NO_HTTP.test(code)) return ['Unavailable', NO_S3_SERVER]
   // Errors of our own making, such as a TypeError, are no news about the server.
   if (status === undefined && error instanceof TypeError) return ['Unknown', error.message]
-  if (status === undefined) return ['Unavailable', 'the storage server cannot be reached or does not answer']
+  if (status === undefined) return ['Unavailable', UNREACHABLE]
   if (status < 300) return ['Unavailable', NO_S3_SERVER]
   if (status >= 500) return ['Unavailable', 'the storage server has a problem']
   return ['Unknown', 'the server refuses the request']
