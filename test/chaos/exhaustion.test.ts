@@ -123,16 +123,16 @@ describe('with too few descriptors', () => {
   it('lets saves on R2 succeed or say that they cannot, and loses none that it acknowledged', async () => {
     await using server = await startServer({})
     const storage = { kind: 'r2', ...server.keys, bucket: 'test-bucket' } as const
-    const results = await inChild('saveMany', { storage, count: 300 }, { openFiles: 45 })
+    const results = await inChild('saveMany', { storage, count: 300 }, { openFiles: 64 })
     const saved = results.flatMap(({ name }) => name ?? [])
-    // Forty-five are enough to do one after the other what cannot be done side by side.
+    // They are enough to do one after the other what cannot be done side by side.
     expect(saved.length).toBeGreaterThan(results.length / 2)
     for (const { name, code } of results) if (name === undefined) expect(code).toBe('Unavailable')
     const there = new Set<string>()
     for await (const { name } of new R2Storage(storage).list()) there.add(name)
     for (const name of saved) expect(there).toContain(name)
     report({
-      trial: '300 simultaneous saves to R2 by a process with 45 descriptors (ulimit -n)',
+      trial: '300 simultaneous saves to R2 by a process with 64 descriptors (ulimit -n)',
       tried: `${saved.length} succeeded, ${results.length - saved.length} told to try again`,
       outcome: '0 lost, no crash',
     })

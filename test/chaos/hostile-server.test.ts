@@ -31,6 +31,7 @@ function method<T>(call: (storage: Storage) => Promise<T>, isFine: (value: T) =>
 
 const isNothing = (value: unknown) => value === undefined
 const isCount = (value: number) => Number.isSafeInteger(value) && value >= 0
+const isDate = (date: Date) => !Number.isNaN(date.getTime())
 const isGoodName = (name: string) => name.split('/').every((part) => !['', '.', '..'].includes(part))
 /** What `a.txt` is called when there is one. */
 const isA = (name: string) => /^a(?:_\w{7})?\.txt$/.test(name)
@@ -64,7 +65,7 @@ const METHODS: Readonly<Record<string, Method>> = {
     ({ name, size, lastModified, contentType, etag, metadata }) =>
       name === 'a.txt' &&
       isCount(size) &&
-      !Number.isNaN(lastModified.getTime()) &&
+      isDate(lastModified) &&
       [contentType, etag, ...Object.values(metadata)].every((text) => typeof text === 'string'),
   ),
   delete: method((storage) => storage.delete('a.txt'), isNothing),
@@ -73,7 +74,9 @@ const METHODS: Readonly<Record<string, Method>> = {
     (storage) => storage.deletePrefix('a'),
     ({ deleted }) => isCount(deleted),
   ),
-  list: method(listed, (files) => files.every(({ name, size }) => isGoodName(name) && isCount(size))),
+  list: method(listed, (files) =>
+    files.every(({ name, size, lastModified }) => isGoodName(name) && isCount(size) && isDate(lastModified)),
+  ),
   listdir: method(
     (storage) => storage.listdir(),
     ({ directories, files }) => [...directories, ...files].every(isGoodName),

@@ -68,6 +68,14 @@ describe.each([true, false])('fastPath %s', (fastPath) => {
     })
   })
 
+  it('tries again what the server may be long at, however long its answer was waited for', async () => {
+    r2.server.bucket().plant('from.txt', 'content')
+    r2.server.behaviour.onRequest = first('CopyObject', 'hang')
+    const storage = r2.storage({ retryTimeout: 300 })
+    expect(await storage.copy('from.txt', 'copy.txt')).toBe('copy.txt')
+    expect(r2.operations().filter((operation) => operation === 'CopyObject')).toHaveLength(2)
+  })
+
   it('removes what the server stores after the save has failed', async () => {
     const storage = r2.storage({ maxAttempts: 1, idleTimeout: 1_000, connectTimeout: 1_000 })
     await r2.storage().exists('warm')

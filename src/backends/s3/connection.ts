@@ -75,6 +75,9 @@ export class S3Connection {
     const { config } = this
     const { client, sdk, lane } = await orAborted(this.#loaded(), signal)
     let excused = 0
+    /** Milliseconds that may still go into waiting for answers that the server may be long at, and that may be lost. */
+    let patience = config.retryTimeout * 10
+    let isLong = false
     const attemptWith: Attempt = {
       sdk,
       send: async (command) => {
@@ -86,7 +89,8 @@ export class S3Connection {
           excused += Date.now() - begun
         }
         const uploading = uploadTime(bodyBytes(command.input))
-        excused += uploading
+        isLong = mayTakeLong(command.input)
+        excused += isLong ? patience : uploading
         this.#slots.expect(uploading)
         let body: Readable | undefined
         try {
@@ -122,7 +126,9 @@ export class S3Connection {
         if (signal?.aborted) throw signal.reason
         const failure = analyse(error)
         // The wait for a connection is not taken from the tries, nor a body's way, after which its answer may be lost.
-        giveUpAt += Math.min(Date.now() - start, excused)
+        const waited = Math.min(Date.now() - start, excused)
+        giveUpAt += waited
+        if (isLong) patience = Math.max(0, patience - waited)
         const curable: boolean =
           !mended && (this.#setClock(failure, error, offset) || this.#renew(failure, credentials))
         mended ||= curable
@@ -288,16 +294,18 @@ async function sendWithin<Input extends ServiceInputTypes, Output extends Servic
 }
 
 /** Milliseconds for one attempt. What the server may be long at is known by its input. */
-function deadlineOf(input: object, { connectTimeout, idleTimeout, retryTimeout }: S3Config): number {
-  if ('CopySource' in input || isLong(input)) return retryTimeout * 10
+function deadlineOf(
+  input: ServiceInputTypes,
+  { connectTimeout, idleTimeout, retryTimeout }: S3Config,
+): number {
+  if (mayTakeLong(input)) return retryTimeout * 10
   return connectTimeout + idleTimeout + uploadTime(bodyBytes(input))
 }
 
-/** Whether it completes an upload of several parts, which a server may put together at length. */
-function isLong(input: {
-  readonly MultipartUpload?: { readonly Parts?: readonly unknown[] | undefined }
-}): boolean {
-  return (input.MultipartUpload?.Parts?.length ?? 0) > 1
+/** Whether it copies, or completes an upload of several parts, which a server may put together at length. */
+function mayTakeLong(input: ServiceInputTypes): boolean {
+  if ('CopySource' in input) return true
+  return 'MultipartUpload' in input && (input.MultipartUpload?.Parts?.length ?? 0) > 1
 }
 
 function bodyBytes(input: object): number {

@@ -6,7 +6,7 @@ import { NoS3Answer } from './failures.js'
 import { exchange, type HttpRequest, type HttpResponse } from './http.js'
 import { uploadTime } from './options.js'
 import { signHeaders } from './sigv4.js'
-import { readListing, readTag } from './xml.js'
+import { readListing, readTag, toDate } from './xml.js'
 
 type Fields = Readonly<Record<string, unknown>>
 
@@ -257,7 +257,7 @@ function readObjectHeaders(headers: Readonly<Record<string, string>>): object {
     ContentLength: length === undefined ? undefined : Number(length),
     ContentRange: headers['content-range'],
     ETag: headers.etag,
-    LastModified: modified === undefined ? undefined : new Date(modified),
+    LastModified: toDate(modified),
     ContentType: headers['content-type'],
     CacheControl: headers['cache-control'],
     ContentDisposition: headers['content-disposition'],

@@ -25,12 +25,12 @@ function decodeText(text: string): string {
 
 /** A whole ListObjectsV2 answer in the shape of the SDK's output; without `Name` and `KeyCount` it was none. */
 export function readListing(xml: string) {
-  const Contents: { Key: string; Size: number; LastModified: Date; ETag: string }[] = []
+  const Contents: { Key: string; Size: number; LastModified: Date | undefined; ETag: string }[] = []
   for (const [start, end] of elements(xml, 'Contents')) {
     Contents.push({
       Key: readTag(xml, 'Key', start, end) ?? '',
       Size: Number(readTag(xml, 'Size', start, end) ?? 0),
-      LastModified: new Date(readTag(xml, 'LastModified', start, end) ?? 0),
+      LastModified: toDate(readTag(xml, 'LastModified', start, end)),
       ETag: readTag(xml, 'ETag', start, end) ?? '',
     })
   }
@@ -61,4 +61,10 @@ function* elements(xml: string, name: string): Iterable<readonly [number, number
     yield [start, end + close.length]
     start = end
   }
+}
+
+/** Undefined for what is no date. */
+export function toDate(text: string | undefined): Date | undefined {
+  const date = new Date(text ?? '')
+  return Number.isNaN(date.getTime()) ? undefined : date
 }
