@@ -221,3 +221,8 @@ export function quote(text: string): string {
 function setName(Class: { readonly prototype: Error }, name: string): void {
   Object.defineProperty(Class.prototype, 'name', { value: name, configurable: true, writable: true })
 }
+
+/** What was thrown as an error: anything can be thrown. */
+export function toError(value: unknown): Error {
+  return value instanceof Error ? value : new Error(String(value))
+}

@@ -1,5 +1,5 @@
 import { addAbortSignal, Readable } from 'node:stream'
-import { Problem, StorageError } from './errors.js'
+import { Problem, StorageError, toError } from './errors.js'
 import type { FileInfo } from './types.js'
 
 /** An opened file as a backend hands it out. */
@@ -170,10 +170,6 @@ export class StoredFile implements FileInfo {
     clearTimeout(this.#timer)
     return this.#body
   }
-}
-
-function toError(value: unknown): Error {
-  return value instanceof Error ? value : new Error(String(value))
 }
 
 /** Node has no buffer for it. */

@@ -170,6 +170,14 @@ describe('signatures', () => {
   })
 })
 
+/** Of the SDK's clients that sign the same. */
+const CLIENT = {
+  endpoint: 'http://localhost:9000',
+  forcePathStyle: true,
+  requestChecksumCalculation: 'WHEN_REQUIRED',
+  responseChecksumValidation: 'WHEN_REQUIRED',
+} as const
+
 interface Signing {
   readonly credentials: { accessKeyId: string; secretAccessKey: string; sessionToken?: string }
   readonly region: string
@@ -182,12 +190,9 @@ async function presign(
   { credentials, region, date, expiresIn }: Signing,
 ) {
   const client = new S3Client({
+    ...CLIENT,
     region,
     credentials,
-    endpoint: 'http://localhost:9000',
-    forcePathStyle: true,
-    requestChecksumCalculation: 'WHEN_REQUIRED',
-    responseChecksumValidation: 'WHEN_REQUIRED',
   })
   const options = { expiresIn, signingDate: date, signableHeaders: new Set(['content-type']) }
   return command instanceof GetObjectCommand
@@ -201,12 +206,9 @@ async function sentBySdk(
   { credentials, region, date }: Omit<Signing, 'expiresIn'>,
 ) {
   const client = new S3Client({
+    ...CLIENT,
     region,
     credentials,
-    endpoint: 'http://localhost:9000',
-    forcePathStyle: true,
-    requestChecksumCalculation: 'WHEN_REQUIRED',
-    responseChecksumValidation: 'WHEN_REQUIRED',
     // Signatures tell whole seconds: it may take most of one to get there.
     systemClockOffset: Math.floor(date.getTime() / 1000) * 1000 + 50 - Date.now(),
     maxAttempts: 1,

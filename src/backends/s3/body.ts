@@ -1,5 +1,5 @@
 import { Readable } from 'node:stream'
-import { Problem } from '../../errors.js'
+import { Problem, toError } from '../../errors.js'
 import type { DeliveredRange, OpenBody } from '../../stored-file.js'
 import { analyse } from './failures.js'
 
@@ -216,7 +216,3 @@ export class ObjectBody implements OpenBody {
 }
 
 function ignore(): void {}
-
-function toError(value: unknown): Error {
-  return value instanceof Error ? value : new Error(String(value))
-}

@@ -76,7 +76,7 @@ export class S3Connection {
     const { client, sdk, lane } = await orAborted(this.#loaded(), signal)
     let excused = 0
     /** Milliseconds that may still go into waiting for answers that the server may be long at, and that may be lost. */
-    let patience = config.retryTimeout * 10
+    let patience = longestAnswer(config)
     let isLong = false
     const attemptWith: Attempt = {
       sdk,
@@ -294,12 +294,14 @@ async function sendWithin<Input extends ServiceInputTypes, Output extends Servic
 }
 
 /** Milliseconds for one attempt. What the server may be long at is known by its input. */
-function deadlineOf(
-  input: ServiceInputTypes,
-  { connectTimeout, idleTimeout, retryTimeout }: S3Config,
-): number {
-  if (mayTakeLong(input)) return retryTimeout * 10
-  return connectTimeout + idleTimeout + uploadTime(bodyBytes(input))
+function deadlineOf(input: ServiceInputTypes, config: S3Config): number {
+  if (mayTakeLong(input)) return longestAnswer(config)
+  return config.connectTimeout + config.idleTimeout + uploadTime(bodyBytes(input))
+}
+
+/** Milliseconds for an answer that the server may be long at. */
+function longestAnswer({ retryTimeout }: S3Config): number {
+  return retryTimeout * 10
 }
 
 /** Whether it copies, or completes an upload of several parts, which a server may put together at length. */

@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream'
 import type { Dispatcher, Pool } from 'undici'
+import { toError } from '../../errors.js'
 import { MAX_TEXT_BYTES } from './answers.js'
 
 /** A request as it goes over the wire. */
@@ -153,8 +154,4 @@ class BodyStream extends Readable {
 class TimeoutError extends Error {
   override readonly name = 'TimeoutError'
   readonly code = 'ETIMEDOUT'
-}
-
-function toError(reason: unknown): Error {
-  return reason instanceof Error ? reason : new Error(String(reason))
 }
