@@ -40,6 +40,8 @@ export interface StaleUploadsOptions extends AbortOptions {
 
 /** Of a source that is replaced while it is copied. */
 const COPY_ATTEMPTS = 10
+/** Where an ETag is no MD5, as with keys of AWS KMS, nothing is replaced and these are all in vain. */
+const STRICT_COPY_ATTEMPTS = 3
 
 const STALE_UPLOADS_OPTIONS: OptionNames<StaleUploadsOptions> = { ...ABORT_OPTIONS, olderThan: true }
 
@@ -116,8 +118,9 @@ export class S3Storage extends Storage {
     const copyTo = async (name: Name, createOnly: boolean) => {
       for (let attempt = 1; ; attempt++) {
         const write = { key: this.#key(name), writeId: newWriteId(), createOnly, signal }
+        const strict = attempt <= STRICT_COPY_ATTEMPTS
         try {
-          return await copyObject(this.#connection, { fromKey, source, ...write })
+          return await copyObject(this.#connection, { fromKey, source, strict, ...write })
         } catch (error) {
           if (!(error instanceof SourceReplaced) || attempt === COPY_ATTEMPTS) throw error
           source = await this.#source(from, signal)

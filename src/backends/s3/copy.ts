@@ -1,11 +1,14 @@
+import { createHash } from 'node:crypto'
 import type { CompletedPart, CopyObjectCommandOutput, HeadObjectCommandOutput } from '@aws-sdk/client-s3'
 import { Problem } from '../../errors.js'
 import { encodeExtendedPath, WRITE_ID_KEY } from '../../metadata.js'
+import { isClaim } from './attributes.js'
 import type { Attempt, S3Connection } from './connection.js'
 import { analyse, expectETag } from './failures.js'
 import { completeUpload, inUpload } from './multipart.js'
 import { MIB } from './options.js'
 import {
+  headObject,
   honoursConditionalCompletion,
   type MarkedWrite,
   putObject,
@@ -18,45 +21,69 @@ const MAX_COPY = 5 * 1024 * MIB - 5 * MIB
 /** Of a copy by parts: few requests, and below 10,000 of them for every size. */
 const COPY_PART = 1024 * MIB
 
+/** MD5 of no bytes. */
+const ETAG_OF_NOTHING = 'd41d8cd98f00b204e9800998ecf8427e'
+
 export interface CopyRequest extends MarkedWrite {
   readonly fromKey: string
   readonly source: HeadObjectCommandOutput
+  /** Whether an ETag that is no MD5 of the content is taken for a sign that the source was replaced. */
+  readonly strict: boolean
 }
 
 /** Copies an object on the server, with its headers and metadata. False: create-only, and the name is taken. */
 export async function copyObject(connection: S3Connection, request: CopyRequest): Promise<boolean> {
-  const { source, createOnly } = request
+  const { source, createOnly, fromKey, signal } = request
   const size = source.ContentLength ?? 0
-  const fields = fieldsOf(source)
-  const plainly = (attempt: Attempt) => sendCopy(connection, request, fields, attempt)
-  if (size <= MAX_COPY && (!createOnly || connection.config.conditionalCopy)) {
-    return writeOnce(connection, request, plainly)
+  const isSmall = size <= MAX_COPY
+  const asIs = (attempt: Attempt) => copyAsIs(connection, request, attempt)
+  const conditionally = (attempt: Attempt) => copyConditionally(connection, request, attempt)
+  const hasPlaceholders = !(await honoursConditionalCompletion(connection, signal))
+  if (isSmall && !createOnly && !hasPlaceholders) return writeOnce(connection, request, asIs)
+  if (isSmall && createOnly && connection.config.conditionalCopy) {
+    return writeOnce(connection, request, conditionally)
   }
   // No standard condition on CopyObject: only completing a multipart upload, or writing the bytes, can be create-only.
-  if (size === 0) return putObject(connection, { ...request, bytes: Buffer.alloc(0), fields })
-  // Servers that heed none may decode the source of a part twice, as Ceph does, whose gateway ends when that leaves no key
-  // before a `?`: a plain copy onto a placeholder then. If that fails, the placeholder has to go, and with it what somebody
-  // wrote over it in just that moment.
-  if (/[%?]/.test(request.fromKey) && !(await honoursConditionalCompletion(connection, request.signal))) {
-    return (createOnly ? writeClaimed : writeOnce)(connection, request, plainly)
+  if (size === 0) {
+    return putObject(connection, { ...request, bytes: Buffer.alloc(0), fields: fieldsOf(source) })
   }
-  return copyByParts(connection, request, fields)
+  // Ceph decodes the source of a part twice, and its gateway ends when that leaves no key before a `?`: a copy as it is
+  // onto a placeholder then. If that fails, the placeholder has to go, and with it what somebody wrote over it in just
+  // that moment.
+  if (hasPlaceholders && /[%?]/.test(fromKey)) {
+    return (createOnly ? writeClaimed : writeOnce)(connection, request, asIs)
+  }
+  // Where there are placeholders, one may come to the source's name; the parts tell.
+  return copyByParts(connection, request)
 }
 
-async function sendCopy(
+/** The server takes content and metadata together, whatever happens to the source meanwhile. */
+async function copyAsIs(
   connection: S3Connection,
-  { key, fromKey, source, writeId, createOnly }: CopyRequest,
-  fields: ReturnType<typeof fieldsOf>,
+  { key, fromKey, signal }: CopyRequest,
   { send, sdk }: Attempt,
 ): Promise<void> {
-  const target = { Bucket: connection.config.bucket, Key: key, CopySource: copySource(connection, fromKey) }
-  if (!createOnly || !connection.config.conditionalCopy) {
-    // The server takes content and metadata together, whatever happens to the source meanwhile.
-    expectResult(await send(new sdk.CopyObjectCommand({ ...target, MetadataDirective: 'COPY' })))
-    return
-  }
+  const target = { Bucket: connection.config.bucket, Key: key }
+  const input = { ...target, CopySource: copySource(connection, fromKey), MetadataDirective: 'COPY' } as const
+  const { ETag } = expectResult(await send(new sdk.CopyObjectCommand(input)))
+  if (ETag?.replaceAll('"', '') !== ETAG_OF_NOTHING) return
+  // A placeholder may have come to the name of the source, and been copied.
+  const copied = await headObject(connection, key, signal)
+  if (copied === null || !isClaim(copied)) return
+  await send(new sdk.DeleteObjectCommand(target))
+  throw new SourceReplaced()
+}
+
+async function copyConditionally(
+  connection: S3Connection,
+  { key, fromKey, source, writeId }: CopyRequest,
+  { send, sdk }: Attempt,
+): Promise<void> {
+  const fields = fieldsOf(source)
   const command = new sdk.CopyObjectCommand({
-    ...target,
+    Bucket: connection.config.bucket,
+    Key: key,
+    CopySource: copySource(connection, fromKey),
     ...fields,
     CopySourceIfMatch: source.ETag,
     MetadataDirective: 'REPLACE',
@@ -81,8 +108,8 @@ async function sendCopy(
 }
 
 /** A copy answers 200 before it is done; that it was done is only in the body. */
-function expectResult({ CopyObjectResult, $metadata }: CopyObjectCommandOutput): void {
-  expectETag({ ...CopyObjectResult, $metadata })
+function expectResult({ CopyObjectResult, $metadata }: CopyObjectCommandOutput) {
+  return expectETag({ ...CopyObjectResult, $metadata })
 }
 
 /** Nothing was written; the copy may begin anew. */
@@ -101,43 +128,56 @@ async function checkSource(
 ): Promise<void> {
   const target = { Bucket: connection.config.bucket, Key: fromKey }
   const current = await send(new sdk.HeadObjectCommand(target))
-  if (current.ETag !== source.ETag) throw new SourceReplaced()
+  const isSame = current.ETag === source.ETag && String(current.LastModified) === String(source.LastModified)
+  if (!isSame) throw new SourceReplaced()
 }
 
 function hasHeaders(request: unknown): request is { headers: Record<string, string> } {
   return typeof request === 'object' && request !== null && 'headers' in request
 }
 
-async function copyByParts(
-  connection: S3Connection,
-  request: CopyRequest,
-  fields: ReturnType<typeof fieldsOf>,
-): Promise<boolean> {
-  const size = request.source.ContentLength ?? 0
-  return inUpload(connection, request, fields, async (target) => {
+async function copyByParts(connection: S3Connection, request: CopyRequest): Promise<boolean> {
+  const { source, fromKey, signal } = request
+  const size = source.ContentLength ?? 0
+  return inUpload(connection, request, fieldsOf(source), async (target) => {
     const parts: CompletedPart[] = []
+    let comparable = size <= COPY_PART
     for (let start = 0; start < size; start += COPY_PART) {
       const PartNumber = parts.length + 1
       const input = {
         ...target,
         PartNumber,
-        CopySource: copySource(connection, request.fromKey),
+        CopySource: copySource(connection, fromKey),
         ...(size > COPY_PART && {
           CopySourceRange: `bytes=${start}-${Math.min(start + COPY_PART, size) - 1}`,
         }),
       }
-      const { ETag } = await connection.run(request.signal, async ({ send, sdk }) => {
-        const { CopyPartResult, $metadata } = await send(new sdk.UploadPartCopyCommand(input))
+      const { ETag } = await connection.run(signal, async ({ send, sdk }) => {
+        const { CopyPartResult, ServerSideEncryption, $metadata } = await send(
+          new sdk.UploadPartCopyCommand(input),
+        )
+        comparable &&= !ServerSideEncryption?.startsWith('aws:kms')
         return expectETag({ ...CopyPartResult, $metadata })
       })
       parts.push({ PartNumber, ETag })
     }
-    // R2 knows no conditions on the source of a part.
-    await connection.run(request.signal, (attempt) =>
-      checkSource(connection, request.fromKey, request.source, attempt),
-    )
+    // R2 knows no conditions on the source of a part, and Ceph ignores them.
+    const isSame = comparable ? isWhole(parts[0]?.ETag, source.ETag) : undefined
+    if (isSame !== true) {
+      await connection.run(signal, (attempt) => checkSource(connection, fromKey, source, attempt))
+      // It may have been replaced and put back, which looks the same.
+      if (isSame === false && request.strict) throw new SourceReplaced()
+    }
     return completeUpload(connection, request, target, parts)
   })
+}
+
+/** Whether a part is the whole of an object, by their ETags. Undefined where these are no MD5s, or of several parts. */
+function isWhole(part: string | undefined, object: string | undefined): boolean | undefined {
+  const [own = '', whole = ''] = [part, object].map((etag) => etag?.replaceAll('"', ''))
+  if (!/^[0-9a-f]{32}$/.test(own) || !/^[0-9a-f]{32}(-1)?$/.test(whole)) return undefined
+  if (!whole.endsWith('-1')) return own === whole
+  return whole === `${createHash('md5').update(Buffer.from(own, 'hex')).digest('hex')}-1`
 }
 
 /** Encoded here, since the SDK sends it as it is; with the leading slash that R2 wants. */
