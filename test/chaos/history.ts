@@ -96,7 +96,11 @@ class History {
   /** The same, by folder. */
   readonly #folders: readonly (readonly [string, Times<Timed>])[]
 
-  constructor(operations: readonly Operation[]) {
+  /** Whether it is Ceph's; see {@link judge}. */
+  readonly #onCeph: boolean
+
+  constructor(operations: readonly Operation[], onCeph: boolean) {
+    this.#onCeph = onCeph
     const placements = new Map<string, Placement[]>()
     const removals = new Map<string, Timed[]>()
     const folders = new Map<string, Timed[]>()
@@ -121,10 +125,15 @@ class History {
     return this.#placements.get(name)?.inOrder ?? []
   }
 
+  /** Of the file by itself. */
+  #ownRemovalsOf(name: string): Times<Timed>[] {
+    return [this.#removals.get(name) ?? []].flat()
+  }
+
+  /** Those of the folders above it as well. */
   #removalsOf(name: string): Times<Timed>[] {
-    const own = this.#removals.get(name)
     const above = this.#folders.filter(([folder]) => name.startsWith(folder)).map(([, times]) => times)
-    return own === undefined ? above : [own, ...above]
+    return [...this.#ownRemovalsOf(name), ...above]
   }
 
   /** Whether something may have taken the file away within a span. */
@@ -136,7 +145,8 @@ class History {
   *#live(name: string, start: number, end: number): Generator<Placement> {
     const placements = this.#placements.get(name)
     if (placements === undefined) return
-    const enders = [placements, ...this.#removalsOf(name)].map((times) => times.latestBefore(start))
+    const removals = this.#onCeph ? this.#ownRemovalsOf(name) : this.#removalsOf(name)
+    const enders = [placements, ...removals].map((times) => times.latestBefore(start))
     yield* placements.within(Math.max(...enders), end)
   }
 
@@ -171,14 +181,15 @@ function add<T>(to: Map<string, T[]>, name: string, item: T): void {
 }
 
 /**
- * Everything that cannot be. `placeholders`: create-only copies claim their name by an empty file first, which other
- * writes find and `list` shows.
+ * Everything that cannot be. `onCeph`: create-only copies claim their name by an empty file first, which other writes
+ * find and `list` shows; and its listings may lose a name for good (`ceph-listing.ts` shows it), so that files may be
+ * missing in them, and be left by a `deletePrefix`.
  */
-export function judge(operations: readonly Operation[], placeholders = false): string[] {
-  const history = new History(operations)
+export function judge(operations: readonly Operation[], onCeph = false): string[] {
+  const history = new History(operations, onCeph)
   const faults: string[] = []
   for (const each of operations) {
-    const fault = faultOf(each, history, placeholders)
+    const fault = faultOf(each, history, onCeph)
     if (fault !== undefined) faults.push(`${fault}: ${JSON.stringify(each).slice(0, 300)}`)
   }
   for (const name of history.names) {
@@ -194,7 +205,7 @@ export function judge(operations: readonly Operation[], placeholders = false): s
   return faults
 }
 
-function faultOf(each: Operation, history: History, placeholders: boolean): string | undefined {
+function faultOf(each: Operation, history: History, onCeph: boolean): string | undefined {
   switch (each.do) {
     case 'fail':
       return 'failed'
@@ -207,9 +218,9 @@ function faultOf(each: Operation, history: History, placeholders: boolean): stri
     case 'save':
     case 'copy':
     case 'move':
-      return faultOfWrite(each, history, placeholders)
+      return faultOfWrite(each, history, onCeph)
     case 'list':
-      return faultOfList(each, history, placeholders)
+      return faultOfList(each, history, onCeph)
     default:
       return undefined
   }
@@ -219,12 +230,12 @@ function absent(name: string, span: Timed, history: History): string | undefined
   return history.couldBeAbsent(name, span) ? undefined : `did not find ${name}, which was there all the time`
 }
 
-function faultOfWrite(each: Operation & Write, history: History, placeholders: boolean): string | undefined {
+function faultOfWrite(each: Operation & Write, history: History, onCeph: boolean): string | undefined {
   const { name, got, createOnly } = each
   if (typeof got !== 'string' && got.refused === 'NotFound') {
     return 'from' in each ? absent(each.from, each, history) : 'a save that found nothing'
   }
-  if (got !== name && !placeholders && !history.couldBeThere(name, each))
+  if (got !== name && !onCeph && !history.couldBeThere(name, each))
     return 'found the name taken, which it was not'
   if (typeof got === 'string' && createOnly && !history.couldBeAbsent(got, each)) return 'made what was there'
   if (typeof got === 'string' && 'from' in each && !history.couldBeThere(each.from, each)) {
@@ -236,18 +247,19 @@ function faultOfWrite(each: Operation & Write, history: History, placeholders: b
 function faultOfList(
   each: Operation & { do: 'list' },
   history: History,
-  placeholders: boolean,
+  onCeph: boolean,
 ): string | undefined {
   const names = each.files.map(([name]) => name)
   const sorted = [...names].sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)))
   if (new Set(names).size < names.length) return 'listed a name twice'
   if (sorted.some((name, index) => name !== names[index])) return 'listed out of order'
   for (const [name, size] of each.files) {
-    if (placeholders && size === 0) continue
+    if (onCeph && size === 0) continue
     if (![...history.versionsAt(name, each)].some((version) => sizeOf(version) === size)) {
       return `listed ${name}, which was not there in this size`
     }
   }
+  if (onCeph) return undefined
   const listed = new Set(names)
   for (const name of history.names) {
     if (!name.startsWith(each.name === '' ? '' : `${each.name}/`) || listed.has(name)) continue
