@@ -168,7 +168,7 @@ function nameOfBytes(letter: string, bytes: number): string {
 export function nameFor(text: string, limit = 1024): string | null {
   if (/[\ud800-\udfff]/u.test(text)) return null
   const unified = text.split('\\').join('/').normalize('NFC')
-  if (unified.startsWith('/') || /^[a-zA-Z]:\//.test(unified)) return null
+  if (isAbsolute(unified)) return null
   const all = unified.split('/')
   const last = all.at(-1)
   if (last === '' || last === '.') return null
@@ -181,6 +181,11 @@ export function nameFor(text: string, limit = 1024): string | null {
   return refused || hasControl || name === '' || Buffer.from(name).length > limit ? null : name
 }
 
+/** On any system, also where `.` goes before a drive. */
+function isAbsolute(unified: string): boolean {
+  return unified.startsWith('/') || /^[a-zA-Z]:\//.test(unified.replace(/^(?:\.\/+)+/, ''))
+}
+
 /** Whether some filesystem may take a segment for the storage's own folder: case folding, and what is not seen. */
 function isReserved(segment: string): boolean {
   const visible = segment.replace(/\p{Default_Ignorable_Code_Point}/gu, '').replace(/[. ]*$/, '')
@@ -190,7 +195,7 @@ function isReserved(segment: string): boolean {
 /** The folder that a text stands for, `''` for the root, or null for one that must be refused. */
 export function folderFor(text: string): string | null {
   const unified = text.split('\\').join('/')
-  if (unified.startsWith('/') || /^[a-zA-Z]:\//.test(unified)) return null
+  if (isAbsolute(unified)) return null
   if (/^(?:\.?\/)*\.?$/.test(unified)) return ''
   return nameFor(unified.replace(/(?:\/\.?)+$/, ''))
 }
