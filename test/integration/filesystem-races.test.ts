@@ -165,3 +165,16 @@ it('never reads another file through the descriptor of one that was closed in th
   }
   expect(others).toBe(0)
 })
+
+it('leaves nothing behind where several moves of one file to one name meet', async () => {
+  for (let round = 0; round < 100; round++) {
+    await storage.save('from.txt', 'content', { ifExists: 'overwrite' })
+    const moves = Array.from({ length: 8 }, () =>
+      storage.move('from.txt', 'to.txt', { ifExists: 'overwrite' }),
+    )
+    const outcomes = await Promise.allSettled(moves)
+    expect(outcomes.some(({ status }) => status === 'fulfilled')).toBe(true)
+    expect(await textOf('to.txt')).toBe('content')
+  }
+  expect(await temporaryFilesIn(root)).toEqual([])
+})

@@ -301,8 +301,9 @@ export class Draft implements Staged {
       throw error
     }
     this.#replaced = replaced
-    // A rename between two names of one file does nothing, so the temporary one is still there.
-    if (replaced?.ino !== this.#ino) this.#path = ''
+    // A rename between two names of one file does nothing, as when another move of it was quicker: the temporary one is
+    // still there then.
+    if (!this.#pinned) this.#path = ''
     return true
   }
 
