@@ -49,12 +49,16 @@ export class Disk {
     const file = this.#open.get(Number(first))
     switch (call) {
       case 'open':
-        if (made !== undefined) {
-          const attic = join(this.#attic, made)
-          this.#put(String(first), { kind: 'file', attic, size: 0, synced: undefined, dirty: true })
-        }
+        if (made !== undefined) this.#put(String(first), this.#newFile(made, 0))
         this.#open.set(result, this.#find(String(first)))
         return
+      case 'copyFile': {
+        const source = this.#find(String(first))
+        if (source?.kind !== 'file' || made === undefined)
+          throw new Error('a copy of something that is no file')
+        this.#put(String(second), this.#newFile(made, source.size))
+        return
+      }
       case 'close':
         this.#open.delete(Number(first))
         return
@@ -89,6 +93,10 @@ export class Disk {
       default:
         throw new Error(`${call} is not known to this disk`)
     }
+  }
+
+  #newFile(made: string, size: number): File {
+    return { kind: 'file', attic: join(this.#attic, made), size, synced: undefined, dirty: true }
   }
 
   #sync(node: Node | undefined): void {

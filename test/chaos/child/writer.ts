@@ -75,12 +75,13 @@ async function inLanes(
 async function record(job: Extract<Job, { job: 'record' }>): Promise<void> {
   let files = 0
   interceptChanges((call, args, run) => {
-    const [path, flags] = args
-    const makes = call === 'open' && (Number(flags) & fs.constants.O_CREAT) !== 0 && !existsSync(String(path))
+    const [first, second] = args
+    const creates = call === 'open' && (Number(second) & fs.constants.O_CREAT) !== 0
+    const makes = call === 'copyFile' || (creates && !existsSync(String(first)))
     // What a cut leaves is worked out afterwards, so nothing has to reach this disk.
     const result = call === 'fsync' || call === 'fdatasync' ? undefined : run()
     const made = makes ? String(files++) : undefined
-    if (made !== undefined) linkSync(String(path), `${job.attic}/${made}`)
+    if (made !== undefined) linkSync(String(call === 'copyFile' ? second : first), `${job.attic}/${made}`)
     // A path may be bytes, as a name on the disk need not be UTF-8.
     const isPath = (arg: unknown) => arg instanceof Uint8Array && !call.startsWith('write')
     const plain = args.map((arg) =>
