@@ -4,7 +4,7 @@ import { chmod, mkdir, readdir, readFile, rm, stat, symlink, truncate, writeFile
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { FileSystemStorage } from 'stowage'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { inChild } from './child/child.js'
 import { filesIn, newFolder, sidecarsIn, temporaryFilesIn } from './child/folders.js'
 
@@ -310,6 +310,8 @@ describe.each([
         const location = await newFolder()
         const storage = new FileSystemStorage({ location, fsync: false })
         await storage.save('kept/x.txt', 'old', { metadata: { by: 'another' } })
+        // The sweep that the first save sets off has made its mark.
+        await vi.waitFor(async () => expect(await filesIn(location)).toContain('.stowage/swept'))
         locations.push(location)
         before.push(await filesIn(location))
       }
