@@ -65,16 +65,16 @@ describe.each([
         },
       )
 
-      it.skipIf(conditionalCompletion)(
-        'changes nothing where a placeholder came to the name of the source',
-        async () => {
+      // Where completing is conditional nobody makes placeholders, and the target is copied over at once.
+      if (!conditionalCompletion) {
+        it('changes nothing where a placeholder came to the name of the source', async () => {
           plant('from.txt', 'old')
           plant('to.txt', 'precious')
           meanwhile(() => plant('from.txt', '', { 'stowage-claim': '1' }))
           await expect(copy()).rejects.toMatchObject({ code: 'NotFound' })
           expect(await found('to.txt')).toEqual(['precious', {}])
-        },
-      )
+        })
+      }
 
       it('takes an empty file that came to the name of the source', async () => {
         plant('from.txt', 'old')
