@@ -40,7 +40,7 @@ export interface StaleUploadsOptions extends AbortOptions {
 
 /** Of a source that is replaced while it is copied. */
 const COPY_ATTEMPTS = 10
-/** Where an ETag is no MD5, as with keys of AWS KMS, nothing is replaced and these are all in vain. */
+/** Those that take another ETag for a replaced source. More would be in vain: on that server it is no MD5. */
 const STRICT_COPY_ATTEMPTS = 3
 
 const STALE_UPLOADS_OPTIONS: OptionNames<StaleUploadsOptions> = { ...ABORT_OPTIONS, olderThan: true }

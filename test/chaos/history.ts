@@ -127,7 +127,8 @@ class History {
 
   /** Of the file by itself. */
   #ownRemovalsOf(name: string): Times<Timed>[] {
-    return [this.#removals.get(name) ?? []].flat()
+    const own = this.#removals.get(name)
+    return own === undefined ? [] : [own]
   }
 
   /** Those of the folders above it as well. */
