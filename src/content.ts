@@ -1,8 +1,24 @@
 import { Readable } from 'node:stream'
 import { types } from 'node:util'
 import { Problem, SourceFailure } from './errors.js'
+import type { AttributeSource } from './headers.js'
 import { StoredFile } from './stored-file.js'
-import type { Content } from './types.js'
+
+/** One piece of a streamed content. Strings are UTF-8. */
+export type Chunk = string | Uint8Array | ArrayBuffer | ArrayBufferView
+
+/**
+ * Whatever can be saved: text (stored as UTF-8), bytes, a `Blob` or `File`, a Node or web stream, any iterable of
+ * chunks, or a file that another storage has opened. A view into a larger buffer saves its own bytes only.
+ */
+export type Content =
+  | Chunk
+  | Blob
+  | Readable
+  | ReadableStream
+  | Iterable<Chunk>
+  | AsyncIterable<Chunk>
+  | StoredFile
 
 /** A content ready to be stored: the only form that backends see. */
 export interface Body {
@@ -41,6 +57,11 @@ function isNodeStream(content: unknown): content is Readable {
   return (
     typeof Reflect.get(content, 'on') === 'function' && typeof Reflect.get(content, 'destroy') === 'function'
   )
+}
+
+/** The attributes that a content brings along: those of a file of another storage. */
+export function defaultsOf(content: unknown): AttributeSource {
+  return content instanceof StoredFile ? content : {}
 }
 
 /** The one coercion of everything that can be saved. What the content itself throws is its source's error. */

@@ -1,9 +1,10 @@
 import { FileSystemStorage } from './backends/filesystem.js'
 import { R2Storage } from './backends/r2.js'
-import { toEndpoint, toPublicBaseUrl } from './backends/s3/options.js'
 import { silence } from './content.js'
-import { ConfigurationError } from './errors.js'
-import { Storage } from './storage.js'
+import { toEndpoint, toPublicBaseUrl } from './drivers/s3/options.js'
+import { ConfigurationError, inContext, Problem } from './errors.js'
+import { DRIVER, driverOf, Storage } from './storage.js'
+import { readThrough } from './wrappers/read-through.js'
 
 /** Environment variables, as in `process.env`. */
 export type Environment = Readonly<Record<string, string | undefined>>
@@ -15,11 +16,15 @@ export type Environment = Readonly<Record<string, string | undefined>>
  * @throws {ConfigurationError} that names every variable that is missing or malformed, and never a secret.
  */
 export function createDefaultStorage(env: Environment = process.env): Storage {
+  return inContext({ operation: 'createDefaultStorage' }, () => create(env))
+}
+
+function create(env: Environment): Storage {
   const read = (variable: string) => env[variable]?.trim() || undefined
   if (!isEnabled(read('R2_ENABLED'))) {
     const signingSecret = read('STORAGE_SIGNING_SECRET')
     if (signingSecret !== undefined && Buffer.byteLength(signingSecret) < 32) {
-      throw new ConfigurationError({ reason: 'STORAGE_SIGNING_SECRET must have 32 bytes or more' })
+      throw new Problem('Misconfigured', 'STORAGE_SIGNING_SECRET must have 32 bytes or more')
     }
     return new FileSystemStorage({ location: read('MEDIA_ROOT'), baseUrl: read('MEDIA_URL'), signingSecret })
   }
@@ -34,11 +39,14 @@ export function createDefaultStorage(env: Environment = process.env): Storage {
   const bucket = need('R2_BUCKET_NAME')
   const endpoint = need('R2_ENDPOINT_URL')
   if (missing.length > 0) {
-    throw new ConfigurationError({
-      reason: `R2_ENABLED is on, but ${missing.join(', ')} ${missing.length > 1 ? 'are' : 'is'} not set: set them, or unset R2_ENABLED to keep files on the disk`,
-    })
+    const verb = missing.length > 1 ? 'are' : 'is'
+    const advice = 'set them, or unset R2_ENABLED to keep files on the disk'
+    throw new Problem(
+      'Misconfigured',
+      `R2_ENABLED is on, but ${missing.join(', ')} ${verb} not set: ${advice}`,
+    )
   }
-  return new R2Storage({
+  const storage = new R2Storage({
     accessKeyId,
     secretAccessKey,
     bucket,
@@ -49,6 +57,8 @@ export function createDefaultStorage(env: Environment = process.env): Storage {
     cacheControl: read('R2_CACHE_CONTROL'),
     publicBaseUrl: toPublicBaseUrl(read('R2_PUBLIC_BASE_URL'), 'R2_PUBLIC_BASE_URL'),
   })
+  const older = read('R2_FALLBACK_ROOT')
+  return older === undefined ? storage : readThrough(storage, new FileSystemStorage({ location: older }))
 }
 
 const SWITCH = new Map(Object.entries({ 1: true, true: true, yes: true, 0: false, false: false, no: false }))
@@ -56,7 +66,7 @@ const SWITCH = new Map(Object.entries({ 1: true, true: true, yes: true, 0: false
 function isEnabled(value: string | undefined): boolean {
   const enabled = value === undefined ? false : SWITCH.get(value.toLowerCase())
   if (enabled === undefined) {
-    throw new ConfigurationError({ reason: 'R2_ENABLED must be 1, true or yes, or 0, false, no or nothing' })
+    throw new Problem('Misconfigured', 'R2_ENABLED must be 1, true or yes, or 0, false, no or nothing')
   }
   return enabled
 }
@@ -101,8 +111,10 @@ function current(): Storage {
  */
 export const defaultStorage: Storage = new Proxy<Storage>(Object.create(Storage.prototype), {
   get(target, property) {
-    // What is no part of a storage reads no environment: `toString`, `then` of an await, whatever a test put on the object.
-    if (property in target ? !isMethod(property) : typeof property === 'symbol' || PROBED.has(property)) {
+    if (property === DRIVER) return driverOf(current())
+    if (property === 'toString') return describe
+    // Only a use as a storage reads the environment: not `then` of an await, nor `inspect`, nor what a test put there.
+    if (typeof property === 'symbol' || PROBED.has(property) || (property in target && !isMethod(property))) {
       return Reflect.get(target, property)
     }
     if (property === 'url') return (name: string) => current().url(name)
@@ -124,6 +136,11 @@ export const defaultStorage: Storage = new Proxy<Storage>(Object.create(Storage.
   },
 })
 
+/** Does not make the storage, so that a log line before its first use reads no environment. */
+function describe(): string {
+  return String(shared.set.at(-1)?.storage ?? shared.made ?? 'defaultStorage, not used yet')
+}
+
 /** Whether `defaultStorage` has it from `Storage`, and nobody has put another in its place. */
 function isMethod(property: string | symbol): boolean {
   return (
@@ -142,7 +159,8 @@ const PROBED: ReadonlySet<string> = new Set(['then', 'toJSON'])
  */
 export function setDefaultStorage(storage: Storage): (() => void) & Disposable {
   if (storage === defaultStorage || typeof storage?.save !== 'function') {
-    throw new ConfigurationError({ reason: 'setDefaultStorage takes a storage, such as a MemoryStorage' })
+    const reason = 'setDefaultStorage takes a storage, such as a MemoryStorage'
+    throw new ConfigurationError({ operation: 'setDefaultStorage', reason })
   }
   const entry = { storage }
   shared.set.push(entry)

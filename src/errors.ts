@@ -7,11 +7,12 @@ const STATUS = {
   AlreadyExists: 409,
   InvalidName: 400,
   Rejected: 415,
+  BadRequest: 400,
   Misconfigured: 500,
   PartialDelete: 500,
-  PermissionDenied: 403,
+  PermissionDenied: 500,
   RangeNotSatisfiable: 416,
-  InvalidArgument: 400,
+  InvalidArgument: 500,
   Unsupported: 501,
   Aborted: 499,
   Unavailable: 503,
@@ -25,39 +26,46 @@ export type StorageErrorCode = keyof typeof STATUS
 
 /** Where an error happened. */
 export interface ErrorContext {
-  /** The public method: `save`, `open`, `signedUrl`, … */
+  /** The public method or function: `save`, `open`, `signedUrl`, `documentPath`, … */
   readonly operation?: string | undefined
   /** The name that the operation was about. */
   readonly file?: string | undefined
-  /** The storage, as it calls itself in messages: `FileSystemStorage(/srv/uploads)`. Never a secret. */
+  /** The storage, by its `toString()`: `R2Storage(chat-files)`. Never a secret. */
   readonly storage?: string | undefined
 }
 
-/** What a {@link StorageError} is made of. */
+/** The fields of a new {@link StorageError}. */
 export interface StorageErrorInit extends ErrorContext {
-  /** What is wrong and what to do about it, without the operation and the name, which are put in front. */
+  /** What is wrong and how to fix it. The operation and the name are put in front. */
   readonly reason: string
   /** The error underneath: the vendor's, the system's, or an abort signal's `reason`. */
   readonly cause?: unknown
+  /** Size of the file in bytes, with `RangeNotSatisfiable`. */
+  readonly size?: number | undefined
 }
 
 const BRAND = Symbol.for('stowage.StorageError')
 
 /**
- * The one error type of this package. `code` says why, never how: ask `code`, or the subclass.
- *
- * - `retryable` is true for `Unavailable` alone: the same call may succeed later.
- * - `status` is a fitting HTTP status.
- * - `cause` is the underlying error, free of credentials and signed addresses.
+ * The one error type of this package. Ask `code`, or the subclass, for the cause.
  */
 export class StorageError extends Error {
+  /** The cause. */
   readonly code: StorageErrorCode
+  /** A fitting HTTP status, such as 404 or 503. */
   readonly status: number
+  /** Whether the same call may succeed later: true for `Unavailable` only. */
   readonly retryable: boolean
+  /** The public method or function that failed: `save`, `open`, … */
   readonly operation: string | undefined
+  /** The name that the operation was about, as the caller gave it. */
   readonly file: string | undefined
+  /** The storage, by its `toString()`. */
   readonly storage: string | undefined
+  /** Size of the file in bytes, with `RangeNotSatisfiable` where the backend knows it. */
+  declare readonly size?: number
 
+  /** Applications rarely make one; tests of error handlers do. */
   constructor(code: StorageErrorCode, init: StorageErrorInit) {
     super(compose(init), init.cause === undefined ? undefined : { cause: init.cause })
     this.code = code
@@ -66,12 +74,13 @@ export class StorageError extends Error {
     this.operation = init.operation
     this.file = init.file
     this.storage = init.storage
+    if (init.size !== undefined) this.size = init.size
     Object.defineProperty(this, BRAND, { value: true })
   }
 }
 setName(StorageError, 'StorageError')
 
-/** The file is not there (or, with its own message, the bucket is not). */
+/** The file is missing. A missing bucket has this code as well, with its own message. */
 export class FileNotFoundError extends StorageError {
   constructor(init: StorageErrorInit) {
     super('NotFound', init)
@@ -79,7 +88,7 @@ export class FileNotFoundError extends StorageError {
 }
 setName(FileNotFoundError, 'FileNotFoundError')
 
-/** The name is taken and the caller asked not to replace or rename. */
+/** The name is taken, and the caller asked for an error in that case. */
 export class FileExistsError extends StorageError {
   constructor(init: StorageErrorInit) {
     super('AlreadyExists', init)
@@ -103,29 +112,25 @@ export class ConfigurationError extends StorageError {
 }
 setName(ConfigurationError, 'ConfigurationError')
 
-/** What an upload rule refused, and why. */
+/** The upload rule that was broken, and by how much. */
 export type Rejection =
   | { readonly reason: 'size'; readonly limit: number; readonly found: number }
   | { readonly reason: 'type'; readonly allowed: readonly string[]; readonly found: string }
 
 /** An upload broke `maxSize` or `allowedTypes`; nothing was stored. */
 export class UploadRejectedError extends StorageError {
-  /** Which rule: `'size'` (status 413) or `'type'` (status 415). */
+  /** The broken rule: `'size'` (status 413) or `'type'` (status 415). */
   readonly reason: 'size' | 'type'
   /** The limit in bytes, when `reason` is `'size'`. */
   readonly limit: number | undefined
   /** The allowed types, when `reason` is `'type'`. */
   readonly allowed: readonly string[] | undefined
-  /** The bytes seen (at least; reading stops at the limit) or the type that the bytes have. */
+  /** Bytes seen before reading stopped, or the type that the bytes have. */
   readonly found: number | string
   override readonly status: 413 | 415
 
   constructor(rejection: Rejection, context: ErrorContext) {
-    const reason =
-      rejection.reason === 'size'
-        ? `the content is larger than the allowed ${rejection.limit} bytes (${rejection.found} bytes seen)`
-        : `the content is ${rejection.found}, allowed are ${rejection.allowed.join(', ')}`
-    super('Rejected', { ...context, reason })
+    super('Rejected', { ...context, reason: describeRejection(rejection) })
     this.reason = rejection.reason
     this.limit = rejection.reason === 'size' ? rejection.limit : undefined
     this.allowed = rejection.reason === 'type' ? rejection.allowed : undefined
@@ -135,16 +140,25 @@ export class UploadRejectedError extends StorageError {
 }
 setName(UploadRejectedError, 'UploadRejectedError')
 
+function describeRejection(rejection: Rejection): string {
+  return rejection.reason === 'size'
+    ? `the content is larger than the allowed ${rejection.limit} bytes (${rejection.found} bytes seen)`
+    : `the content is ${rejection.found}, allowed are ${rejection.allowed.join(', ')}`
+}
+
 /** One name that could not be deleted, and why. */
 export interface DeleteFailure {
+  /** The name, as the caller gave it. */
   readonly name: string
+  /** Why it could not be deleted. */
   readonly error: StorageError
 }
 
 /** Some of many names could not be deleted; all the others were. */
 export class DeleteManyError extends StorageError {
-  /** The names that are gone now (missing ones count as deleted). */
+  /** The names that are gone now. Missing files count as deleted. */
   readonly deleted: readonly string[]
+  /** The names that could not be deleted. */
   readonly failures: readonly DeleteFailure[]
 
   constructor(deleted: readonly string[], failures: readonly DeleteFailure[], context: ErrorContext) {
@@ -160,28 +174,64 @@ export class DeleteManyError extends StorageError {
 setName(DeleteManyError, 'DeleteManyError')
 
 /**
- * Tells whether `error` is a {@link StorageError}, also one made by another copy of this package
- * (the ESM and the CommonJS build in one process), where `instanceof` fails.
+ * Whether `error` is a {@link StorageError}. Use it instead of `instanceof`, which fails for errors of another copy of
+ * this package, such as the ESM and the CommonJS build in one process.
  */
 export function isStorageError(error: unknown): error is StorageError {
   return typeof error === 'object' && error !== null && BRAND in error
 }
 
+/** Details of a {@link Problem}. */
+export interface ProblemDetails {
+  /** The vendor's or the system's error. */
+  readonly cause?: unknown
+  /** Size of the file in bytes, with `RangeNotSatisfiable`. */
+  readonly size?: number | undefined
+  /** The name it is about, where that may be another than the operation's. */
+  readonly file?: string | undefined
+}
+
 /**
- * What a backend found out about a failure: its code and a plain reason. `Storage` adds the operation and the
- * name and turns it into the public error. Backends throw it, or return it from `classify`.
+ * A failure without its context: a code and a plain reason. Drivers throw it, or return it from `classify`. `Storage`
+ * adds the operation, the name and itself, and turns it into the public error.
  */
 export class Problem extends Error {
+  /** The cause. */
   readonly code: StorageErrorCode
+  /** Size of the file in bytes, with `RangeNotSatisfiable`. */
+  readonly size: number | undefined
+  /** The name it is about, where that may be another than the operation's. */
+  readonly file: string | undefined
 
-  constructor(code: StorageErrorCode, reason: string, options?: { cause?: unknown }) {
-    super(reason, options?.cause === undefined ? undefined : { cause: options.cause })
+  constructor(code: StorageErrorCode, reason: string, { cause, size, file }: ProblemDetails = {}) {
+    super(reason, cause === undefined ? undefined : { cause })
     this.code = code
+    this.size = size
+    this.file = file
+    Object.defineProperty(this, PROBLEM, { value: true })
   }
 }
 setName(Problem, 'Problem')
 
-/** Carries an error of the caller's own source through the backends, so that the save rejects with that very error. */
+const PROBLEM = Symbol.for('stowage.Problem')
+
+/** Whether `error` is a {@link Problem}, also of another copy of this package. */
+export function isProblem(error: unknown): error is Problem {
+  return typeof error === 'object' && error !== null && PROBLEM in error
+}
+
+/** An upload rule was broken. */
+export class RejectedUpload extends Problem {
+  readonly rejection: Rejection
+
+  constructor(rejection: Rejection) {
+    super('Rejected', describeRejection(rejection))
+    this.rejection = rejection
+  }
+}
+setName(RejectedUpload, 'RejectedUpload')
+
+/** Carries an error of the caller's own source through the driver, so that the save rejects with that very error. */
 export class SourceFailure extends Error {
   constructor(cause: unknown) {
     super('the source of the content failed', { cause })
@@ -196,11 +246,22 @@ const CLASSES: { readonly [Code in StorageErrorCode]?: new (init: StorageErrorIn
   Misconfigured: ConfigurationError,
 }
 
-/** Makes the public error for a {@link Problem}. */
+/** Makes the public error of a {@link Problem}. */
 export function toStorageError(problem: Problem, context: ErrorContext): StorageError {
-  const init = { ...context, reason: problem.message, cause: problem.cause }
+  if (problem instanceof RejectedUpload) return new UploadRejectedError(problem.rejection, context)
+  const { message: reason, cause, size, file = context.file } = problem
+  const init = { ...context, file, reason, cause, size }
   const Class = CLASSES[problem.code]
   return Class ? new Class(init) : new StorageError(problem.code, init)
+}
+
+/** Runs `work` and throws its {@link Problem}s as public errors: for functions that belong to no storage. */
+export function inContext<T>(context: ErrorContext, work: () => T): T {
+  try {
+    return work()
+  } catch (error) {
+    throw isProblem(error) ? toStorageError(error, context) : error
+  }
 }
 
 /** `save "a/b.txt": the reason` */
@@ -209,7 +270,7 @@ function compose({ operation, file, reason }: StorageErrorInit): string {
   return subject ? `${subject}: ${reason}` : reason
 }
 
-/** A name as it may stand in a message or a log line: on one line, whatever is in it, and not endless. */
+/** A name for a message or a log line: one line, bounded length. */
 export function quote(text: string): string {
   const shown = text.length > 200 ? `${text.slice(0, 200)}…` : text
   return JSON.stringify(shown.toWellFormed()).replace(
@@ -222,7 +283,7 @@ function setName(Class: { readonly prototype: Error }, name: string): void {
   Object.defineProperty(Class.prototype, 'name', { value: name, configurable: true, writable: true })
 }
 
-/** What was thrown as an error: anything can be thrown. */
+/** Anything can be thrown; this makes an `Error` of it. */
 export function toError(value: unknown): Error {
   return value instanceof Error ? value : new Error(String(value))
 }

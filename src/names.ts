@@ -1,5 +1,5 @@
 import { randomInt } from 'node:crypto'
-import { InvalidNameError } from './errors.js'
+import { inContext, Problem } from './errors.js'
 
 declare const checked: unique symbol
 /** A name that has passed the naming rule: relative, `/`-separated, NFC. Backends never see any other. */
@@ -22,47 +22,41 @@ export const RESERVED_SEGMENT = '.stowage'
 const PLAIN = /^[\w-][\w.-]*(?:\/[\w-][\w.-]*)*$/
 
 /** The rule for names, applied by every method before anything else. `limit` is the backend's, in bytes. */
-export function toName(input: unknown, operation: string, limit: number = MAX_NAME_BYTES): Name {
+export function toName(input: unknown, limit: number = MAX_NAME_BYTES): Name {
   if (typeof input === 'string' && input.length <= Math.min(limit, MAX_SEGMENT_BYTES) && PLAIN.test(input))
     return input as Name
-  const text = normalise(input, operation)
-  if (/\/\.?$/.test(text)) throw invalid(operation, input, 'a name must not end in "/" or "/."')
-  return check(text, input, operation, limit)
+  const text = normalise(input)
+  if (/\/\.?$/.test(text)) throw invalid(input, 'a name must not end in "/" or "/."')
+  return check(text, input, limit)
 }
 
 /** The rule for folder arguments: as for names, but a trailing `/` is fine, and so is the root where `root` says so. */
-export function toFolder(input: unknown, operation: string, root: boolean): Folder {
-  const text = normalise(input, operation)
+export function toFolder(input: unknown, root: boolean): Folder {
+  const text = normalise(input)
   const folder = segmentsOf(text).join('/')
   if (folder === '') {
     if (root && !text.startsWith('/')) return ''
-    if (!text.startsWith('/')) throw invalid(operation, input, 'the folder must not be empty')
+    if (!text.startsWith('/')) throw invalid(input, 'the folder must not be empty')
   }
-  return check(text, input, operation, MAX_NAME_BYTES)
+  return check(text, input, MAX_NAME_BYTES)
 }
 
 /** Tells whether a name found in a backend is one that callers can use as it is. */
 export function isName(text: string): text is Name {
   try {
-    return toName(text, 'list') === text
+    return toName(text) === text
   } catch {
     return false
   }
 }
 
-function normalise(input: unknown, operation: string): string {
+function normalise(input: unknown): string {
   if (typeof input !== 'string') {
-    throw invalid(
-      operation,
-      undefined,
-      `a name must be a string, not ${input === null ? 'null' : typeof input}`,
-    )
+    throw invalid(input, `a name must be a string, not ${input === null ? 'null' : typeof input}`)
   }
-  if (input.length > LONGEST_INPUT)
-    throw invalid(operation, input, `the name is longer than ${MAX_NAME_BYTES} bytes`)
+  if (input.length > LONGEST_INPUT) throw invalid(input, `the name is longer than ${MAX_NAME_BYTES} bytes`)
   // Checked before NFC, which would leave a lone surrogate alone; two of them are one file on disk (U+FFFD).
-  if (!input.isWellFormed())
-    throw invalid(operation, input, 'the name has a lone surrogate, so it is no valid Unicode')
+  if (!input.isWellFormed()) throw invalid(input, 'the name has a lone surrogate, so it is not valid Unicode')
   return input.replaceAll('\\', '/').normalize('NFC')
 }
 
@@ -70,24 +64,25 @@ function segmentsOf(text: string): string[] {
   return text.split('/').filter((segment) => segment !== '' && segment !== '.')
 }
 
-function check(text: string, input: unknown, operation: string, limit: number): Name {
-  const refuse = (reason: string) => invalid(operation, input, reason)
-  if (/^(?:\/|(?:\.\/+)*[a-z]:\/)/i.test(text)) throw refuse('the name must be relative, not absolute')
-  if (/\p{Cc}/u.test(text)) throw refuse('the name has a control character')
+function check(text: string, input: unknown, limit: number): Name {
+  if (/^(?:\/|(?:\.\/+)*[a-z]:\/)/i.test(text))
+    throw invalid(input, 'the name must be relative, not absolute')
+  if (/\p{Cc}/u.test(text)) throw invalid(input, 'the name has a control character')
   const segments = segmentsOf(text)
-  if (segments.length === 0) throw refuse('the name is empty')
+  if (segments.length === 0) throw invalid(input, 'the name is empty')
   for (const segment of segments) {
-    if (segment === '..') throw refuse('the name has a ".." segment')
+    if (segment === '..') throw invalid(input, 'the name has a ".." segment')
     if (Buffer.byteLength(segment) > MAX_SEGMENT_BYTES) {
-      throw refuse(`a segment of the name is longer than ${MAX_SEGMENT_BYTES} bytes`)
+      throw invalid(input, `a segment of the name is longer than ${MAX_SEGMENT_BYTES} bytes`)
     }
     if (isReserved(segment)) {
-      throw refuse(`"${RESERVED_SEGMENT}" is reserved for the storage itself`)
+      throw invalid(input, `"${RESERVED_SEGMENT}" is reserved for the storage itself`)
     }
   }
   const name = segments.join('/')
   if (Buffer.byteLength(name) > limit) {
-    throw refuse(
+    throw invalid(
+      input,
       `the name is longer than ${limit} bytes${limit < MAX_NAME_BYTES ? ' (the prefix takes the rest)' : ''}`,
     )
   }
@@ -105,8 +100,8 @@ function isReserved(segment: string): boolean {
   return folded.toLowerCase().replace(/[. ]+$/, '') === RESERVED_SEGMENT
 }
 
-function invalid(operation: string, input: unknown, reason: string): InvalidNameError {
-  return new InvalidNameError({ operation, file: typeof input === 'string' ? input : undefined, reason })
+function invalid(input: unknown, reason: string): Problem {
+  return new Problem('InvalidName', reason, typeof input === 'string' ? { file: input } : {})
 }
 
 /** UTF-8 byte order, the order of keys on R2 and S3. JavaScript's own differs where surrogates come in. */
@@ -135,7 +130,7 @@ export function baseName(name: string): string {
  * except where what follows a dot has a space in it, which no extension has (`v1.2 final.pdf`). The stem is shortened
  * where the result would be too long.
  */
-export function alternativeName(name: Name, operation: string, limit: number = MAX_NAME_BYTES): Name {
+export function alternativeName(name: Name, limit: number = MAX_NAME_BYTES): Name {
   const file = baseName(name)
   const directory = name.slice(0, name.length - file.length)
   const { stem, extension } = splitExtensions(file)
@@ -146,12 +141,12 @@ export function alternativeName(name: Name, operation: string, limit: number = M
   if (shortened === '' && extension !== '') {
     // Nobody has an extension of that length; the suffix goes to the end.
     const whole = truncate(file, room + Buffer.byteLength(extension))
-    if (whole !== '') return toName(`${directory}${whole}${suffix}`, operation, limit)
+    if (whole !== '') return toName(`${directory}${whole}${suffix}`, limit)
   }
   if (shortened === '') {
-    throw invalid(operation, name, 'the name is taken and too long to take the suffix of an alternative name')
+    throw invalid(name, 'the name is taken and too long to take the suffix of an alternative name')
   }
-  return toName(`${directory}${shortened}${suffix}${extension}`, operation, limit)
+  return toName(`${directory}${shortened}${suffix}${extension}`, limit)
 }
 
 /** `a.tar.gz` → `a` + `.tar.gz`; `.env` → `.env`; `v1.2 final.pdf` → `v1.2 final` + `.pdf`. */
@@ -193,8 +188,11 @@ function truncate(text: string, bytes: number): string {
  * @example sanitizeFilename('../My Résumé (1).pdf') // 'My_Résumé_1.pdf'
  */
 export function sanitizeFilename(filename: string): string {
-  const operation = 'sanitizeFilename'
-  if (typeof filename !== 'string') throw invalid(operation, undefined, 'the file name must be a string')
+  return inContext({ operation: 'sanitizeFilename' }, () => sanitize(filename))
+}
+
+function sanitize(filename: unknown): string {
+  if (typeof filename !== 'string') throw invalid(filename, 'the file name must be a string')
   const base = baseName(filename.toWellFormed().replaceAll('\\', '/')).normalize('NFC').trim()
   // Normalised once more: what is dropped may have stood between a letter and its mark.
   const left = base
@@ -205,7 +203,7 @@ export function sanitizeFilename(filename: string): string {
   const kept = shorten(/^\.[^.]/.test(left) && !base.startsWith('.') ? `_${left}` : left)
   // Windows drops trailing dots.
   const safe = kept.replace(/\.+$/, '')
-  if (safe === '') throw invalid(operation, filename, 'nothing is left of the file name')
+  if (safe === '') throw invalid(filename, 'nothing is left of the file name')
   return DEVICE.test(safe) || isReserved(safe) ? `_${safe}` : safe
 }
 

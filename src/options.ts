@@ -1,5 +1,6 @@
 import { setMaxListeners } from 'node:events'
 import { Problem, SourceFailure } from './errors.js'
+import { mapHeaders } from './headers.js'
 import type {
   AbortOptions,
   ByteRange,
@@ -23,11 +24,7 @@ export const COPY_OPTIONS: OptionNames<CopyOptions> = { ...ABORT_OPTIONS, ifExis
 export const DELETE_PREFIX_OPTIONS: OptionNames<DeletePrefixOptions> = { ...ABORT_OPTIONS, dryRun: true }
 export const SAVE_OPTIONS: OptionNames<SaveOptions> = {
   ...COPY_OPTIONS,
-  contentType: true,
-  cacheControl: true,
-  contentDisposition: true,
-  contentLanguage: true,
-  contentEncoding: true,
+  ...mapHeaders(() => true),
   metadata: true,
   maxSize: true,
   allowedTypes: true,

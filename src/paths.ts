@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto'
-import { InvalidNameError } from './errors.js'
+import { inContext, Problem } from './errors.js'
 import { sanitizeFilename, toName } from './names.js'
 
-/** An id as databases give it. One with `/`, `\`, `..` or nothing in it is refused. */
+/** An id as databases give it. An id that is empty or has `/`, `\` or `..` in it is refused. */
 export type Id = string | number | bigint
 
 /**
@@ -11,22 +11,12 @@ export type Id = string | number | bigint
  * @example documentPath(42, 'Annual report.pdf') // 'documents/42/Annual_report.pdf'
  */
 export function documentPath(roomId: Id, filename: string): string {
-  return build(
-    'documentPath',
-    'documents',
-    segment('documentPath', 'roomId', roomId),
-    sanitizeFilename(filename),
-  )
+  return build('documentPath', () => ['documents', plain({ roomId }), sanitizeFilename(filename)])
 }
 
 /** `voice_notes/{roomId}/{filename}`, the file name sanitised. @throws {InvalidNameError} as {@link documentPath}. */
 export function voiceNotePath(roomId: Id, filename: string): string {
-  return build(
-    'voiceNotePath',
-    'voice_notes',
-    segment('voiceNotePath', 'roomId', roomId),
-    sanitizeFilename(filename),
-  )
+  return build('voiceNotePath', () => ['voice_notes', plain({ roomId }), sanitizeFilename(filename)])
 }
 
 /**
@@ -34,14 +24,12 @@ export function voiceNotePath(roomId: Id, filename: string): string {
  * @throws {InvalidNameError} for a file name that nothing is left of.
  */
 export function chatUploadPath(filename: string): string {
-  return build('chatUploadPath', 'chat_uploads', `${randomUUID()}${extensionOf(filename)}`)
+  return build('chatUploadPath', () => ['chat_uploads', `${randomUUID()}${extensionOf(filename)}`])
 }
 
 /** `ai_speech/{roomId}/reply_{messageId}.mp3`. @throws {InvalidNameError} for an id that is no plain id. */
 export function aiSpeechPath(roomId: Id, messageId: Id): string {
-  const operation = 'aiSpeechPath'
-  const message = segment(operation, 'messageId', messageId)
-  return build(operation, 'ai_speech', segment(operation, 'roomId', roomId), `reply_${message}.mp3`)
+  return build('aiSpeechPath', () => ['ai_speech', plain({ roomId }), `reply_${plain({ messageId })}.mp3`])
 }
 
 /**
@@ -50,26 +38,24 @@ export function aiSpeechPath(roomId: Id, messageId: Id): string {
  * @throws {InvalidNameError} as {@link documentPath}.
  */
 export function userAvatarPath(userId: Id, filename: string): string {
-  return build(
-    'userAvatarPath',
-    'user_avatars',
-    `${segment('userAvatarPath', 'userId', userId)}${extensionOf(filename)}`,
-  )
+  return build('userAvatarPath', () => ['user_avatars', `${plain({ userId })}${extensionOf(filename)}`])
 }
 
-function build(operation: string, ...segments: string[]): string {
-  return toName(segments.join('/'), operation)
+function build(operation: string, segments: () => string[]): string {
+  return inContext({ operation }, () => toName(segments().join('/')))
 }
 
-function segment(operation: string, parameter: string, id: Id): string {
-  const plain = typeof id === 'string' || typeof id === 'bigint' || Number.isSafeInteger(id)
-  const text = plain ? String(id) : ''
+/** The text of one id, given as `{ roomId }` so that the error can name it. */
+function plain(given: Readonly<Record<string, Id>>): string {
+  const [[parameter, id] = ['', '']] = Object.entries(given)
+  const isId = typeof id === 'string' || typeof id === 'bigint' || Number.isSafeInteger(id)
+  const text = isId ? String(id) : ''
   if (text.trim() === '' || /[/\\]|\.\.|^\.$/.test(text)) {
-    throw new InvalidNameError({
-      operation,
-      file: text,
-      reason: `${parameter} must be a plain id: a whole number, or text that is not empty and has no "/", "\\" or ".." in it`,
-    })
+    throw new Problem(
+      'InvalidName',
+      `${parameter} must be a plain id: a whole number, or text that is not empty and has no "/", "\\" or ".." in it`,
+      { file: text },
+    )
   }
   return text
 }

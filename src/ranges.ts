@@ -7,7 +7,9 @@ export function resolveRange(range: ByteRange | undefined, size: number): Delive
   if (range === undefined) return { offset: 0, length: size }
   const offset = range.offset < 0 ? Math.max(0, size + range.offset) : range.offset
   if (offset >= size) {
-    throw new Problem('RangeNotSatisfiable', `the range starts at byte ${offset}, the file has ${size}`)
+    throw new Problem('RangeNotSatisfiable', `the range starts at byte ${offset}, the file has ${size}`, {
+      size,
+    })
   }
   return { offset, length: Math.min(range.length ?? Number.POSITIVE_INFINITY, size - offset) }
 }

@@ -1,10 +1,10 @@
 import { addAbortSignal, Readable } from 'node:stream'
-import { Problem, StorageError, toError } from './errors.js'
+import { Problem, toError } from './errors.js'
 import type { FileInfo } from './types.js'
 
-/** An opened file as a backend hands it out. */
+/** The content of an opened file, as a driver hands it out. */
 export interface OpenBody {
-  /** All the bytes, in one buffer. MUST fail rather than give fewer bytes than the backend announced. */
+  /** All the bytes, in one buffer. MUST fail rather than give fewer bytes than the range announced. */
   bytes(): Promise<Buffer>
   /** The bytes as they come. MUST emit an error rather than end early. Destroying it MUST free everything. */
   stream(): Readable
@@ -18,9 +18,14 @@ const UNREAD_TIMEOUT = 60_000
 
 /** The bytes that an opened file delivers, within the whole file. */
 export interface DeliveredRange {
+  /** Bytes before the first one. */
   readonly offset: number
+  /** Number of bytes. */
   readonly length: number
 }
+
+// The fields of a FileInfo, whatever they are, are fields of the class.
+export interface StoredFile extends FileInfo {}
 
 /**
  * A file that has been opened: its {@link FileInfo} and its content, which can be read once, in one of many forms.
@@ -29,17 +34,8 @@ export interface DeliveredRange {
  * A handle that is never read gives its connection or descriptor back by itself after a while; `close()` or
  * `await using` does it at once.
  */
-export class StoredFile implements FileInfo {
-  readonly name: string
-  readonly size: number
-  readonly contentType: string
-  readonly lastModified: Date
-  readonly etag: string
-  declare readonly cacheControl?: string
-  declare readonly contentDisposition?: string
-  declare readonly contentLanguage?: string
-  declare readonly contentEncoding?: string
-  readonly metadata: Readonly<Record<string, string>>
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: the constructor assigns every field of the merged interface.
+export class StoredFile {
   /** What is delivered: the whole file, or the part that was asked for. */
   readonly range: DeliveredRange
   readonly #body: OpenBody
@@ -59,16 +55,7 @@ export class StoredFile implements FileInfo {
     explain: (error: unknown) => unknown,
     signal?: AbortSignal,
   ) {
-    this.name = info.name
-    this.size = info.size
-    this.contentType = info.contentType
-    this.lastModified = info.lastModified
-    this.etag = info.etag
-    if (info.cacheControl !== undefined) this.cacheControl = info.cacheControl
-    if (info.contentDisposition !== undefined) this.contentDisposition = info.contentDisposition
-    if (info.contentLanguage !== undefined) this.contentLanguage = info.contentLanguage
-    if (info.contentEncoding !== undefined) this.contentEncoding = info.contentEncoding
-    this.metadata = info.metadata
+    Object.assign(this, info)
     this.range = range
     this.#body = body
     this.#explain = explain
@@ -124,10 +111,8 @@ export class StoredFile implements FileInfo {
 
   /** The content as a Node stream. A body that is cut short ends in an `error` event, never in a short success. */
   stream(): Readable {
-    const stream = this.#take().stream()
+    const stream = explainErrors(this.#take().stream(), this.#explain)
     this.#stream = stream
-    const destroy = stream._destroy.bind(stream)
-    stream._destroy = (error, done) => destroy(error, (cause) => done(cause && toError(this.#explain(cause))))
     return this.#signal ? addAbortSignal(this.#signal, stream) : stream
   }
 
@@ -157,14 +142,11 @@ export class StoredFile implements FileInfo {
   #take(): OpenBody {
     if (this.#expired) {
       const reason = 'the opened file was not read for so long that it was closed; open it again'
-      throw new StorageError('Unavailable', { operation: 'read', file: this.name, reason })
+      throw this.#explain(new Problem('Unavailable', reason))
     }
     if (this.#used) {
-      throw new StorageError('InvalidArgument', {
-        operation: 'read',
-        file: this.name,
-        reason: 'the content was already read or closed; open the file again',
-      })
+      const reason = 'the content was already read or closed; open the file again'
+      throw this.#explain(new Problem('InvalidArgument', reason))
     }
     this.#used = true
     clearTimeout(this.#timer)
@@ -172,7 +154,14 @@ export class StoredFile implements FileInfo {
   }
 }
 
-/** Node has no buffer for it. */
+/** The same stream, whose error is what `explain` makes of it. */
+export function explainErrors(stream: Readable, explain: (error: unknown) => unknown): Readable {
+  const destroy = stream._destroy.bind(stream)
+  stream._destroy = (error, done) => destroy(error, (cause) => done(cause && toError(explain(cause))))
+  return stream
+}
+
+/** Node has no buffer of this size. */
 function tooLarge(cause: RangeError): Problem {
   return new Problem('InvalidArgument', 'the content is too large for one buffer: use stream()', { cause })
 }

@@ -1,22 +1,3 @@
-import type { Readable } from 'node:stream'
-import type { StoredFile } from './stored-file.js'
-
-/** One piece of a streamed content. Strings are UTF-8. */
-export type Chunk = string | Uint8Array | ArrayBuffer | ArrayBufferView
-
-/**
- * Whatever can be saved: text (stored as UTF-8), bytes, a `Blob` or `File`, a Node or web stream, any iterable of
- * chunks, or a file that another storage has opened. A view into a larger buffer saves its own bytes only.
- */
-export type Content =
-  | Chunk
-  | Blob
-  | Readable
-  | ReadableStream
-  | Iterable<Chunk>
-  | AsyncIterable<Chunk>
-  | StoredFile
-
 /** What to do when the name is taken. */
 export type IfExists =
   /** Store under a free alternative name, as Django does: `report.pdf` → `report_Ab3dE9x.pdf`. */
@@ -34,6 +15,11 @@ export interface AbortOptions {
 
 /** HTTP headers that are stored with a file. */
 export interface FileHeaders {
+  /**
+   * The MIME type. Default: by the name's extension, else `application/octet-stream`. With `allowedTypes` it is what
+   * the bytes are, so that a file is never served as something else than was checked.
+   */
+  contentType?: string | undefined
   /** How caches may keep the file. Default: none on disk and in memory, the storage's `cacheControl` on R2 and S3. */
   cacheControl?: string | undefined
   /** How browsers show the file. A file name outside ASCII is rewritten as RFC 8187 asks. */
@@ -62,11 +48,6 @@ export interface UploadRules {
 export interface SaveOptions extends AbortOptions, FileHeaders, UploadRules {
   /** What to do when the name is taken. Default `'rename'`. */
   ifExists?: IfExists | undefined
-  /**
-   * The MIME type. Default: by the name's extension, else `application/octet-stream`. With `allowedTypes` it is what
-   * the bytes are, so that a file is never served as something else than was checked.
-   */
-  contentType?: string | undefined
   /**
    * The caller's own notes: keys of letters, digits and `-` (stored in lower case), Unicode values; 8,000 bytes in all
    * (a value with white space around it counts percent-encoded).
@@ -118,15 +99,22 @@ export interface ListedFile {
   readonly etag: string
 }
 
-/** Everything a storage knows about a file. */
-export interface FileInfo extends ListedFile {
+/** The headers of a file without its type; those that are not set are missing. */
+type OptionalHeaders = Omit<FileHeaders, 'contentType'>
+
+/** The headers and metadata of a stored file. */
+export interface Attributes extends Readonly<Defined<OptionalHeaders>> {
+  /** The MIME type. */
   readonly contentType: string
-  readonly cacheControl?: string
-  readonly contentDisposition?: string
-  readonly contentLanguage?: string
-  readonly contentEncoding?: string
+  /** The caller's own notes: keys in lower case, Unicode values. `{}` if there are none. */
   readonly metadata: Readonly<Record<string, string>>
 }
+
+/** The same optional fields, each of which is missing rather than undefined. */
+type Defined<Fields> = { [Field in keyof Fields]?: Exclude<Fields[Field], undefined> }
+
+/** Everything a storage knows about a file. */
+export interface FileInfo extends ListedFile, Attributes {}
 
 /** One level of a folder, as base names in UTF-8 byte order. */
 export interface DirectoryListing {

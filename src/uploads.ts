@@ -1,6 +1,6 @@
 import type { Body } from './content.js'
 import { ofBytes } from './content.js'
-import { type ErrorContext, Problem, UploadRejectedError } from './errors.js'
+import { Problem, RejectedUpload } from './errors.js'
 import type { UploadRules } from './types.js'
 
 /** The rules for what users send in a chat: at most 50 MiB; PDF, JPEG, PNG and WebM audio, judged by their bytes. */
@@ -37,23 +37,22 @@ export interface JudgedBody {
  * Holds a body against the rules, as it streams and without buffering more than a sample. `claimed` is the type that
  * the caller or the name's extension claims: it refines what the bytes only show to be text, and is otherwise ignored.
  *
- * @throws {UploadRejectedError} here, or from the body while it is read.
+ * @throws {RejectedUpload} here, or from the body while it is read.
  */
 export async function applyRules(
   body: Body,
   { maxSize, allowedTypes }: UploadRules,
   claimed: string,
-  context: ErrorContext,
   signal: AbortSignal | undefined,
 ): Promise<JudgedBody> {
-  let judged = maxSize === undefined ? body : limit(body, maxSize, context)
+  let judged = maxSize === undefined ? body : limit(body, maxSize)
   if (allowedTypes === undefined) return { body: judged, contentType: undefined }
   const sample = await takeSample(judged, signal)
   judged = sample.body
   const found = await detectType(sample.head.subarray(0, SAMPLE_BYTES), claimed)
   if (!allowedTypes.some((pattern) => matches(found, pattern))) {
     await sample.release()
-    throw new UploadRejectedError({ reason: 'type', allowed: allowedTypes, found }, context)
+    throw new RejectedUpload({ reason: 'type', allowed: allowedTypes, found })
   }
   return { body: judged, contentType: canonical(claimed) === found ? claimed : found }
 }
@@ -62,9 +61,8 @@ function isTypePattern(pattern: unknown): pattern is string {
   return typeof pattern === 'string' && /^[\w.+-]+\/(?:\*|[\w.+-]+)$/.test(pattern)
 }
 
-function limit(body: Body, maxSize: number, context: ErrorContext): Body {
-  const reject = (found: number) =>
-    new UploadRejectedError({ reason: 'size', limit: maxSize, found }, context)
+function limit(body: Body, maxSize: number): Body {
+  const reject = (found: number) => new RejectedUpload({ reason: 'size', limit: maxSize, found })
   if (body.size !== undefined && body.size > maxSize) throw reject(body.size)
   if (body.bytes !== undefined) return body
   return {

@@ -8,8 +8,11 @@ import {
   FileSystemStorage,
   type FileSystemStorageOptions,
   MemoryStorage,
+  prefixed,
   R2Storage,
+  readThrough,
   S3Storage,
+  type Storage,
   setDefaultStorage,
 } from 'stowage'
 import { type ConformanceHarness, conformanceCases } from 'stowage/testing'
@@ -26,14 +29,16 @@ interface Backend {
   readonly serial?: boolean
 }
 
-function inMemory(prefix?: string): Backend {
+function inMemory(): Backend {
   return {
-    name: `MemoryStorage${prefix ? ' with a prefix' : ''}`,
-    makeHarness: () => ({
-      makeStorage: async () => new MemoryStorage({ prefix }),
-      signedUrls: 'unsupported',
-    }),
+    name: 'MemoryStorage',
+    makeHarness: () => ({ makeStorage: async () => new MemoryStorage(), signedUrls: 'unsupported' }),
   }
+}
+
+/** Wrappers pass what the storages in them pass. */
+function wrapped(name: string, makeStorage: () => Storage): Backend {
+  return { name, makeHarness: () => ({ makeStorage: async () => makeStorage(), signedUrls: 'unsupported' }) }
 }
 
 function onDisk(options: FileSystemStorageOptions): Backend {
@@ -127,7 +132,10 @@ function byDefault(): Backend {
 /** Every backend, one entry each. */
 const BACKENDS: readonly Backend[] = [
   inMemory(),
-  inMemory('deep/prefix'),
+  wrapped('prefixed(MemoryStorage)', () => prefixed(new MemoryStorage(), 'deep/ä b')),
+  wrapped('readThrough(MemoryStorage, MemoryStorage)', () =>
+    readThrough(new MemoryStorage(), new MemoryStorage()),
+  ),
   onDisk({}),
   onDisk({ fsync: false }),
   onR2(false, true),

@@ -1,4 +1,5 @@
-import { type R2StorageOptions, toS3Options } from './s3/options.js'
+import { type R2StorageOptions, toS3Options } from '../drivers/s3/options.js'
+import { inContext } from '../errors.js'
 import { S3Storage } from './s3.js'
 
 /**
@@ -17,14 +18,10 @@ import { S3Storage } from './s3.js'
  * })
  */
 export class R2Storage extends S3Storage {
-  readonly #bucket: string
-
   constructor(options: R2StorageOptions) {
-    super(toS3Options(options))
-    this.#bucket = options.bucket
-  }
-
-  protected override get label(): string {
-    return `R2Storage(${this.#bucket})`
+    super(
+      inContext({ operation: 'new R2Storage' }, () => toS3Options(options)),
+      'R2Storage',
+    )
   }
 }

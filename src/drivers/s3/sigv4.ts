@@ -1,5 +1,5 @@
 import { createHmac, hash } from 'node:crypto'
-import { encodeExtended } from '../../metadata.js'
+import { encodeExtended } from '../../percent.js'
 import type { S3Credentials } from './options.js'
 
 /**

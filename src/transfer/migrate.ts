@@ -1,19 +1,12 @@
 import { createHash, type Hash } from 'node:crypto'
 import { setMaxListeners } from 'node:events'
 import { addAbortSignal, pipeline, type Readable, Transform } from 'node:stream'
-import {
-  FileExistsError,
-  InvalidNameError,
-  isStorageError,
-  Problem,
-  StorageError,
-  toStorageError,
-} from './errors.js'
-import { type Folder, toFolder } from './names.js'
-import { ABORT_OPTIONS, checkOptions, type OptionNames, toSignal } from './options.js'
-import type { Storage } from './storage.js'
-import { StoredFile } from './stored-file.js'
-import type { AbortOptions, ListedFile } from './types.js'
+import { FileExistsError, InvalidNameError, inContext, isStorageError, StorageError } from '../errors.js'
+import { type Folder, toFolder } from '../names.js'
+import { ABORT_OPTIONS, checkOptions, type OptionNames, toSignal } from '../options.js'
+import type { Storage } from '../storage.js'
+import { StoredFile } from '../stored-file.js'
+import type { AbortOptions, ListedFile } from '../types.js'
 
 export interface MigrateOptions extends AbortOptions {
   /** The folder of the source whose files are copied. Default all. */
@@ -83,7 +76,7 @@ export interface MigrateResult {
  *   be served, and the next run copies it afresh. One that somebody else replaced meanwhile stays.
  * - Memory is constant but for the failures, whatever the number and the sizes of the files.
  * - The two folders must not overlap, for the copies would be listed and copied again. That is known by the storages'
- *   being one object, or calling themselves the same in errors, and by what `path()` or else `url()` says of the folders.
+ *   being one object, or having the same `toString()`, and by what `path()` or else `url()` says of the folders.
  *
  * @throws {StorageError} `InvalidArgument` for options; `Aborted` once no copy is under way any more; whatever the
  * listing of the source fails with.
@@ -96,14 +89,14 @@ export async function migrate(
   target: Storage,
   options: MigrateOptions = {},
 ): Promise<MigrateResult> {
-  const plan = toPlan(options)
+  const plan = inContext({ operation: 'migrate' }, () => toPlan(options))
   for (const storage of [source, target]) {
     if (typeof storage?.list !== 'function' || typeof storage.save !== 'function') {
       throw invalid('source and target must be storages')
     }
   }
   if (plan.signal?.aborted) throw aborted(plan.signal)
-  if (overlap(placeOf(source, plan.from), placeOf(target, plan.to)) && (await areSame(source, target))) {
+  if (overlap(placeOf(source, plan.from), placeOf(target, plan.to)) && areSame(source, target)) {
     throw invalid('source and target are the same storage: prefix and targetPrefix must not overlap')
   }
   return new Migration(source, target, plan).run()
@@ -261,18 +254,11 @@ class Migration {
   async #copy(from: string, to: string): Promise<number> {
     const { ifExists, verify } = this.#plan
     const file = await this.#source.open(from, { signal: this.#signal })
-    const { contentType, cacheControl, contentDisposition, contentLanguage, contentEncoding, metadata } = file
     const hash = createHash('md5')
     const sent = tap(file, verify ? hash : undefined)
     try {
       await this.#target.save(to, sent, {
         ifExists: ifExists === 'overwrite' ? 'overwrite' : 'error',
-        contentType,
-        cacheControl,
-        contentDisposition,
-        contentLanguage,
-        contentEncoding,
-        metadata,
         signal: this.#signal,
       })
     } finally {
@@ -349,11 +335,8 @@ const OPTIONS: OptionNames<MigrateOptions> = {
 }
 
 function toPlan(options: MigrateOptions): Plan {
-  const signal = checked(() => {
-    const given = toSignal(options)
-    checkOptions(options, OPTIONS)
-    return given
-  })
+  const signal = toSignal(options)
+  checkOptions(options, OPTIONS)
   const { concurrency = 16, ifExists = 'skip', dryRun = false, verify = false, onProgress } = options
   if (!Number.isSafeInteger(concurrency) || concurrency < 1 || concurrency > MAX_CONCURRENCY) {
     throw invalid(`concurrency must be a whole number from 1 to ${MAX_CONCURRENCY}`)
@@ -367,8 +350,8 @@ function toPlan(options: MigrateOptions): Plan {
   }
   if (onProgress !== undefined && typeof onProgress !== 'function')
     throw invalid('onProgress must be a function')
-  const from = toFolder(options.prefix ?? '', 'migrate', true)
-  const to = toFolder(options.targetPrefix ?? '', 'migrate', true)
+  const from = toFolder(options.prefix ?? '', true)
+  const to = toFolder(options.targetPrefix ?? '', true)
   return { from, to, concurrency, ifExists, dryRun, verify, onProgress, signal }
 }
 
@@ -388,35 +371,16 @@ function overlap(a: string, b: string): boolean {
   return a.startsWith(b) || b.startsWith(a)
 }
 
-/** Folders on disk are told by their paths alone. */
-async function areSame(a: Storage, b: Storage): Promise<boolean> {
+/** Whether two storages may keep the same files. Folders on disk are compared by their paths alone. */
+function areSame(a: Storage, b: Storage): boolean {
   if (a === b || (hasPaths(a) && hasPaths(b))) return true
-  const label = await labelOf(a)
-  return label !== undefined && label === (await labelOf(b))
+  const [one, other] = [String(a), String(b)]
+  // `R2Storage(bucket)/folder` of a wrapper is a part of `R2Storage(bucket)`. A label without `(…)` tells nothing.
+  return one.includes('(') && other.includes('(') && (one.startsWith(other) || other.startsWith(one))
 }
 
 function hasPaths(storage: Storage): boolean {
   return typeof Reflect.get(storage, 'path') === 'function'
-}
-
-/** How a storage calls itself: `S3Storage(bucket)`. Undefined where that tells nothing. */
-async function labelOf(storage: Storage): Promise<string | undefined> {
-  try {
-    // Aborted before it began: no I/O, and an error that tells the label.
-    await storage.exists('x', { signal: AbortSignal.abort() })
-    return undefined
-  } catch (error) {
-    if (!isStorageError(error) || error.code !== 'Aborted') throw error
-    return error.storage?.endsWith(')') ? error.storage : undefined
-  }
-}
-
-function checked<T>(work: () => T): T {
-  try {
-    return work()
-  } catch (error) {
-    throw error instanceof Problem ? toStorageError(error, { operation: 'migrate' }) : error
-  }
 }
 
 function invalid(reason: string): StorageError {

@@ -1,7 +1,7 @@
 import type { S3Client } from '@aws-sdk/client-s3'
-import { ConfigurationError } from '../../errors.js'
-import { isHeaderValue } from '../../metadata.js'
-import { toPrefix } from '../options.js'
+import { isProblem, Problem } from '../../errors.js'
+import { isHeaderValue } from '../../headers.js'
+import { type Folder, toFolder } from '../../names.js'
 
 /** Keys to sign requests with. */
 export interface S3Credentials {
@@ -80,7 +80,7 @@ export interface S3Config {
   readonly credentials: S3Credentials | (() => Promise<S3Credentials>) | undefined
   /** Without a closing slash. */
   readonly publicBaseUrl: string | undefined
-  readonly prefix: string
+  readonly prefix: Folder
   readonly cacheControl: string
   readonly client: S3Client | undefined
   readonly fastPath: boolean
@@ -179,6 +179,14 @@ export function toCredentials(given: S3Credentials): S3Credentials {
   return { accessKeyId, secretAccessKey, sessionToken, expiration: expiration && new Date(expiration) }
 }
 
+function toPrefix(prefix: string | undefined): Folder {
+  try {
+    return toFolder(prefix ?? '', true)
+  } catch (error) {
+    throw isProblem(error) ? misconfigured(`the option prefix is no folder name: ${error.message}`) : error
+  }
+}
+
 function toCacheControl(value: string | undefined): string {
   if (value !== undefined && !isHeaderValue(value)) throw misconfigured('cacheControl must be a header value')
   return value ?? 'max-age=86400'
@@ -243,6 +251,6 @@ function toMilliseconds(option: string, value: number | undefined, fallback: num
   return milliseconds
 }
 
-function misconfigured(reason: string): ConfigurationError {
-  return new ConfigurationError({ reason })
+function misconfigured(reason: string): Problem {
+  return new Problem('Misconfigured', reason)
 }

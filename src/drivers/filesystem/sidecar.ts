@@ -2,8 +2,10 @@ import { createHash } from 'node:crypto'
 import type { BigIntStats } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { Problem } from '../../errors.js'
-import { type Attributes, contentTypeOf, pickAttributes } from '../../metadata.js'
+import { exceedName, pickAttributes } from '../../headers.js'
+import { contentTypeOf } from '../../media-types.js'
 import { type Name, RESERVED_SEGMENT, toName } from '../../names.js'
+import type { Attributes } from '../../types.js'
 import { isMarked, nextMark } from './mark.js'
 import type { Root } from './root.js'
 import {
@@ -47,15 +49,8 @@ export class Sidecars {
   }
 
   /** Whether the attributes say more than the name does. */
-  async needed(name: Name, attributes: Attributes): Promise<boolean> {
-    return (
-      attributes.contentType !== (await contentTypeOf(name)) ||
-      attributes.cacheControl !== undefined ||
-      attributes.contentDisposition !== undefined ||
-      attributes.contentLanguage !== undefined ||
-      attributes.contentEncoding !== undefined ||
-      Object.keys(attributes.metadata).length > 0
-    )
+  needed(name: Name, attributes: Attributes): Promise<boolean> {
+    return exceedName(name, attributes)
   }
 
   /** Gives an open file the modification time that says: look for a sidecar. Tells the version that this makes it. */
@@ -210,7 +205,7 @@ function parse(text: string): Attributes {
 /** The name of the file that a sidecar belongs to. */
 function nameIn(text: string): Name | null {
   try {
-    return toName(JSON.parse(text).name, 'sweep')
+    return toName(JSON.parse(text).name)
   } catch {
     return null
   }

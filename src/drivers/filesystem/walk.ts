@@ -1,6 +1,6 @@
 import type { Dirent } from 'node:fs'
 import { join } from 'node:path'
-import type { Entry } from '../../hooks.js'
+import type { Entry } from '../../driver.js'
 import { compareNames, type Folder, isName, RESERVED_SEGMENT } from '../../names.js'
 import type { Root } from './root.js'
 import { hasCode, lstatIfThere, readdir } from './syscalls.js'

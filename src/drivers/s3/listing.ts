@@ -1,6 +1,6 @@
 import type { ListObjectsV2CommandOutput } from '@aws-sdk/client-s3'
+import type { Entry } from '../../driver.js'
 import { Problem, quote } from '../../errors.js'
-import type { Entry } from '../../hooks.js'
 import type { S3Connection } from './connection.js'
 import { expectAnswer } from './failures.js'
 
@@ -91,20 +91,14 @@ function decodeKey(text: string): string {
 }
 
 /** A page as entries of a storage, in byte order. */
-export function toEntries(page: KeyPage, prefix: string): Entry[] {
+export function toEntries(page: KeyPage): Entry[] {
   const entries: Entry[] = page.keys.map(({ key, size, lastModified, etag }) => ({
     kind: 'file',
-    name: withoutPrefix(key, prefix),
+    name: key,
     size,
     lastModified,
     etag,
   }))
-  for (const folder of page.prefixes)
-    entries.push({ kind: 'directory', name: withoutPrefix(folder, prefix).slice(0, -1) })
+  for (const folder of page.prefixes) entries.push({ kind: 'directory', name: folder.slice(0, -1) })
   return entries
-}
-
-/** What is listed for the prefix, but begins otherwise, begins with it in NFC: see `checkKey`. */
-function withoutPrefix(key: string, prefix: string): string {
-  return (key.startsWith(prefix) ? key : key.normalize('NFC')).slice(prefix.length)
 }

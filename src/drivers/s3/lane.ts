@@ -1,6 +1,6 @@
 import type { S3Client } from '@aws-sdk/client-s3'
 import type { Pool } from 'undici'
-import { encodeExtended, encodeExtendedPath } from '../../metadata.js'
+import { encodeExtended, encodeExtendedPath } from '../../percent.js'
 import type { S3Connection, Sdk } from './connection.js'
 import { NoS3Answer } from './failures.js'
 import { exchange, type HttpRequest, type HttpResponse } from './http.js'

@@ -8,7 +8,7 @@ import type {
   ServiceOutputTypes,
 } from '@aws-sdk/client-s3'
 import { Problem } from '../../errors.js'
-import { Slots } from '../slots.js'
+import { Semaphore } from '../semaphore.js'
 import { boundAnswers } from './answers.js'
 import { CredentialsKeeper } from './credentials.js'
 import { analyse, backoff, type Failure, readHeader } from './failures.js'
@@ -58,14 +58,14 @@ export class S3Connection {
   /** Where to sign for. */
   readonly place = once(() => this.#findPlace())
   readonly #credentials: CredentialsKeeper
-  readonly #slots: Slots
+  readonly #slots: Semaphore
   /** What the server's clock is ahead of ours, in milliseconds. */
   #clockOffset = 0
 
   constructor(config: S3Config) {
     this.config = config
     this.#credentials = new CredentialsKeeper(() => this.#fetchCredentials(), config.idleTimeout)
-    this.#slots = new Slots(config.maxConnections, config.retryTimeout)
+    this.#slots = new Semaphore(config.maxConnections, config.retryTimeout)
   }
 
   /**

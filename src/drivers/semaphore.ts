@@ -1,7 +1,7 @@
 import { Problem } from '../errors.js'
 
 /** Lets so many through at a time. The others wait in order. */
-export class Slots {
+export class Semaphore {
   readonly #patience: number | undefined
   readonly #waiting = new Set<() => void>()
   #free: number

@@ -181,7 +181,8 @@ const probes = new WeakMap<S3Connection, Promise<boolean>>()
 
 async function probeConditionalCompletion(connection: S3Connection): Promise<boolean> {
   const { bucket, prefix } = connection.config
-  const target = { Bucket: bucket, Key: `${prefix}.stowage/probe-${randomUUID()}` }
+  const folder = prefix === '' ? '' : `${prefix}/`
+  const target = { Bucket: bucket, Key: `${folder}.stowage/probe-${randomUUID()}` }
   const Body = Buffer.from('probe')
   let upload: { UploadId: string | undefined } | undefined
   try {

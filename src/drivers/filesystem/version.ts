@@ -1,7 +1,6 @@
 import type { BigIntStats } from 'node:fs'
-import type { FileState } from '../../hooks.js'
-import type { Attributes } from '../../metadata.js'
-import type { ListedFile } from '../../types.js'
+import type { FileState } from '../../driver.js'
+import type { Attributes, ListedFile } from '../../types.js'
 
 /** What a file itself tells. The ETag is the identity of the content, as HTTP wants it: changes whenever that does. */
 export function stateOf({ ino, mtimeNs, mtimeMs, size }: BigIntStats): Omit<ListedFile, 'name'> {

@@ -1,0 +1,169 @@
+import type { Body } from './content.js'
+import type { Problem } from './errors.js'
+import type { Folder, Name } from './names.js'
+import type { DeliveredRange, OpenBody } from './stored-file.js'
+import type { Attributes, ByteRange, FileInfo, ListedFile } from './types.js'
+
+/**
+ * The I/O of one backend. `Storage` holds all policy (names, defaults, collisions, limits, errors) and hands a driver
+ * input that is checked and complete.
+ *
+ * - A driver throws whatever happens. `Storage` asks `classify` what it means and adds the operation, the name and the
+ *   storage. A driver that knows better throws a `Problem`.
+ * - A driver stops soon after its `signal` is aborted, and leaves nothing half-done. What it throws then is ignored.
+ * - Names are relative, `/`-separated and in NFC: see `Name`.
+ *
+ * A backend is one driver and a class of three lines. The cases of `stowage/testing` prove it.
+ *
+ * @example
+ * class MyStorage extends Storage {
+ *   constructor(options: MyOptions) {
+ *     super(new MyDriver(options))
+ *   }
+ * }
+ */
+export interface StorageDriver {
+  /** What the storage is, for `toString()` and errors: `FileSystemStorage(/srv/uploads)`. MUST NOT hold a secret. */
+  readonly label: string
+  /** Bytes that a name may have, at most 1,024. Less where a prefix takes its share. */
+  readonly nameLimit: number
+
+  /**
+   * Takes the content in, as far as possible without a name. On failure it MUST leave nothing behind. An error of
+   * `body.chunks` MUST be thrown as it is.
+   */
+  stage(request: StageRequest): Promise<Staged>
+  /** Prepares a copy of a file with its attributes. A missing source MUST be found out here: `NotFound`. */
+  stageCopy(request: StageCopyRequest): Promise<Staged>
+  /** Opens a file. A missing one is `NotFound`; a range that starts past its end is `RangeNotSatisfiable`. */
+  read(request: ReadRequest): Promise<OpenedFile>
+  /** The state of a file, or null where there is none. MUST throw when the backend cannot tell. */
+  head(name: Name, signal: AbortSignal | undefined): Promise<FileState | null>
+  /** Whether there is a file. Only for backends that can tell this with less work than `head`. */
+  has?(name: Name, signal: AbortSignal | undefined): Promise<boolean>
+  /**
+   * Deletes at most 1,000 files; a missing one is success. Returns the names that failed, and throws what concerns
+   * all of them, such as a dead server. MUST NOT delete a folder.
+   */
+  remove(names: readonly Name[], signal: AbortSignal | undefined): Promise<readonly RemoveFailure[]>
+  /**
+   * Deletes (with `dryRun`: counts) all files below a folder, also files whose names break the naming rule. Returns
+   * their number. If some fail, the rest MUST be deleted before it throws.
+   */
+  removeBelow(folder: Name, dryRun: boolean, signal: AbortSignal | undefined): Promise<number>
+  /**
+   * The entries below a folder, in batches, in UTF-8 byte order of their full names; a folder sorts as its name and
+   * `/`. A missing folder has none. `recursive`: files of all depths and no folders; else one level.
+   * Memory MUST NOT grow with the number of entries on S3-like backends, nor beyond one folder a level elsewhere.
+   */
+  entries(
+    folder: Folder,
+    recursive: boolean,
+    signal: AbortSignal | undefined,
+  ): AsyncIterable<readonly Entry[]>
+  /** The public address. MUST NOT do I/O. */
+  locate(name: Name): string
+  /** A private address for one file. */
+  sign(request: SignRequest): Promise<string>
+  /** A private address for one upload. */
+  signUpload(request: SignUploadRequest): Promise<SignedRequest>
+  /** Says what an error of this driver means. */
+  classify(error: unknown): Problem
+}
+
+/** A save: everything checked and resolved. */
+export interface StageRequest {
+  /** The name that was asked for. `publish` is told the one that the file gets. */
+  readonly name: Name
+  readonly body: Body
+  readonly attributes: Attributes
+  readonly signal: AbortSignal | undefined
+  /** Call it with the number of bytes stored so far. What it throws MUST be thrown on. */
+  progress(bytes: number): void
+}
+
+/** A copy or a move. */
+export interface StageCopyRequest {
+  readonly from: Name
+  /** Whether the source is removed once the copy is published. */
+  readonly move: boolean
+  readonly signal: AbortSignal | undefined
+}
+
+/** Content on its way: nobody sees it until it is published. */
+export interface Staged {
+  /**
+   * Makes the content visible under `name`, in one step, as durable as the backend promises. With `createOnly` a taken
+   * name MUST be left alone, without a race, and the answer is false; the next call has another name.
+   */
+  publish(name: Name, createOnly: boolean): Promise<boolean>
+  /** Frees whatever is left. Called once, in any case. MUST NOT fail. */
+  discard(): Promise<void>
+}
+
+/** What a backend knows about a file. */
+export type FileState = Omit<FileInfo, 'name'>
+
+/** One read. */
+export interface ReadRequest {
+  readonly name: Name
+  /** Undefined for the whole file. See `resolveRange`. */
+  readonly range: ByteRange | undefined
+  readonly signal: AbortSignal | undefined
+}
+
+/** A file that was opened. */
+export interface OpenedFile {
+  readonly state: FileState
+  /** The bytes that `body` delivers. */
+  readonly range: DeliveredRange
+  readonly body: OpenBody
+}
+
+/** One name that could not be deleted. */
+export interface RemoveFailure {
+  readonly name: Name
+  /** As it was thrown; `Storage` classifies it. */
+  readonly error: unknown
+}
+
+/** One entry of a listing: a file, or (one level only) a folder. */
+export type Entry =
+  | ({ readonly kind: 'file' } & ListedFile)
+  | { readonly kind: 'directory'; readonly name: string }
+
+/** A signed GET. */
+export interface SignRequest {
+  readonly name: Name
+  /** Seconds from `signedAt`. */
+  readonly expiresIn: number
+  readonly signedAt: Date
+  /** The header to answer with. */
+  readonly contentDisposition: string | undefined
+  /** The type to answer with. */
+  readonly contentType: string | undefined
+  readonly signal: AbortSignal | undefined
+}
+
+/** A signed PUT. */
+export interface SignUploadRequest {
+  readonly name: Name
+  /** The exact size in bytes. MUST be bound by the signature. */
+  readonly size: number
+  /** Seconds from `signedAt`. */
+  readonly expiresIn: number
+  readonly signedAt: Date
+  /** Whether a taken name MUST be refused at upload. */
+  readonly createOnly: boolean
+  readonly attributes: Attributes
+  readonly signal: AbortSignal | undefined
+}
+
+/** An address, and what belongs to it. */
+export interface SignedRequest {
+  readonly url: string
+  /** The headers that the uploader has to send. */
+  readonly headers: Record<string, string>
+  /** When the credentials of the signature end, if they do. */
+  readonly endsAt?: Date | undefined
+}

@@ -1,0 +1,160 @@
+import { createHash } from 'node:crypto'
+import { Readable } from 'node:stream'
+import { setImmediate } from 'node:timers/promises'
+import type {
+  Entry,
+  FileState,
+  OpenedFile,
+  ReadRequest,
+  StageCopyRequest,
+  Staged,
+  StageRequest,
+  StorageDriver,
+} from '../driver.js'
+import { Problem } from '../errors.js'
+import { pickAttributes } from '../headers.js'
+import { compareNames, type Folder, MAX_NAME_BYTES, type Name } from '../names.js'
+import { resolveRange } from '../ranges.js'
+import type { Attributes } from '../types.js'
+import { joinUrl } from './options.js'
+
+interface StoredBytes {
+  readonly bytes: Buffer
+  readonly state: FileState
+}
+
+/** Files in a `Map`. */
+export class MemoryDriver implements StorageDriver {
+  readonly label = 'MemoryStorage'
+  readonly nameLimit = MAX_NAME_BYTES
+  readonly #files = new Map<string, StoredBytes>()
+  readonly #baseUrl: string
+
+  constructor(baseUrl: string) {
+    this.#baseUrl = baseUrl
+  }
+
+  async stage({ body, attributes, signal, progress }: StageRequest): Promise<Staged> {
+    const chunks: Uint8Array[] = []
+    let size = 0
+    for await (const chunk of body.chunks(signal)) {
+      chunks.push(chunk)
+      size += chunk.byteLength
+      progress(size)
+      // An endless generator must not starve the timers, and with them its abort.
+      if (chunks.length % 64 === 0) await setImmediate()
+    }
+    progress(size)
+    const file = toFile(Buffer.concat(chunks), attributes)
+    return this.#staged(() => file)
+  }
+
+  async stageCopy({ from, move }: StageCopyRequest): Promise<Staged> {
+    this.#get(from)
+    return this.#staged(() => {
+      const { bytes, state } = this.#get(from)
+      if (move) this.#files.delete(from)
+      return toFile(bytes, state)
+    })
+  }
+
+  #staged(take: () => StoredBytes): Staged {
+    return {
+      publish: async (name, createOnly) => {
+        if (createOnly && this.#files.has(name)) return false
+        this.#files.set(name, take())
+        return true
+      },
+      discard: async () => {},
+    }
+  }
+
+  async read({ name, range }: ReadRequest): Promise<OpenedFile> {
+    const { bytes, state } = this.#get(name)
+    const delivered = resolveRange(range, bytes.byteLength)
+    // A copy: callers may write into what they get.
+    const content = () => Buffer.from(bytes.subarray(delivered.offset, delivered.offset + delivered.length))
+    return {
+      state: copyState(state),
+      range: delivered,
+      body: {
+        bytes: async () => content(),
+        stream: () => Readable.from(delivered.length > 0 ? [content()] : [], { objectMode: false }),
+        close: async () => {},
+      },
+    }
+  }
+
+  async head(name: Name): Promise<FileState | null> {
+    const file = this.#files.get(name)
+    return file ? copyState(file.state) : null
+  }
+
+  async remove(names: readonly Name[]): Promise<[]> {
+    for (const name of names) this.#files.delete(name)
+    return []
+  }
+
+  async removeBelow(folder: Name, dryRun: boolean): Promise<number> {
+    const names = this.#namesBelow(folder)
+    if (!dryRun) for (const name of names) this.#files.delete(name)
+    return names.length
+  }
+
+  async *entries(folder: Folder, recursive: boolean): AsyncIterable<readonly Entry[]> {
+    const start = folder === '' ? 0 : folder.length + 1
+    let lastDirectory: string | undefined
+    for (const name of this.#namesBelow(folder).sort(compareNames)) {
+      const slash = name.indexOf('/', start)
+      const file = this.#files.get(name)
+      if (!recursive && slash !== -1) {
+        const directory = name.slice(0, slash)
+        if (directory !== lastDirectory) yield [{ kind: 'directory', name: directory }]
+        lastDirectory = directory
+      } else if (file) {
+        const { size, etag, lastModified } = file.state
+        yield [{ kind: 'file', name, size, etag, lastModified: new Date(lastModified) }]
+      }
+    }
+  }
+
+  locate(name: Name): string {
+    return joinUrl(this.#baseUrl, name)
+  }
+
+  async sign(): Promise<never> {
+    throw new Problem('Unsupported', 'MemoryStorage has no signed addresses')
+  }
+
+  async signUpload(): Promise<never> {
+    throw new Problem('Unsupported', 'MemoryStorage has no signed addresses')
+  }
+
+  classify(error: unknown): Problem {
+    return new Problem('Unknown', error instanceof Error ? error.message : String(error), { cause: error })
+  }
+
+  #get(name: Name): StoredBytes {
+    const file = this.#files.get(name)
+    if (!file) throw new Problem('NotFound', 'there is no such file')
+    return file
+  }
+
+  #namesBelow(folder: Folder): string[] {
+    const start = folder === '' ? '' : `${folder}/`
+    return [...this.#files.keys()].filter((name) => name.startsWith(start))
+  }
+}
+
+function toFile(bytes: Buffer, attributes: Attributes): StoredBytes {
+  const etag = `"${createHash('md5').update(bytes).digest('hex')}"`
+  return {
+    bytes,
+    state: { size: bytes.byteLength, etag, lastModified: new Date(), ...pickAttributes(attributes) },
+  }
+}
+
+/** What callers get is theirs: a change to it changes no file. */
+function copyState(state: FileState): FileState {
+  return { ...state, lastModified: new Date(state.lastModified), metadata: { ...state.metadata } }
+}

@@ -1,0 +1,88 @@
+import type { Entry, FileState, OpenedFile, ReadRequest, SignRequest, StorageDriver } from '../driver.js'
+import { inContext, Problem } from '../errors.js'
+import type { Folder, Name } from '../names.js'
+import { hasFile, type Storage } from '../storage.js'
+import { type Inner, innerOf, WrappedStorage } from './wrapped.js'
+
+/**
+ * The files of `storage`, for reading only: everything that writes, deletes or signs an upload is `PermissionDenied`
+ * and touches nothing.
+ *
+ * @example setDefaultStorage(readOnly(new R2Storage(options))) // a job that must not change anything
+ */
+export function readOnly(storage: Storage): Storage {
+  return inContext({ operation: 'readOnly' }, () => new WrappedStorage(new ReadOnlyDriver(innerOf(storage))))
+}
+
+/** Another driver without its writes. */
+class ReadOnlyDriver implements StorageDriver {
+  readonly #inner: Inner
+
+  constructor(inner: Inner) {
+    this.#inner = inner
+  }
+
+  get label(): string {
+    return `readOnly(${this.#inner().label})`
+  }
+
+  get nameLimit(): number {
+    return this.#inner().nameLimit
+  }
+
+  read(request: ReadRequest): Promise<OpenedFile> {
+    return this.#inner().read(request)
+  }
+
+  head(name: Name, signal: AbortSignal | undefined): Promise<FileState | null> {
+    return this.#inner().head(name, signal)
+  }
+
+  has(name: Name, signal: AbortSignal | undefined): Promise<boolean> {
+    return hasFile(this.#inner(), name, signal)
+  }
+
+  entries(
+    folder: Folder,
+    recursive: boolean,
+    signal: AbortSignal | undefined,
+  ): AsyncIterable<readonly Entry[]> {
+    return this.#inner().entries(folder, recursive, signal)
+  }
+
+  locate(name: Name): string {
+    return this.#inner().locate(name)
+  }
+
+  sign(request: SignRequest): Promise<string> {
+    return this.#inner().sign(request)
+  }
+
+  classify(error: unknown): Problem {
+    return this.#inner().classify(error)
+  }
+
+  stage(): Promise<never> {
+    return refuse()
+  }
+
+  stageCopy(): Promise<never> {
+    return refuse()
+  }
+
+  remove(): Promise<never> {
+    return refuse()
+  }
+
+  async removeBelow(folder: Name, dryRun: boolean, signal: AbortSignal | undefined): Promise<number> {
+    return dryRun ? this.#inner().removeBelow(folder, dryRun, signal) : refuse()
+  }
+
+  signUpload(): Promise<never> {
+    return refuse()
+  }
+}
+
+async function refuse(): Promise<never> {
+  throw new Problem('PermissionDenied', 'the storage is read-only')
+}
