@@ -41,7 +41,8 @@ export {
   type StorageErrorInit,
   UploadRejectedError,
 } from './errors.js'
-export { compareNames, type Folder, type Name, sanitizeFilename } from './names.js'
+export { sanitizeFilename } from './filenames.js'
+export { compareNames, type Folder, type Name } from './names.js'
 export {
   aiSpeechPath,
   chatUploadPath,

@@ -1,5 +1,5 @@
 import { randomInt } from 'node:crypto'
-import { inContext, Problem } from './errors.js'
+import { Problem } from './errors.js'
 
 declare const checked: unique symbol
 /** A name that has passed the naming rule: relative, `/`-separated, NFC. Backends never see any other. */
@@ -12,9 +12,9 @@ export const MAX_NAME_BYTES = 1024
 /** Characters beyond which nobody looks whether `.` segments and slashes make up the length. */
 const LONGEST_INPUT = 8 * MAX_NAME_BYTES
 /** Bytes one segment may have: the limit of every common filesystem. */
-const MAX_SEGMENT_BYTES = 255
+export const MAX_SEGMENT_BYTES = 255
 /** `_` and seven random characters, as Django has it. */
-const SUFFIX_LENGTH = 8
+export const SUFFIX_LENGTH = 8
 /** The folder, at any depth, that backends keep for themselves. */
 export const RESERVED_SEGMENT = '.stowage'
 
@@ -93,7 +93,7 @@ function check(text: string, input: unknown, limit: number): Name {
  * Whether some filesystem takes a segment for the reserved folder: many do not tell case apart, nor trailing dots and
  * spaces; some (APFS, HFS+, ext4 with casefold) fold `ſ` and `ﬅ` like `s` and `st`, or pass over what cannot be seen.
  */
-function isReserved(segment: string): boolean {
+export function isReserved(segment: string): boolean {
   const folded = /^[\x20-\x7e]*$/.test(segment)
     ? segment
     : segment.replace(/\p{Default_Ignorable_Code_Point}/gu, '').toUpperCase()
@@ -166,7 +166,7 @@ function randomSuffix(): string {
 }
 
 /** The longest start of `text` that has at most `bytes` bytes of UTF-8 and does not cut a character. */
-function truncate(text: string, bytes: number): string {
+export function truncate(text: string, bytes: number): string {
   if (bytes <= 0) return ''
   if (Buffer.byteLength(text) <= bytes) return text
   let kept = ''
@@ -177,45 +177,4 @@ function truncate(text: string, bytes: number): string {
     kept += character
   }
   return kept
-}
-
-/**
- * Turns the file name that a user's browser sent into one safe segment: the base name only, NFC, spaces to `_`,
- * letters, marks, digits, `-`, `_` and `.` kept and everything else dropped, short enough to take an alternative's
- * suffix, the extension kept. A name that Windows keeps for a device (`con.txt`) gets a leading `_`.
- *
- * @throws {InvalidNameError} when nothing is left.
- * @example sanitizeFilename('../My Résumé (1).pdf') // 'My_Résumé_1.pdf'
- */
-export function sanitizeFilename(filename: string): string {
-  return inContext({ operation: 'sanitizeFilename' }, () => sanitize(filename))
-}
-
-function sanitize(filename: unknown): string {
-  if (typeof filename !== 'string') throw invalid(filename, 'the file name must be a string')
-  const base = baseName(filename.toWellFormed().replaceAll('\\', '/')).normalize('NFC').trim()
-  // Normalised once more: what is dropped may have stood between a letter and its mark.
-  const left = base
-    .replace(/\p{Zs}/gu, '_')
-    .replace(/[^\p{L}\p{M}\p{N}\-_.]/gu, '')
-    .normalize('NFC')
-  // Of `🎉.png` only the extension is left, which must stay one.
-  const kept = shorten(/^\.[^.]/.test(left) && !base.startsWith('.') ? `_${left}` : left)
-  // Windows drops trailing dots.
-  const safe = kept.replace(/\.+$/, '')
-  if (safe === '') throw invalid(filename, 'nothing is left of the file name')
-  return DEVICE.test(safe) || isReserved(safe) ? `_${safe}` : safe
-}
-
-/** What Windows keeps for devices, also with an extension. Source: "Naming Files, Paths, and Namespaces", Microsoft. */
-const DEVICE = /^(?:con|prn|aux|nul|(?:com|lpt)[\d¹²³])(?:\.|$)/i
-
-/** Leaves room for the suffix of an alternative name, and for one more `_`; keeps the extension. */
-function shorten(filename: string): string {
-  const room = MAX_SEGMENT_BYTES - SUFFIX_LENGTH - 1
-  if (Buffer.byteLength(filename) <= room) return filename
-  const dot = filename.lastIndexOf('.')
-  const extension = dot > 0 ? truncate(filename.slice(dot), 32) : ''
-  const stem = dot > 0 ? filename.slice(0, dot) : filename
-  return `${truncate(stem, room - Buffer.byteLength(extension))}${extension}`
 }

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { inContext, Problem } from './errors.js'
-import { sanitizeFilename, toName } from './names.js'
+import { sanitizeFilename } from './filenames.js'
+import { toName } from './names.js'
 
 /** An id as databases give it. An id that is empty or has `/`, `\` or `..` in it is refused. */
 export type Id = string | number | bigint
