@@ -216,7 +216,7 @@ function versions() {
   return dependencies
 }
 
-/** Peers that say they need a newer Node than this one. They are run all the same. */
+/** A note for each peer that asks for a newer Node than this one. It runs nevertheless. */
 function notes() {
   const major = Number(process.versions.node.split('.')[0])
   return Object.keys(versions()).flatMap((name) => {
@@ -224,7 +224,7 @@ function notes() {
     const needed = Number(/^>=\s*(\d+)/.exec(engines?.node ?? '')?.[1] ?? 0)
     return needed > major
       ? [
-          `${name} ${versions()[name]} asks for Node ${engines.node}; it was run on Node ${process.versions.node} all the same.`,
+          `${name} ${versions()[name]} asks for Node ${engines.node}; here it ran on Node ${process.versions.node}.`,
         ]
       : []
   })
