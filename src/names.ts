@@ -202,7 +202,7 @@ function sanitize(filename: unknown): string {
   const kept = shorten(/^\.[^.]/.test(left) && !base.startsWith('.') ? `_${left}` : left)
   // Windows drops trailing dots.
   const safe = kept.replace(/\.+$/, '')
-  if (safe === '') throw invalid(filename, 'the file name has no letter, digit or other allowed character')
+  if (safe === '') throw invalid(filename, 'the file name has no usable character')
   return DEVICE.test(safe) || isReserved(safe) ? `_${safe}` : safe
 }
 
