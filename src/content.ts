@@ -8,8 +8,8 @@ import { StoredFile } from './stored-file.js'
 export type Chunk = string | Uint8Array | ArrayBuffer | ArrayBufferView
 
 /**
- * Whatever can be saved: text (stored as UTF-8), bytes, a `Blob` or `File`, a Node or web stream, any iterable of
- * chunks, or a file that another storage has opened. A view into a larger buffer saves its own bytes only.
+ * What `save` accepts: text (stored as UTF-8), bytes, a `Blob` or `File`, a Node or web stream, any iterable of chunks,
+ * or a file opened from a storage. A view into a larger buffer saves only its own bytes.
  */
 export type Content =
   | Chunk
@@ -20,37 +20,37 @@ export type Content =
   | AsyncIterable<Chunk>
   | StoredFile
 
-/** A content ready to be stored: the only form that backends see. */
+/** A content that is ready to be stored. Drivers get contents only in this form. */
 export interface Body {
-  /** Bytes in all, where the content tells. */
+  /** Total bytes, or undefined if unknown. */
   readonly size: number | undefined
-  /** All of the bytes, where they are in memory anyway. */
+  /** All bytes, if they are in memory already. */
   readonly bytes: Uint8Array | undefined
-  /** Whether `chunks` may be called again to have the same bytes once more. */
+  /** Whether `chunks` can be called again for the same bytes. */
   readonly replayable: boolean
   /**
-   * The bytes as they come. An error of the source is thrown as a `SourceFailure`; an abort as the signal's reason,
-   * at once, also while the source stalls. Leaving the loop early destroys the source.
+   * The bytes as they arrive. An error of the source is thrown as a `SourceFailure`. An abort throws the signal's
+   * reason at once, even if the source stalls. Leaving the loop early destroys the source.
    */
   chunks(signal?: AbortSignal): AsyncIterable<Uint8Array>
 }
 
 /**
- * Listens to the errors of a stream that is going to be read later, or never if the save is refused: without a listener
- * an early one (the file is not there) would end the process.
+ * Adds an error listener to a stream that is read later, or never if the save is refused. Without a listener an early
+ * error, such as a missing file, would end the process.
  */
 export function silence(content: unknown): void {
   if (isNodeStream(content)) content.on('error', ignore)
 }
 
-/** Frees what a content holds that will not be read, or not to its end: a descriptor, a connection. */
+/** Frees the descriptor or connection of a content that is not read to its end. */
 export function abandon(content: unknown): void {
   if (isNodeStream(content)) content.destroy()
   else if (content instanceof StoredFile) void content.close()
   else if (content instanceof ReadableStream && !content.locked) content.cancel().catch(ignore)
 }
 
-/** Also one of the package `readable-stream`, which is no instance of Node's. */
+/** Also accepts streams of the package `readable-stream`, which are not instances of Node's class. */
 function isNodeStream(content: unknown): content is Readable {
   if (content instanceof Readable) return true
   if (typeof content !== 'object' || content === null || !(Symbol.asyncIterator in content)) return false
@@ -59,12 +59,12 @@ function isNodeStream(content: unknown): content is Readable {
   )
 }
 
-/** The attributes that a content brings along: those of a file of another storage. */
+/** The attributes that a content brings along. Only a `StoredFile` has any. */
 export function defaultsOf(content: unknown): AttributeSource {
   return content instanceof StoredFile ? content : {}
 }
 
-/** The one coercion of everything that can be saved. What the content itself throws is its source's error. */
+/** Turns a content into a body: the only coercion. An error that the content throws is a `SourceFailure`. */
 export function toBody(content: Content): Body {
   try {
     return coerce(content)
@@ -97,7 +97,7 @@ function coerce(content: Content): Body {
   }
   if (content instanceof ReadableStream) {
     if (content.locked) throw new Problem('InvalidArgument', 'the stream is locked by another reader')
-    // Node's types know Node's own streams only.
+    // Node's types accept only Node's own streams.
     if (Reflect.apply(Readable.isDisturbed, undefined, [content]))
       throw new Problem('InvalidArgument', 'the stream was already read from')
   }
@@ -126,7 +126,7 @@ function ofStream(open: () => Source, size?: number): Body {
 
 type Source = AsyncIterable<unknown> | Iterable<unknown> | ReadableStream
 
-/** Iterates a source by hand: `for await` could neither tell the source's errors from ours nor leave a stalled source. */
+/** Iterates a source by hand: `for await` cannot separate the source's errors from ours, nor leave a stalled source. */
 function read(open: () => Source, signal: AbortSignal | undefined): AsyncIterable<Uint8Array> {
   return {
     [Symbol.asyncIterator]: () => {
@@ -144,7 +144,7 @@ class SourceReader implements AsyncIterator<Uint8Array> {
   readonly #iterator: AsyncIterator<unknown> | Iterator<unknown>
   readonly #signal: AbortSignal | undefined
   readonly #encode = chunkEncoder()
-  /** A generator may fill one buffer again and again; a stream never touches a chunk that it gave away. */
+  /** Whether chunks need no copy. A stream does not reuse a chunk; a generator may refill one buffer. */
   readonly #givesAway: boolean
   #rejectPending: ((reason: unknown) => void) | undefined
   #done = false
@@ -186,9 +186,12 @@ class SourceReader implements AsyncIterator<Uint8Array> {
     }
     const received = (result: IteratorResult<unknown>) => {
       try {
-        // Nothing else would end the loop of an iterator that answers nonsense.
+        // A broken iterator without result objects would otherwise loop for ever.
         if (typeof result !== 'object' || result === null) {
-          throw new Problem('InvalidArgument', `the iterator of the content answers ${describe(result)}`)
+          throw new Problem(
+            'InvalidArgument',
+            `the content's iterator returned ${describe(result)} instead of a result object`,
+          )
         }
         const encoded = this.#encode(result.done ? END : result.value)
         const bytes = this.#givesAway ? encoded : new Uint8Array(encoded)
@@ -213,7 +216,7 @@ class SourceReader implements AsyncIterator<Uint8Array> {
     }
   }
 
-  /** After a chunk of no bytes. Nothing, without end, must not keep timers, and with them an abort, from their turn. */
+  /** Continues after an empty chunk. Endless empty chunks must not starve the event loop: an abort needs its turn. */
   #pullOn(resolve: (result: IteratorResult<Uint8Array>) => void, reject: (reason: unknown) => void): void {
     this.#emptyChunks += 1
     if (this.#emptyChunks % 64 !== 0) this.#pull(resolve, reject)
@@ -231,24 +234,24 @@ class SourceReader implements AsyncIterator<Uint8Array> {
     this.#rejectPending = undefined
     this.#signal?.removeEventListener('abort', this.#onAbort)
     if (!release) return
-    // A Node stream is destroyed directly: its iterator would first wait for the chunk that never comes.
+    // Destroys a Node stream directly: its iterator would first wait for a chunk that may never come.
     if (isNodeStream(this.#source)) this.#source.destroy()
     else void leave(this.#iterator)
   }
 }
 
-/** Whatever the source does on its way out, nobody waits for it, and the reason why it was left counts more. */
+/** Ends the iterator. Nobody waits for it, and its errors are ignored: the reason for leaving matters more. */
 async function leave(iterator: AsyncIterator<unknown> | Iterator<unknown>): Promise<void> {
   try {
     await iterator.return?.()
   } catch {
-    // A generator that is just running (it has aborted the save itself) cannot be left, for example.
+    // For example, a running generator that aborted the save itself cannot be ended.
   }
 }
 
 const END = Symbol('end')
 
-/** Turns chunks, and at last their end, into bytes. A surrogate pair cut in two by string chunks is put together again. */
+/** Turns chunks, and finally `END`, into bytes. Joins a surrogate pair that two string chunks have split. */
 function chunkEncoder(): (chunk: unknown) => Uint8Array {
   let half = ''
   return (chunk) => {
