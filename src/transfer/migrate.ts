@@ -107,6 +107,11 @@ export async function migrate(
   if (overlap(placeOf(source, plan.from), placeOf(target, plan.to)) && areSame(source, target)) {
     throw invalid('source and target are the same storage: prefix and targetPrefix must not overlap')
   }
+  if (readsThrough(target, source)) {
+    throw invalid(
+      'target reads through to source, so nothing would be copied: give the storage in front of it',
+    )
+  }
   return new Migration(source, target, plan).run()
 }
 
@@ -385,6 +390,12 @@ function areSame(a: Storage, b: Storage): boolean {
   const [one, other] = [String(a), String(b)]
   // `R2Storage(bucket)/folder` of a wrapper is a part of `R2Storage(bucket)`. Only a label with `(…)` is an identity.
   return one.includes('(') && other.includes('(') && (one.startsWith(other) || other.startsWith(one))
+}
+
+/** Whether every file of `older` is already seen through `storage`: `readThrough(R2Storage(b), FileSystemStorage(/x))`. */
+function readsThrough(storage: Storage, older: Storage): boolean {
+  const [label, part] = [String(storage), String(older)]
+  return label.startsWith('readThrough(') && part.includes('(') && label.endsWith(`, ${part})`)
 }
 
 function hasPaths(storage: Storage): boolean {
