@@ -11,13 +11,23 @@ import {
   uploadHeaders,
 } from './headers.js'
 import { once } from './load.js'
-import { completion, deletion, readDeletion, readError, readPage, readUploads } from './messages.js'
+import {
+  CONTENTS,
+  completion,
+  DELETED,
+  deletion,
+  readDeletion,
+  readError,
+  readPage,
+  readUploads,
+} from './messages.js'
 import type * as api from './object-api.js'
 import type { S3Config } from './options.js'
 import { openPool } from './pool.js'
 import { notFromS3, S3Error } from './s3-error.js'
 import type { Signer } from './signer.js'
 import { parseXml, textOf, type XmlDocument } from './xml.js'
+import type { RowShape } from './xml-rows.js'
 
 /** A request of one verb, before it is signed. */
 interface Request {
@@ -91,7 +101,7 @@ export class HttpObjectApi implements api.ObjectApi {
     const body = Buffer.from(deletion(keys))
     const headers = { 'content-md5': createHash('md5').update(body).digest('base64') }
     const request: Request = { method: 'POST', query: { delete: '' }, headers, body }
-    return readDeletion(await this.#sendForXml(request, 'DeleteResult', call, 'Deleted'))
+    return readDeletion(await this.#sendForXml(request, 'DeleteResult', call, DELETED))
   }
 
   async list({ prefix, shallow, token }: api.ListRequest, call: api.Call): Promise<api.ListPage> {
@@ -99,7 +109,7 @@ export class HttpObjectApi implements api.ObjectApi {
     const query: Record<string, string> = { 'list-type': '2', 'encoding-type': 'url', prefix }
     if (shallow) query.delimiter = '/'
     if (token !== undefined) query['continuation-token'] = token
-    return readPage(await this.#sendForXml({ method: 'GET', query }, 'ListBucketResult', call, 'Contents'))
+    return readPage(await this.#sendForXml({ method: 'GET', query }, 'ListBucketResult', call, CONTENTS))
   }
 
   async copy(request: api.CopyRequest, call: api.Call): Promise<api.Tagged> {
@@ -219,9 +229,9 @@ export class HttpObjectApi implements api.ObjectApi {
     request: Request,
     rootName: string,
     call: api.Call,
-    rowName?: string,
+    shape?: RowShape,
   ): Promise<XmlDocument> {
-    return documentOf(await this.#send(request, call), rootName, rowName)
+    return documentOf(await this.#send(request, call), rootName, shape)
   }
 }
 
@@ -229,9 +239,9 @@ export class HttpObjectApi implements api.ObjectApi {
 async function documentOf(
   { text, status, headers }: HttpResponse,
   rootName: string,
-  rowName?: string,
+  shape?: RowShape,
 ): Promise<XmlDocument> {
-  const document = await parseXml(text, rowName)
+  const document = await parseXml(text, shape)
   if (document?.root.name === rootName) return document
   if (document?.root.name === 'Error') throw await readError(text, 500, headers)
   throw notFromS3(status, headers)

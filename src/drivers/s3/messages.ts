@@ -13,10 +13,13 @@ export function deletion(keys: readonly string[]): string {
   return `<Delete ${NAMESPACE}>${objects}</Delete>`
 }
 
+/** The rows of an answer to DeleteObjects. */
+export const DELETED = { name: 'Deleted', fields: ['Key'] }
+
 /** The answer to DeleteObjects. */
 export function readDeletion({ root, rows }: XmlDocument): DeleteResult {
   return {
-    deleted: rows.map(({ Key = '' }) => Key),
+    deleted: rows.map(([key = '']) => key),
     errors: childrenOf(root, 'Error').map((error) => ({
       key: textOf(error, 'Key') ?? '',
       code: textOf(error, 'Code') ?? '',
@@ -32,20 +35,28 @@ export function completion(parts: readonly Part[]): string {
   return `<CompleteMultipartUpload ${NAMESPACE}>${list.join('')}</CompleteMultipartUpload>`
 }
 
+/** The rows of a page of ListObjectsV2. */
+export const CONTENTS = { name: 'Contents', fields: ['Key', 'Size', 'LastModified', 'ETag'] }
+
 /** A page of ListObjectsV2. */
 export function readPage({ root, rows }: XmlDocument): ListPage {
   const decode = keyDecoder(textOf(root, 'EncodingType'))
   return {
-    keys: rows.map(({ Key = '', Size = '0', LastModified, ETag = '' }) => ({
-      key: decode(Key),
-      size: Number(Size),
-      lastModified: toDate(LastModified) ?? new Date(0),
-      etag: ETag,
+    keys: rows.map(([key = '', size, modified = '', etag = '']) => ({
+      key: decode(key),
+      size: Number(size),
+      lastModified: wholeSecond(Date.parse(modified)),
+      etag,
     })),
     prefixes: childrenOf(root, 'CommonPrefixes').map((each) => decode(textOf(each, 'Prefix') ?? '')),
     truncated: textOf(root, 'IsTruncated') === 'true',
     next: textOf(root, 'NextContinuationToken'),
   }
+}
+
+/** A time of a list, which has milliseconds: headers have whole seconds only, and a file is to have one time. */
+export function wholeSecond(time: number): Date {
+  return new Date(Number.isNaN(time) ? 0 : Math.floor(time / 1000) * 1000)
 }
 
 /** A page of ListMultipartUploads. */

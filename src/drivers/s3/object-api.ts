@@ -128,6 +128,7 @@ export interface ListRequest {
 export interface ListedKey {
   readonly key: string
   readonly size: number
+  /** In whole seconds. */
   readonly lastModified: Date
   readonly etag: string
 }

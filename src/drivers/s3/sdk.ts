@@ -2,7 +2,7 @@ import { Readable } from 'node:stream'
 import type { S3Client, ServiceInputTypes, ServiceOutputTypes } from '@aws-sdk/client-s3'
 import { copySource, R2_COPY_CREATE_ONLY, rangeHeader, uploadHeaders } from './headers.js'
 import { lazily, once } from './load.js'
-import { keyDecoder } from './messages.js'
+import { keyDecoder, wholeSecond } from './messages.js'
 import type * as api from './object-api.js'
 import type { S3Config } from './options.js'
 import { notFromS3 } from './s3-error.js'
@@ -96,10 +96,10 @@ export class SdkObjectApi implements api.ObjectApi {
     if (page.KeyCount === undefined && page.Name === undefined && isAnswer(page)) throw notFromS3(200)
     const decode = keyDecoder(page.EncodingType)
     return {
-      keys: (page.Contents ?? []).map(({ Key = '', Size = 0, LastModified = new Date(0), ETag = '' }) => ({
+      keys: (page.Contents ?? []).map(({ Key = '', Size = 0, LastModified, ETag = '' }) => ({
         key: decode(Key),
         size: Size,
-        lastModified: LastModified,
+        lastModified: wholeSecond(LastModified?.getTime() ?? 0),
         etag: ETag,
       })),
       prefixes: (page.CommonPrefixes ?? []).map(({ Prefix = '' }) => decode(Prefix)),
