@@ -93,8 +93,7 @@ export class HttpObjectApi implements api.ObjectApi {
   }
 
   async delete({ key }: api.KeyRequest, call: api.Call): Promise<void> {
-    const { text, status, headers } = await this.#send({ method: 'DELETE', key }, call)
-    if (text !== '') throw notFromS3(status, headers)
+    expectEmpty(await this.#send({ method: 'DELETE', key }, call))
   }
 
   async deleteMany(keys: readonly string[], call: api.Call): Promise<api.DeleteResult> {
@@ -160,7 +159,7 @@ export class HttpObjectApi implements api.ObjectApi {
   }
 
   async abortUpload({ key, uploadId }: api.Upload, call: api.Call): Promise<void> {
-    await this.#send({ method: 'DELETE', key, query: { uploadId } }, call)
+    expectEmpty(await this.#send({ method: 'DELETE', key, query: { uploadId } }, call))
   }
 
   async listUploads({ prefix, after }: api.ListUploadsRequest, call: api.Call): Promise<api.UploadPage> {
@@ -251,6 +250,11 @@ function fieldOf({ root }: XmlDocument, name: string): string {
   const text = textOf(root, name)
   if (!text) throw notFromS3(200)
   return text
+}
+
+/** The page of a proxy must not count as a delete. */
+function expectEmpty({ text, status, headers }: HttpResponse): void {
+  if (text !== '') throw notFromS3(status, headers)
 }
 
 /** The ETag, which no answer about an object lacks. */

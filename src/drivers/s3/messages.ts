@@ -30,7 +30,7 @@ export function readDeletion({ root, rows }: XmlDocument): DeleteResult {
 /** The body of CompleteMultipartUpload. */
 export function completion(parts: readonly Part[]): string {
   const list = parts.map(
-    ({ number, etag }) => `<Part><PartNumber>${number}</PartNumber><ETag>${escapeXml(etag)}</ETag></Part>`,
+    ({ number, etag }) => `<Part><ETag>${escapeXml(etag)}</ETag><PartNumber>${number}</PartNumber></Part>`,
   )
   return `<CompleteMultipartUpload ${NAMESPACE}>${list.join('')}</CompleteMultipartUpload>`
 }

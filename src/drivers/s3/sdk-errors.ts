@@ -11,7 +11,7 @@ const BROKEN = /^(?:E[A-Z]+|UND_ERR_[A-Z_]+|ERR_STREAM_[A-Z_]+)$/
 
 /** Makes the one error type of what the SDK throws. An error of somebody else is given back as it is. */
 export function fromSdkError(error: unknown): unknown {
-  if (isProblem(error)) return error
+  if (isProblem(error) || error instanceof S3Error) return error
   if (isNotLoaded(error)) return notLoaded(error)
   const code = read(error, 'Code') ?? read(error, 'code')
   // Node refuses a header by a TypeError with a code.

@@ -77,6 +77,7 @@ export class SdkObjectApi implements api.ObjectApi {
     const input = { Bucket: this.#bucket, Delete: { Objects: keys.map((Key) => ({ Key })) } }
     const output = await this.#send((sdk) => new sdk.DeleteObjectsCommand(input), call, SMALL)
     const { Deleted = [], Errors = [] } = output
+    if (Deleted.length + Errors.length === 0 && isAnswer(output)) throw notFromS3(200)
     return {
       deleted: Deleted.map(({ Key = '' }) => Key),
       errors: Errors.map(({ Key: key = '', Code: code = '' }) => ({ key, code })),

@@ -20,7 +20,7 @@ export interface SignableRequest {
   readonly host: string
   /** Percent-encoded, as it is sent. */
   readonly path: string
-  /** Not yet encoded; names in lower case. */
+  /** Not yet encoded. */
   readonly query: Readonly<Record<string, string>>
   /** Those to sign besides `host`; names in lower case. */
   readonly headers: Readonly<Record<string, string>>
@@ -63,12 +63,12 @@ export function presignedQuery(request: SignableRequest, context: SigningContext
   const headers: Readonly<Record<string, string>> = { host: request.host, ...request.headers }
   const names = Object.keys(headers).sort()
   const signed = names.join(';')
-  // These sort in this order, and before those of the request, which are in lower case.
+  // In the order that they sort in.
   let query = `X-Amz-Algorithm=${ALGORITHM}&X-Amz-Credential=${key.encodedCredential}&X-Amz-Date=${timestamp}&X-Amz-Expires=${expiresIn}`
   if (sessionToken !== undefined) query += `&X-Amz-Security-Token=${encodeExtended(sessionToken)}`
   query += `&X-Amz-SignedHeaders=${encodeExtended(signed)}`
   const more = canonicalQuery(request.query)
-  if (more !== '') query += `&${more}`
+  if (more !== '') query = sortParameters(`${query}&${more}`)
   const canonical = canonicalRequest(request, query, headers, names, signed)
   return `${query}&X-Amz-Signature=${signatureOf(canonical, timestamp, key)}`
 }
@@ -91,6 +91,14 @@ function canonicalQuery(query: Readonly<Record<string, string>>): string {
     text += `${text === '' ? '' : '&'}${encodeExtended(name)}=${encodeExtended(query[name] ?? '')}`
   }
   return text
+}
+
+function sortParameters(query: string): string {
+  const nameOf = (parameter: string) => parameter.slice(0, parameter.indexOf('='))
+  return query
+    .split('&')
+    .sort((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1))
+    .join('&')
 }
 
 function canonicalRequest(
