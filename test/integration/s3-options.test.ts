@@ -180,14 +180,26 @@ describe.each([true, false])('fastPath %s', (fastPath) => {
       client.destroy()
     })
 
-    it('signs addresses for the path of its endpoint', async () => {
+    it.each([
+      { forcePathStyle: true, start: 'https://e.example/gateway/s3/files/a.txt?' },
+      { forcePathStyle: false, start: 'https://files.e.example/gateway/s3/a.txt?' },
+    ])('signs addresses as it is set up: $start', async ({ forcePathStyle, start }) => {
       const client = new S3Client({
-        endpoint: 'https://e.example/gateway/s3/',
+        endpoint: 'https://e.example/gateway/s3',
         region: 'auto',
         credentials: { accessKeyId: 'a', secretAccessKey: 's' },
+        forcePathStyle,
       })
-      const url = await new R2Storage({ client, bucket: 'files' }).signedUrl('a.txt')
-      expect(url).toMatch(/^https:\/\/e\.example\/gateway\/s3\/files\/a\.txt\?/)
+      const storage = new R2Storage({ client, bucket: 'files' })
+      expect((await storage.signedUrl('a.txt')).slice(0, start.length)).toBe(start)
+      const { url } = await storage.signedUpload('a.txt', {
+        size: 1,
+        contentType: 'text/plain',
+        ifExists: 'overwrite',
+      })
+      expect(url.slice(0, start.length)).toBe(start)
+      // The CRC of no content would refuse every upload.
+      expect(url).not.toMatch(/checksum/i)
     })
 
     it('may be a mock, as an application has it in its tests', async () => {

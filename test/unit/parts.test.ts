@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { describe, it } from 'vitest'
-import { PartReader, partSizeFor } from '../../src/backends/s3/parts.js'
+import { PartReader, partSizeFor } from '../../src/drivers/s3/parts.js'
 
 async function* chunksOf(bytes: Uint8Array, lengths: Iterable<number>): AsyncGenerator<Uint8Array> {
   let start = 0

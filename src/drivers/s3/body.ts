@@ -180,7 +180,7 @@ export class ObjectBody implements OpenBody {
 
   /** False: there is no more. */
   async #resume(error: unknown): Promise<boolean> {
-    if (this.#closed) throw new Error('the body was closed')
+    if (this.#closed) throw new Problem('Aborted', 'the file was closed while it was read')
     if (this.#failures > MAX_RESUMPTIONS)
       throw new Problem('Unavailable', 'the content broke off again and again', { cause: error })
     this.#resuming = new AbortController()

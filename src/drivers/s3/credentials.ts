@@ -1,12 +1,13 @@
 import { isStorageError, Problem } from '../../errors.js'
+import { within } from './bounds.js'
 import { type S3Credentials, toCredentials } from './options.js'
 
-/** Milliseconds before their end at which credentials are fetched anew; a third of their life, if that is less. */
+/** Milliseconds before their end at which credentials are fetched again; a third of their life where that is less. */
 const MARGIN = 5 * 60 * 1000
-/** Milliseconds until a provider that failed is asked again, while what it gave before is still good. */
+/** Milliseconds until a provider that failed is asked again, while its earlier credentials are still valid. */
 const PAUSE = 1000
 
-/** Keeps what a provider gives until shortly before its end, and asks it once for all who wait. */
+/** Keeps a provider's credentials until shortly before they end, and asks it once for all who wait. */
 export class CredentialsKeeper {
   readonly #provider: () => Promise<S3Credentials>
   /** Milliseconds that the provider may take. */
@@ -44,7 +45,7 @@ export class CredentialsKeeper {
     const begun = Date.now()
     try {
       // A copy of their own, since a provider may renew the object that it gave.
-      const given = toCredentials(await this.#answer())
+      const given = toCredentials(await within(this.#timeout, this.#provider()))
       this.#current = given
       this.#askAgainAt = endOf(given) - Math.min(MARGIN, (endOf(given) - begun) / 3)
       return given
@@ -53,18 +54,6 @@ export class CredentialsKeeper {
       throw toProblem(error)
     } finally {
       this.#pending = undefined
-    }
-  }
-
-  async #answer(): Promise<S3Credentials> {
-    let timer: NodeJS.Timeout | undefined
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new Error(`no answer within ${this.#timeout} ms`)), this.#timeout)
-    })
-    try {
-      return await Promise.race([this.#provider(), late])
-    } finally {
-      clearTimeout(timer)
     }
   }
 }

@@ -4,6 +4,7 @@ import type {
   FileState,
   OpenedFile,
   ReadRequest,
+  SignedRequest,
   SignRequest,
   SignUploadRequest,
   StageCopyRequest,
@@ -13,92 +14,126 @@ import type {
 } from '../../driver.js'
 import { Problem } from '../../errors.js'
 import { type Folder, MAX_NAME_BYTES, type Name } from '../../names.js'
-import { encodeExtendedPath } from '../../percent.js'
 import { resolveRange } from '../../ranges.js'
 import { joinUrl } from '../options.js'
-import { isClaim, newWriteId, toCommandFields, toFileState } from './attributes.js'
+import { newWriteId, toFileState, toObjectAttributes } from './attributes.js'
+import { classify } from './classify.js'
 import { S3Connection } from './connection.js'
-import { copyObject, SourceReplaced } from './copy.js'
+import { SourceReplaced } from './copy.js'
 import { deleteKeys, type KeyFailure } from './delete.js'
-import { analyse, classify } from './failures.js'
+import { analyse } from './failures.js'
+import { headObject, type SizedObject } from './head.js'
+import { uploadHeaders } from './headers.js'
+import { HttpObjectApi } from './http.js'
 import { listKeys, toEntries } from './listing.js'
-import { abortUploads, uploadMultipart } from './multipart.js'
-import type { S3Config, S3Credentials } from './options.js'
+import { uploadMultipart } from './multipart.js'
+import type { ObjectApi, ObjectAttributes } from './object-api.js'
+import type { S3Config } from './options.js'
 import { PartReader, partSizeFor } from './parts.js'
+import { PublisherChoice } from './publishers/choose.js'
+import { isPlaceholder } from './publishers/placeholder.js'
 import { openObject } from './read.js'
-import { presignedQuery } from './sigv4.js'
-import { headObject, putObject } from './writes.js'
+import { SdkObjectApi } from './sdk.js'
+import { Signer } from './signer.js'
+import { abortUploads } from './stale-uploads.js'
+import { putObject } from './write-once.js'
 
-/** Of a source that is replaced while it is copied. */
+/** Attempts at a copy whose source keeps changing. */
 const COPY_ATTEMPTS = 10
-/** Those that take another ETag for a replaced source. More would be in vain: on that server it is no MD5. */
+/** Attempts that treat a changed ETag as a changed source. After that it is taken for no MD5 on this server. */
 const STRICT_COPY_ATTEMPTS = 3
 
-/** Files in a bucket of an S3-compatible server. */
+/** Files in a bucket of an S3-compatible server. Names are keys. */
 export class S3Driver implements StorageDriver {
   readonly label: string
   readonly nameLimit = MAX_NAME_BYTES
+  readonly #api: ObjectApi
   readonly #connection: S3Connection
+  readonly #publishers: PublisherChoice
   readonly #config: S3Config
   /** A HEAD cannot tell a missing key from a missing bucket; this remembers that the bucket was seen. */
   #bucketSeen = false
 
   constructor(config: S3Config, label: string) {
+    const signer = new Signer(config)
     this.#config = config
-    this.#connection = new S3Connection(config)
+    this.#api = chooseApi(config, signer)
+    this.#connection = new S3Connection(this.#api, signer, config)
+    this.#publishers = new PublisherChoice(this.#connection)
     this.label = label
   }
 
-  async stage({ body, attributes, signal, progress }: StageRequest): Promise<Staged> {
-    const connection = this.#connection
-    const fields = toCommandFields(attributes, this.#config.cacheControl)
+  async stage(request: StageRequest): Promise<Staged> {
+    const { body, signal, progress } = request
+    const attributes = toObjectAttributes(request.attributes, this.#config.cacheControl)
     const partSize = partSizeFor(body, this.#config.partSize)
+    if (body.bytes !== undefined && body.bytes.byteLength <= partSize) {
+      progress(body.bytes.byteLength)
+      return this.#stagedPut(body.bytes, attributes, signal)
+    }
     const stop = new AbortController()
     const newReader = () =>
       new PartReader(body.chunks(signal ? AbortSignal.any([signal, stop.signal]) : stop.signal), partSize)
-    const small = body.bytes !== undefined && body.bytes.byteLength <= partSize
-    let parts = small ? undefined : newReader()
-    let used = false
-    const bytes = small ? body.bytes : await parts?.whole()
+    const parts = newReader()
+    const bytes = body.bytes === undefined ? await parts.whole() : null
     if (bytes) {
       progress(bytes.byteLength)
-      return {
-        publish: async (name, createOnly) => {
-          const write = { key: name, writeId: newWriteId(), createOnly, signal }
-          return putObject(connection, { bytes, fields, ...write })
-        },
-        discard: async () => {},
-      }
+      return this.#stagedPut(bytes, attributes, signal)
     }
+    return this.#stagedUpload(request, { attributes, stop, first: parts, newReader })
+  }
+
+  #stagedPut(bytes: Uint8Array, attributes: ObjectAttributes, signal: AbortSignal | undefined): Staged {
+    return {
+      publish: (name, createOnly) =>
+        putObject(this.#connection, {
+          key: name,
+          writeId: newWriteId(),
+          createOnly,
+          signal,
+          bytes,
+          attributes,
+        }),
+      discard: async () => {},
+    }
+  }
+
+  #stagedUpload({ body, signal, progress }: StageRequest, upload: StagedUpload): Staged {
+    const connection = this.#connection
+    const { attributes, stop, first, newReader } = upload
+    let parts: PartReader | undefined
     return {
       publish: async (name, createOnly) => {
-        const key = name
-        if (createOnly && (await headObject(connection, key, signal)) !== null) return false
-        if (used || !parts) parts = newReader()
-        used = true
-        const write = { key, writeId: newWriteId(), createOnly, signal }
-        if (await uploadMultipart(connection, { ...write, parts, stop, fields, progress })) return true
+        if (createOnly && (await headObject(connection, name, signal)) !== null) return false
+        // Chosen before the content is sent: a choice that fails afterwards would waste it.
+        const publisher = createOnly ? await this.#publishers.get(signal) : this.#publishers.overwriting
+        parts = parts === undefined ? first : newReader()
+        const write = { key: name, writeId: newWriteId(), createOnly, signal }
+        const published = await uploadMultipart(
+          connection,
+          { ...write, parts, stop, attributes, progress },
+          (target, sent) => publisher.complete(write, target, sent),
+        )
+        if (published) return true
         if (body.replayable) return false
         throw new Problem(
           'AlreadyExists',
           'the name was taken while the stream was uploaded; nothing was overwritten, but a stream cannot be sent again',
         )
       },
-      discard: async () => {
-        await parts?.stop()
-      },
+      discard: () => (parts ?? first).stop(),
     }
   }
 
   async stageCopy({ from, move, signal }: StageCopyRequest): Promise<Staged> {
-    const fromKey = from
     let source = await this.#source(from, signal)
     const copyTo = async (name: Name, createOnly: boolean) => {
+      const publisher = await this.#publishers.get(signal)
       for (let attempt = 1; ; attempt++) {
         const write = { key: name, writeId: newWriteId(), createOnly, signal }
         const strict = attempt <= STRICT_COPY_ATTEMPTS
         try {
-          return await copyObject(this.#connection, { fromKey, source, strict, ...write })
+          return await publisher.copy({ fromKey: from, source, strict, ...write })
         } catch (error) {
           if (!(error instanceof SourceReplaced) || attempt === COPY_ATTEMPTS) throw error
           source = await this.#source(from, signal)
@@ -115,9 +150,9 @@ export class S3Driver implements StorageDriver {
     }
   }
 
-  async #source(name: Name, signal: AbortSignal | undefined) {
+  async #source(name: Name, signal: AbortSignal | undefined): Promise<SizedObject> {
     const source = await headObject(this.#connection, name, signal)
-    if (source !== null && !isClaim(source)) return source
+    if (source !== null && !isPlaceholder(source)) return source
     await this.#expectBucket(name, signal)
     throw new Problem('NotFound', 'there is no such file')
   }
@@ -132,12 +167,12 @@ export class S3Driver implements StorageDriver {
 
   async read({ name, range, signal }: ReadRequest): Promise<OpenedFile> {
     if (range?.length === 0) return this.#readNothing(name, range, signal)
-    const { output, size, range: delivered, body } = await openObject(this.#connection, name, range, signal)
-    if (isClaim(output)) {
+    const { state, size, range: delivered, body } = await openObject(this.#connection, name, range, signal)
+    if (isPlaceholder(state)) {
       await body.close()
       throw new Problem('NotFound', 'there is no such file')
     }
-    return { state: toFileState(output, size), range: delivered, body }
+    return { state: toFileState(state, size), range: delivered, body }
   }
 
   /** HTTP has no range of zero bytes. */
@@ -157,16 +192,16 @@ export class S3Driver implements StorageDriver {
   }
 
   async head(name: Name, signal: AbortSignal | undefined): Promise<FileState | null> {
-    const output = await headObject(this.#connection, name, signal)
-    if (output !== null) {
-      this.#bucketSeen = true
-      return isClaim(output) ? null : toFileState(output, output.ContentLength ?? 0)
+    const found = await headObject(this.#connection, name, signal)
+    if (found === null) {
+      await this.#expectBucket(name, signal)
+      return null
     }
-    await this.#expectBucket(name, signal)
-    return null
+    this.#bucketSeen = true
+    return isPlaceholder(found) ? null : toFileState(found, found.size)
   }
 
-  /** Of an object that a HEAD has not found: throws where it is the bucket that is missing, or nobody can tell. */
+  /** After a HEAD has not found an object: throws where the bucket is missing, or nobody can tell. */
   async #expectBucket(name: Name, signal: AbortSignal | undefined): Promise<void> {
     if (this.#bucketSeen) return
     try {
@@ -225,52 +260,37 @@ export class S3Driver implements StorageDriver {
     throw new Problem('Misconfigured', 'give the option publicBaseUrl or endpoint')
   }
 
-  async sign({
-    name,
-    expiresIn,
-    signedAt,
-    contentDisposition,
-    contentType,
-    signal,
-  }: SignRequest): Promise<string> {
-    const query: Record<string, string> = {}
-    if (contentDisposition !== undefined) query['response-content-disposition'] = contentDisposition
-    if (contentType !== undefined) query['response-content-type'] = contentType
-    const credentials = await this.#connection.credentials(signal)
-    return this.#presign('GET', name, query, {}, { credentials, signedAt, expiresIn })
+  async sign(request: SignRequest): Promise<string> {
+    const { name, expiresIn, signedAt, contentDisposition, contentType, signal } = request
+    const respondWith = { contentDisposition, contentType }
+    const signed = { method: 'GET', key: name, expiresIn, signedAt, respondWith } as const
+    return (await this.#api.sign(signed, signal)).url
   }
 
-  async signUpload({ name, size, expiresIn, signedAt, createOnly, attributes, signal }: SignUploadRequest) {
-    const fields = toCommandFields(attributes, this.#config.cacheControl)
-    const headers: Record<string, string> = {
-      'content-type': fields.ContentType,
-      'cache-control': fields.CacheControl,
-    }
-    if (createOnly) headers['if-none-match'] = '*'
-    for (const [key, value] of Object.entries(fields.Metadata)) headers[`x-amz-meta-${key}`] = value
-    // Every client sends the length on its own; browsers let nobody else set it.
-    const signed = { ...headers, 'content-length': String(size) }
-    const credentials = await this.#connection.credentials(signal)
-    const url = await this.#presign('PUT', name, {}, signed, { credentials, signedAt, expiresIn })
-    return { url, headers, endsAt: credentials.expiration }
-  }
-
-  async #presign(
-    method: string,
-    name: Name,
-    query: Readonly<Record<string, string>>,
-    headers: Readonly<Record<string, string>>,
-    { credentials, signedAt, expiresIn }: { credentials: S3Credentials; signedAt: Date; expiresIn: number },
-  ): Promise<string> {
-    const connection = this.#connection
-    const { origin, host, path: base, region } = await connection.place()
-    const path = `${base}/${this.#config.bucket}/${encodeExtendedPath(name)}`
-    const request = { method, host, path, query, headers }
-    const context = { credentials, region, date: connection.toServerTime(signedAt.getTime()) }
-    return `${origin}${path}?${presignedQuery(request, context, expiresIn)}`
+  async signUpload(request: SignUploadRequest): Promise<SignedRequest> {
+    const { name, size, expiresIn, signedAt, createOnly, signal } = request
+    const attributes = toObjectAttributes(request.attributes, this.#config.cacheControl)
+    const signed = { method: 'PUT', key: name, expiresIn, signedAt, attributes, size, createOnly } as const
+    const { url, endsAt } = await this.#api.sign(signed, signal)
+    return { url, headers: uploadHeaders(attributes, createOnly), endsAt }
   }
 
   classify(error: unknown): Problem {
     return classify(error, this.#config.bucket)
   }
+}
+
+interface StagedUpload {
+  readonly attributes: ObjectAttributes
+  readonly stop: AbortController
+  /** Has read the beginning of the content. */
+  readonly first: PartReader
+  newReader(): PartReader
+}
+
+/** Requests go over our own client, unless the caller wants an AWS client. */
+function chooseApi(config: S3Config, signer: Signer): ObjectApi {
+  const { client, fastPath, endpoint } = config
+  if (client || !fastPath || endpoint === undefined) return new SdkObjectApi(config, signer)
+  return new HttpObjectApi(endpoint, config, signer)
 }

@@ -1,157 +1,269 @@
-import { Readable } from 'node:stream'
-import type { Dispatcher, Pool } from 'undici'
-import { toError } from '../../errors.js'
-import { MAX_TEXT_BYTES } from './answers.js'
+import { createHash } from 'node:crypto'
+import type { Dispatcher } from 'undici'
+import { encodeExtended, encodeExtendedPath } from '../../percent.js'
+import { exchange, type HttpRequest, type HttpResponse } from './exchange.js'
+import {
+  attributeHeaders,
+  copySource,
+  R2_COPY_CREATE_ONLY,
+  rangeHeader,
+  stateOf,
+  uploadHeaders,
+} from './headers.js'
+import { once } from './load.js'
+import {
+  CONTENTS,
+  completion,
+  DELETED,
+  deletion,
+  readDeletion,
+  readError,
+  readPage,
+  readUploads,
+} from './messages.js'
+import type * as api from './object-api.js'
+import type { S3Config } from './options.js'
+import { openPool } from './pool.js'
+import { notFromS3, S3Error } from './s3-error.js'
+import type { Signer } from './signer.js'
+import { parseXml, textOf, type XmlDocument } from './xml.js'
+import type { RowShape } from './xml-rows.js'
 
-/** A request as it goes over the wire. */
-export interface HttpRequest {
-  readonly method: 'GET' | 'HEAD' | 'PUT' | 'DELETE'
-  /** With the query. */
-  readonly path: string
-  readonly headers: Record<string, string>
-  readonly body: Uint8Array | null
-  /** Milliseconds until the answer begins, the body's way included. */
-  readonly headersTimeout: number
+/** A request of one verb, before it is signed. */
+interface Request {
+  readonly method: HttpRequest['method']
+  readonly key?: string
+  readonly query?: Readonly<Record<string, string>>
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body?: Uint8Array
+  readonly streamed?: boolean
+  /** Whether the server may take long before it answers. */
+  readonly slow?: boolean
 }
 
-export interface HttpResponse {
-  readonly status: number
-  readonly headers: Readonly<Record<string, string>>
-  /** The whole body, unless it was asked for as a stream and the status is a success. */
-  readonly text: string
-  readonly stream: Readable | undefined
-}
+const NOTHING = {}
 
-/** Sends a request over the pool. `deadline`: milliseconds until the answer has begun, the wait for a connection included. */
-export function exchange(
-  pool: Pool,
-  request: HttpRequest,
-  streamed: boolean,
-  deadline: number,
-  signal: AbortSignal | undefined,
-): Promise<HttpResponse> {
-  return new Promise((resolve, reject) => {
-    if (signal?.aborted) return reject(signal.reason)
-    const handler = new Exchange(streamed, deadline, signal, resolve, reject)
-    // `reset: false`: after a HEAD undici would close the connection.
-    pool.dispatch({ reset: false, ...request }, handler)
-  })
-}
+/** The object API by requests of our own: one signature, and one exchange over one pool of connections. */
+export class HttpObjectApi implements api.ObjectApi {
+  readonly #signer: Signer
+  readonly #bucket: string
+  readonly #origin: string
+  /** With the port, if it is not the scheme's own. */
+  readonly #host: string
+  /** The bucket's path. */
+  readonly #path: string
+  readonly #pool: () => Promise<Dispatcher>
 
-/** One exchange, on undici's dispatch interface: its `request` makes a stream for every answer, most of which are empty. */
-class Exchange implements Dispatcher.DispatchHandler {
-  readonly #streamed: boolean
-  readonly #signal: AbortSignal | undefined
-  readonly #resolve: (response: HttpResponse) => void
-  readonly #reject: (reason: unknown) => void
-  readonly #timer: NodeJS.Timeout
-  #controller: Dispatcher.DispatchController | undefined
-  /** Why it ended before its end. */
-  #stopped: { readonly reason: unknown } | undefined
-  #status = 0
-  #headers: Record<string, string> = {}
-  #stream: BodyStream | undefined
-  #chunks: Buffer[] = []
-  #bytes = 0
-
-  constructor(
-    streamed: boolean,
-    deadline: number,
-    signal: AbortSignal | undefined,
-    resolve: (response: HttpResponse) => void,
-    reject: (reason: unknown) => void,
-  ) {
-    this.#streamed = streamed
-    this.#signal = signal
-    this.#resolve = resolve
-    this.#reject = reject
-    signal?.addEventListener('abort', this.#onAbort)
-    this.#timer = setTimeout(() => this.#stop(new TimeoutError(`no answer within ${deadline} ms`)), deadline)
+  constructor(endpoint: string, config: S3Config, signer: Signer) {
+    this.#signer = signer
+    this.#bucket = config.bucket
+    const { origin, host } = new URL(endpoint)
+    this.#origin = origin
+    this.#host = host
+    this.#path = `/${encodeExtended(config.bucket)}`
+    this.#pool = once(() => openPool(endpoint, config))
   }
 
-  onRequestStart(controller: Dispatcher.DispatchController): void {
-    this.#controller = controller
-    if (this.#stopped) controller.abort(toError(this.#stopped.reason))
+  async put(request: api.PutRequest, call: api.Call): Promise<api.Tagged> {
+    const { key, bytes, md5, attributes, createOnly } = request
+    const headers = attributes ? attributeHeaders(attributes) : {}
+    if (md5 !== undefined) headers['content-md5'] = md5
+    if (createOnly) headers['if-none-match'] = '*'
+    return tagOf(await this.#send({ method: 'PUT', key, headers, body: bytes }, call))
   }
 
-  onResponseStart(
-    controller: Dispatcher.DispatchController,
-    status: number,
-    headers: Record<string, string | string[] | undefined>,
-  ): void {
-    if (status < 200) return
-    this.#status = status
-    for (const name in headers) {
-      const value = headers[name]
-      if (value !== undefined) this.#headers[name] = typeof value === 'string' ? value : value.join(', ')
+  async get({ key, range, ifMatch }: api.GetRequest, call: api.Call): Promise<api.OpenObject> {
+    const headers: Record<string, string> = {}
+    if (range) headers.range = rangeHeader(range)
+    if (ifMatch !== undefined) headers['if-match'] = ifMatch
+    const response = await this.#send({ method: 'GET', key, headers, streamed: true }, call)
+    const { stream: body, headers: answer } = response
+    if (!body) throw notFromS3(response.status, answer)
+    if (answer.etag === undefined) {
+      body.on('error', () => {}).destroy()
+      throw notFromS3(response.status, answer)
     }
-    if (!this.#streamed || status >= 300) return
-    this.#release()
-    this.#stream = new BodyStream(controller)
-    this.#resolve({ status, headers: this.#headers, text: '', stream: this.#stream })
+    return { ...stateOf(answer), contentRange: answer['content-range'], body }
   }
 
-  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    if (this.#stream) {
-      if (!this.#stream.push(chunk)) controller.pause()
-      return
+  async head({ key }: api.KeyRequest, call: api.Call): Promise<api.ObjectState> {
+    const response = await this.#send({ method: 'HEAD', key }, call)
+    tagOf(response)
+    return stateOf(response.headers)
+  }
+
+  async delete({ key }: api.KeyRequest, call: api.Call): Promise<void> {
+    expectEmpty(await this.#send({ method: 'DELETE', key }, call))
+  }
+
+  async deleteMany(keys: readonly string[], call: api.Call): Promise<api.DeleteResult> {
+    const body = Buffer.from(deletion(keys))
+    const headers = { 'content-md5': createHash('md5').update(body).digest('base64') }
+    const request: Request = { method: 'POST', query: { delete: '' }, headers, body }
+    return readDeletion(await this.#sendForXml(request, 'DeleteResult', call, DELETED))
+  }
+
+  async list({ prefix, shallow, token }: api.ListRequest, call: api.Call): Promise<api.ListPage> {
+    // XML cannot carry every character of a key.
+    const query: Record<string, string> = { 'list-type': '2', 'encoding-type': 'url', prefix }
+    if (shallow) query.delimiter = '/'
+    if (token !== undefined) query['continuation-token'] = token
+    return readPage(await this.#sendForXml({ method: 'GET', query }, 'ListBucketResult', call, CONTENTS))
+  }
+
+  async copy(request: api.CopyRequest, call: api.Call): Promise<api.Tagged> {
+    const { key, fromKey, attributes, ifMatch, createOnly } = request
+    const headers = attributes ? attributeHeaders(attributes) : {}
+    headers['x-amz-copy-source'] = copySource(this.#bucket, fromKey)
+    headers['x-amz-metadata-directive'] = attributes ? 'REPLACE' : 'COPY'
+    if (ifMatch !== undefined) headers['x-amz-copy-source-if-match'] = ifMatch
+    if (createOnly) headers[R2_COPY_CREATE_ONLY] = '*'
+    // The answer begins with 200 before the copy is done; whether it was done is in the body only.
+    const sent = this.#sendForXml({ method: 'PUT', key, headers, slow: true }, 'CopyObjectResult', call)
+    return { etag: fieldOf(await sent, 'ETag') }
+  }
+
+  async createUpload({ key, attributes }: api.CreateUploadRequest, call: api.Call): Promise<api.Upload> {
+    const headers = attributes ? attributeHeaders(attributes) : NOTHING
+    const request: Request = { method: 'POST', key, query: { uploads: '' }, headers }
+    const document = await this.#sendForXml(request, 'InitiateMultipartUploadResult', call)
+    return { key, uploadId: fieldOf(document, 'UploadId') }
+  }
+
+  async uploadPart(request: api.UploadPartRequest, call: api.Call): Promise<api.Tagged> {
+    const { key, uploadId, number, bytes } = request
+    const query = { partNumber: String(number), uploadId }
+    return tagOf(await this.#send({ method: 'PUT', key, query, body: bytes }, call))
+  }
+
+  async copyPart(request: api.CopyPartRequest, call: api.Call): Promise<api.CopiedPart> {
+    const { key, uploadId, number, fromKey, range } = request
+    const query = { partNumber: String(number), uploadId }
+    const headers: Record<string, string> = { 'x-amz-copy-source': copySource(this.#bucket, fromKey) }
+    if (range) headers['x-amz-copy-source-range'] = `bytes=${range.start}-${range.end}`
+    const response = await this.#send({ method: 'PUT', key, query, headers, slow: true }, call)
+    const document = await documentOf(response, 'CopyPartResult')
+    const encryption = response.headers['x-amz-server-side-encryption']
+    return { etag: fieldOf(document, 'ETag'), encryption }
+  }
+
+  async completeUpload(request: api.CompleteUploadRequest, call: api.Call): Promise<void> {
+    const { key, uploadId, parts, createOnly } = request
+    const headers = createOnly ? { 'if-none-match': '*' } : NOTHING
+    const body = Buffer.from(completion(parts))
+    // A server may put several parts together at length.
+    const slow = parts.length > 1
+    const sent = { method: 'POST', key, query: { uploadId }, headers, body, slow } as const
+    const { root } = await this.#sendForXml(sent, 'CompleteMultipartUploadResult', call)
+    if (root.children.length === 0) throw notFromS3(200)
+  }
+
+  async abortUpload({ key, uploadId }: api.Upload, call: api.Call): Promise<void> {
+    expectEmpty(await this.#send({ method: 'DELETE', key, query: { uploadId } }, call))
+  }
+
+  async listUploads({ prefix, after }: api.ListUploadsRequest, call: api.Call): Promise<api.UploadPage> {
+    const query: Record<string, string> = { uploads: '', 'encoding-type': 'url', prefix }
+    if (after) {
+      query['key-marker'] = after.key
+      query['upload-id-marker'] = after.uploadId
     }
-    this.#bytes += chunk.byteLength
-    if (this.#bytes > MAX_TEXT_BYTES) this.#stop(new Error('the answer is too long'))
-    else this.#chunks.push(chunk)
+    return readUploads(await this.#sendForXml({ method: 'GET', query }, 'ListMultipartUploadsResult', call))
   }
 
-  onResponseEnd(): void {
-    this.#release()
-    if (this.#stream) this.#stream.push(null)
-    else {
-      const text = this.#bytes === 0 ? '' : Buffer.concat(this.#chunks).toString()
-      this.#resolve({ status: this.#status, headers: this.#headers, text, stream: undefined })
+  async sign(request: api.SignRequest, signal: AbortSignal | undefined): Promise<api.SignedAddress> {
+    const { method, key, expiresIn, signedAt } = request
+    const query: Record<string, string> = {}
+    let headers: Record<string, string> = NOTHING
+    if (request.method === 'PUT') {
+      // Every client sends the length on its own; browsers let nobody else set it.
+      headers = uploadHeaders(request.attributes, request.createOnly)
+      headers['content-length'] = String(request.size)
+    } else {
+      const { contentDisposition, contentType } = request.respondWith
+      if (contentDisposition !== undefined) query['response-content-disposition'] = contentDisposition
+      if (contentType !== undefined) query['response-content-type'] = contentType
     }
+    const found = this.#signer.credentials(signal)
+    const credentials = found instanceof Promise ? await found : found
+    const path = this.#pathOf(key)
+    const signable = { method, host: this.#host, path, query, headers }
+    const signed = this.#signer.presigned(signable, credentials, signedAt, expiresIn)
+    return { url: `${this.#origin}${path}?${signed}`, endsAt: credentials.expiration }
   }
 
-  onResponseError(_: Dispatcher.DispatchController, error: Error): void {
-    this.#release()
-    if (this.#stream) this.#stream.destroy(error)
-    else this.#reject(this.#stopped ? this.#stopped.reason : error)
+  #pathOf(key: string | undefined): string {
+    return key === undefined ? this.#path : `${this.#path}/${encodeExtendedPath(key)}`
   }
 
-  #onAbort = (): void => this.#stop(this.#signal?.reason)
-
-  /** A request that still waits for a connection cannot be taken back; it is dropped when it gets one. */
-  #stop(reason: unknown): void {
-    this.#stopped ??= { reason }
-    this.#release()
-    this.#reject(reason)
-    this.#controller?.abort(toError(reason))
+  /** Sends a request within its turn. Anything but a success is an error. */
+  #send(request: Request, call: api.Call): Promise<HttpResponse> {
+    const { method, key, query = NOTHING, headers = NOTHING, streamed = false, slow = false } = request
+    const body = request.body ?? null
+    const { signal } = call
+    return call.take({ bytes: body?.byteLength ?? 0, slow }, async (turn) => {
+      const pool = await this.#pool()
+      const found = this.#signer.credentials(signal)
+      const credentials = found instanceof Promise ? await found : found
+      const path = this.#pathOf(key)
+      const signed = this.#signer.signed({ method, host: this.#host, path, query, headers }, credentials)
+      const sent: HttpRequest = {
+        method,
+        path: signed.query === '' ? path : `${path}?${signed.query}`,
+        headers: signed.headers,
+        body,
+        streamed,
+      }
+      const response = await exchange(pool, sent, turn.timeout, signal).catch((cause: unknown) => {
+        throw signal?.aborted ? cause : noAnswer(cause)
+      })
+      if (response.status >= 300) throw await readError(response.text, response.status, response.headers)
+      if (response.stream) turn.holdUntilClosed(response.stream)
+      return response
+    })
   }
 
-  #release(): void {
-    clearTimeout(this.#timer)
-    this.#signal?.removeEventListener('abort', this.#onAbort)
+  /** The same where the success is a document. */
+  async #sendForXml(
+    request: Request,
+    rootName: string,
+    call: api.Call,
+    shape?: RowShape,
+  ): Promise<XmlDocument> {
+    return documentOf(await this.#send(request, call), rootName, shape)
   }
 }
 
-/** The body of an answer. Destroying it before its end gives up the connection. */
-class BodyStream extends Readable {
-  readonly #controller: Dispatcher.DispatchController
-
-  constructor(controller: Dispatcher.DispatchController) {
-    super({ highWaterMark: 64 * 1024 })
-    this.#controller = controller
-  }
-
-  override _read(): void {
-    if (this.#controller.paused) this.#controller.resume()
-  }
-
-  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
-    if (!this.readableEnded) this.#controller.abort(error ?? new Error('the body was not read'))
-    done(error)
-  }
+/** A success may be of no S3 server, or an error that came after the status had been sent. */
+async function documentOf(
+  { text, status, headers }: HttpResponse,
+  rootName: string,
+  shape?: RowShape,
+): Promise<XmlDocument> {
+  const document = await parseXml(text, shape)
+  if (document?.root.name === rootName) return document
+  if (document?.root.name === 'Error') throw await readError(text, 500, headers)
+  throw notFromS3(status, headers)
 }
 
-class TimeoutError extends Error {
-  override readonly name = 'TimeoutError'
-  readonly code = 'ETIMEDOUT'
+function fieldOf({ root }: XmlDocument, name: string): string {
+  const text = textOf(root, name)
+  if (!text) throw notFromS3(200)
+  return text
+}
+
+/** The page of a proxy must not count as a delete. */
+function expectEmpty({ text, status, headers }: HttpResponse): void {
+  if (text !== '') throw notFromS3(status, headers)
+}
+
+/** The ETag, which no answer about an object lacks. */
+function tagOf({ status, headers }: HttpResponse): api.Tagged {
+  if (headers.etag === undefined) throw notFromS3(status, headers)
+  return { etag: headers.etag }
+}
+
+function noAnswer(cause: unknown): S3Error {
+  const code: unknown = cause instanceof Error ? Reflect.get(cause, 'code') : undefined
+  return new S3Error('no answer came', { code: typeof code === 'string' ? code : '', cause })
 }

@@ -2,7 +2,7 @@ import type { Body } from '../../content.js'
 import { Problem } from '../../errors.js'
 
 /** A piece of a content that is sent by one request. */
-export interface Part {
+export interface ContentPart {
   readonly bytes: Uint8Array
   /** Gives the memory back for the next part. */
   release(): void
@@ -40,7 +40,7 @@ export class PartReader {
   }
 
   /** The next part, or null after the last one. */
-  async next(): Promise<Part | null> {
+  async next(): Promise<ContentPart | null> {
     const buffer = this.#free.pop() ?? Buffer.allocUnsafeSlow(this.#partSize)
     let filled = 0
     while (filled < this.#partSize && (this.#pendingBytes > 0 || (await this.#pull()))) {
@@ -96,10 +96,10 @@ export class PartReader {
   }
 }
 
-/** R2's limit. What claims to be larger is refused before memory is taken for its parts. */
+/** R2's limit. A larger content is refused before memory is taken for its parts. */
 const MAX_OBJECT = 5 * 2 ** 40
 
-/** The part size for a content: the configured one, or what brings a known size down to 10,000 parts. */
+/** The part size for a content: the configured one, or one large enough that a known size has 10,000 parts at most. */
 export function partSizeFor(body: Body, configured: number): number {
   if (body.size !== undefined && body.size > MAX_OBJECT) {
     throw new Problem(
@@ -110,5 +110,5 @@ export function partSizeFor(body: Body, configured: number): number {
   return Math.max(configured, Math.ceil((body.size ?? 0) / MAX_PARTS))
 }
 
-/** Of R2 and S3. */
+/** The limit of R2 and S3. */
 export const MAX_PARTS = 10_000

@@ -10,7 +10,8 @@ import type { S3Credentials } from './options.js'
 export interface SigningContext {
   readonly credentials: S3Credentials
   readonly region: string
-  readonly date: Date
+  /** Milliseconds since 1970, by the server's clock. */
+  readonly time: number
 }
 
 export interface SignableRequest {
@@ -28,13 +29,16 @@ export interface SignableRequest {
 const ALGORITHM = 'AWS4-HMAC-SHA256'
 const UNSIGNED = 'UNSIGNED-PAYLOAD'
 
+/** A signed request's variable parts. */
+export interface SignedHeaders {
+  readonly query: string
+  readonly headers: Record<string, string>
+}
+
 /** What to send: the query, and the headers given with the date, the token, and the signature over all of them. */
-export function signHeaders(
-  request: SignableRequest,
-  context: SigningContext,
-): { readonly query: string; readonly headers: Record<string, string> } {
+export function signHeaders(request: SignableRequest, context: SigningContext): SignedHeaders {
   const { credentials } = context
-  const timestamp = toTimestamp(context.date)
+  const timestamp = toTimestamp(context.time)
   const headers: Record<string, string> = {
     host: request.host,
     'x-amz-content-sha256': UNSIGNED,
@@ -51,35 +55,31 @@ export function signHeaders(
   return { query, headers }
 }
 
-/** The query of an address that is good for `expiresIn` seconds from the context's date. */
+/** The query of an address that is valid for `expiresIn` seconds from the context's time. */
 export function presignedQuery(request: SignableRequest, context: SigningContext, expiresIn: number): string {
   const { sessionToken } = context.credentials
-  const timestamp = toTimestamp(context.date)
+  const timestamp = toTimestamp(context.time)
   const key = signingKey(context, timestamp.slice(0, 8))
-  const headers: Record<string, string> = { host: request.host, ...request.headers }
+  const headers: Readonly<Record<string, string>> = { host: request.host, ...request.headers }
   const names = Object.keys(headers).sort()
   const signed = names.join(';')
-  const query: Record<string, string> = {
-    'X-Amz-Algorithm': ALGORITHM,
-    'X-Amz-Credential': key.credential,
-    'X-Amz-Date': timestamp,
-    'X-Amz-Expires': String(expiresIn),
-    'X-Amz-SignedHeaders': signed,
-    ...request.query,
-  }
-  if (sessionToken !== undefined) query['X-Amz-Security-Token'] = sessionToken
-  const sorted = canonicalQuery(query)
-  const canonical = canonicalRequest(request, sorted, headers, names, signed)
-  return `${sorted}&X-Amz-Signature=${signatureOf(canonical, timestamp, key)}`
+  // In the order that they sort in.
+  let query = `X-Amz-Algorithm=${ALGORITHM}&X-Amz-Credential=${key.encodedCredential}&X-Amz-Date=${timestamp}&X-Amz-Expires=${expiresIn}`
+  if (sessionToken !== undefined) query += `&X-Amz-Security-Token=${encodeExtended(sessionToken)}`
+  query += `&X-Amz-SignedHeaders=${encodeExtended(signed)}`
+  const more = canonicalQuery(request.query)
+  if (more !== '') query = sortParameters(`${query}&${more}`)
+  const canonical = canonicalRequest(request, query, headers, names, signed)
+  return `${query}&X-Amz-Signature=${signatureOf(canonical, timestamp, key)}`
 }
 
 let latest = { second: Number.NaN, timestamp: '' }
 
 /** `20260102T030405Z`. Most requests are signed in the same second as the one before. */
-function toTimestamp(date: Date): string {
-  const second = Math.floor(date.getTime() / 1000)
+function toTimestamp(time: number): string {
+  const second = Math.floor(time / 1000)
   if (second !== latest.second) {
-    latest = { second, timestamp: date.toISOString().replace(/[-:]|\.\d{3}/g, '') }
+    latest = { second, timestamp: new Date(time).toISOString().replace(/[-:]|\.\d{3}/g, '') }
   }
   return latest.timestamp
 }
@@ -91,6 +91,14 @@ function canonicalQuery(query: Readonly<Record<string, string>>): string {
     text += `${text === '' ? '' : '&'}${encodeExtended(name)}=${encodeExtended(query[name] ?? '')}`
   }
   return text
+}
+
+function sortParameters(query: string): string {
+  const nameOf = (parameter: string) => parameter.slice(0, parameter.indexOf('='))
+  return query
+    .split('&')
+    .sort((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1))
+    .join('&')
 }
 
 function canonicalRequest(
@@ -114,6 +122,7 @@ interface SigningKey {
   readonly scope: string
   /** The access key and the scope. */
   readonly credential: string
+  readonly encodedCredential: string
   readonly key: Buffer
 }
 
@@ -126,7 +135,8 @@ function signingKey({ credentials, region }: SigningContext, day: string): Signi
   if (kept?.scope === scope) return kept
   const hmac = (key: string | Buffer, text: string) => createHmac('sha256', key).update(text).digest()
   const key = hmac(hmac(hmac(hmac(`AWS4${credentials.secretAccessKey}`, day), region), 's3'), 'aws4_request')
-  const made = { scope, credential: `${credentials.accessKeyId}/${scope}`, key }
+  const credential = `${credentials.accessKeyId}/${scope}`
+  const made = { scope, credential, encodedCredential: encodeExtended(credential), key }
   signingKeys.set(credentials, made)
   return made
 }

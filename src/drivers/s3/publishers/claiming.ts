@@ -1,0 +1,74 @@
+import { orAborted, withinASecond } from '../bounds.js'
+import type { S3Connection } from '../connection.js'
+import {
+  type CopyWork,
+  copyAsIs,
+  copyByParts,
+  copyConditionally,
+  fitsOneCopy,
+  putEmptyCopy,
+} from '../copy.js'
+import type { Call, Part, Upload } from '../object-api.js'
+import { type MarkedWrite, putObject, removeIfWritten, removeWritten, writeOnce } from '../write-once.js'
+import { PLACEHOLDER } from './placeholder.js'
+import type { Publisher } from './publisher.js'
+
+/**
+ * For servers that complete an upload over whatever is there, such as Ceph. A placeholder, put create-only, claims the
+ * name first. Readers of this package do not see it; a crash leaves it behind, and the name taken.
+ */
+export class Claiming implements Publisher {
+  readonly #connection: S3Connection
+
+  constructor(connection: S3Connection) {
+    this.#connection = connection
+  }
+
+  complete(write: MarkedWrite, upload: Upload, parts: readonly Part[]): Promise<boolean> {
+    return this.#publish(write, (call) => this.#connection.api.completeUpload({ ...upload, parts }, call))
+  }
+
+  copy(work: CopyWork): Promise<boolean> {
+    const connection = this.#connection
+    if (fitsOneCopy(work)) {
+      if (work.createOnly && connection.config.conditionalCopy) return copyConditionally(connection, work)
+      if (work.source.size === 0) return putEmptyCopy(connection, work)
+      // Ceph decodes the source of a part twice, and its gateway ends when that leaves no key before a `?`: such a key
+      // is copied as it is. If that fails, the placeholder has to go, and with it what was written over it meanwhile.
+      if (/[%?]/.test(work.fromKey)) return this.#publish(work, (call) => copyAsIs(connection, work, call))
+    }
+    // A placeholder may come to the source's name; the ETags of the parts tell.
+    return copyByParts(connection, work, (upload, parts) => this.complete(work, upload, parts))
+  }
+
+  #publish(write: MarkedWrite, send: (call: Call) => Promise<unknown>): Promise<boolean> {
+    return write.createOnly ? this.#claimAndWrite(write, send) : writeOnce(this.#connection, write, send)
+  }
+
+  async #claimAndWrite(write: MarkedWrite, send: (call: Call) => Promise<unknown>): Promise<boolean> {
+    if (!(await this.#claim(write))) return false
+    try {
+      return await writeOnce(this.#connection, write, send)
+    } catch (error) {
+      await withinASecond(removeIfWritten(this.#connection, write))
+      throw error
+    }
+  }
+
+  /** Puts the placeholder. False: the name is taken. */
+  async #claim(write: MarkedWrite): Promise<boolean> {
+    const connection = this.#connection
+    // Not aborted itself, so that its outcome is known: a placeholder must not come after its removal.
+    const claiming = putObject(connection, {
+      ...write,
+      placeholder: true,
+      bytes: Buffer.alloc(0),
+      attributes: PLACEHOLDER,
+      signal: undefined,
+    })
+    return orAborted(claiming, write.signal).catch(async (error: unknown) => {
+      await withinASecond(claiming.then((done) => done && removeWritten(connection, write)))
+      throw error
+    })
+  }
+}

@@ -1,0 +1,38 @@
+import type { S3Connection } from '../connection.js'
+import {
+  type CopyWork,
+  copyAsIs,
+  copyByParts,
+  copyConditionally,
+  fitsOneCopy,
+  putEmptyCopy,
+} from '../copy.js'
+import type { Part, Upload } from '../object-api.js'
+import { type MarkedWrite, writeOnce } from '../write-once.js'
+import type { Publisher } from './publisher.js'
+
+/** For servers that honour `If-None-Match` when an upload is completed: AWS, R2, MinIO. */
+export class Conditional implements Publisher {
+  readonly #connection: S3Connection
+
+  constructor(connection: S3Connection) {
+    this.#connection = connection
+  }
+
+  complete(write: MarkedWrite, upload: Upload, parts: readonly Part[]): Promise<boolean> {
+    const connection = this.#connection
+    const request = { ...upload, parts, createOnly: write.createOnly }
+    return writeOnce(connection, write, (call) => connection.api.completeUpload(request, call))
+  }
+
+  copy(work: CopyWork): Promise<boolean> {
+    const connection = this.#connection
+    if (fitsOneCopy(work)) {
+      if (!work.createOnly) return writeOnce(connection, work, (call) => copyAsIs(connection, work, call))
+      if (connection.config.conditionalCopy) return copyConditionally(connection, work)
+    }
+    // CopyObject has no standard condition: only completing an upload, or writing the bytes, can be create-only.
+    if (work.source.size === 0) return putEmptyCopy(connection, work)
+    return copyByParts(connection, work, (upload, parts) => this.complete(work, upload, parts))
+  }
+}

@@ -1,0 +1,143 @@
+import { Readable } from 'node:stream'
+import type {
+  $Command,
+  S3Client,
+  S3ClientResolvedConfig,
+  ServiceInputTypes,
+  ServiceOutputTypes,
+} from '@aws-sdk/client-s3'
+import { MAX_ANSWER_BYTES, TimeoutError, tooLong } from './bounds.js'
+import { type S3Config, uploadTime } from './options.js'
+import { notFromS3 } from './s3-error.js'
+import type { Signer } from './signer.js'
+
+/** A command of the SDK. */
+export type SdkCommand<Input extends ServiceInputTypes, Output extends ServiceOutputTypes> = $Command<
+  Input,
+  Output,
+  S3ClientResolvedConfig
+>
+
+/** An AWS client for any S3-compatible server, without retries of its own. */
+export function createClient(
+  sdk: typeof import('@aws-sdk/client-s3'),
+  config: S3Config,
+  signer: Signer,
+): S3Client {
+  const sockets = { keepAlive: true, maxSockets: config.maxConnections }
+  const client = new sdk.S3Client({
+    region: config.region,
+    ...(config.endpoint !== undefined && { endpoint: config.endpoint }),
+    credentials: async () => {
+      const { accessKeyId, secretAccessKey, sessionToken } = await signer.credentials(undefined)
+      const keys = { accessKeyId, secretAccessKey, ...(sessionToken !== undefined && { sessionToken }) }
+      // Always about to expire, so that the SDK keeps none but asks each time.
+      return { ...keys, expiration: new Date(0) }
+    },
+    forcePathStyle: true,
+    // R2 and others do not know the flexible checksums that are on by default (aws/aws-sdk-js-v3#6810).
+    requestChecksumCalculation: 'WHEN_REQUIRED',
+    responseChecksumValidation: 'WHEN_REQUIRED',
+    // R2 never answers 100, so the client would wait for it: 6 seconds with each larger body.
+    expectContinueHeader: false,
+    maxAttempts: 1, // The retries are in `S3Connection`.
+    requestHandler: {
+      connectionTimeout: config.connectTimeout,
+      // Counts while a body is on its way; a request without one ends by the deadline of its turn.
+      socketTimeout: config.idleTimeout + uploadTime(config.partSize),
+      httpAgent: sockets,
+      httpsAgent: sockets,
+    },
+  })
+  boundAnswers(client)
+  return client
+}
+
+/** Commands whose success has no body. */
+const EMPTY: ReadonlySet<string | undefined> = new Set(['DeleteObjectCommand', 'AbortMultipartUploadCommand'])
+
+/** The SDK would keep all of an answer that is not a file, however long it is. */
+function boundAnswers(client: S3Client): void {
+  client.middlewareStack.add(
+    (next, context) => async (args) => {
+      const result = await next(args)
+      const { response } = result
+      if (!hasBody(response)) return result
+      if (context.commandName === 'GetObjectCommand' && response.statusCode < 300) return result
+      // The SDK does not look at it, so the page of a proxy would count as a delete.
+      const hasNone = EMPTY.has(context.commandName) && response.statusCode < 300
+      response.body = Readable.from(hasNone ? refused(response.body) : bounded(response.body))
+      return result
+    },
+    { step: 'deserialize', priority: 'low', name: 'stowageBoundAnswers' },
+  )
+}
+
+async function* bounded(body: Readable): AsyncGenerator<Buffer> {
+  let bytes = 0
+  for await (const chunk of body) {
+    bytes += chunk.byteLength
+    if (bytes > MAX_ANSWER_BYTES) throw tooLong()
+    yield chunk
+  }
+}
+
+async function* refused(body: Readable): AsyncGenerator<Buffer> {
+  for await (const _ of body) throw notFromS3(200)
+}
+
+function hasBody(response: unknown): response is { statusCode: number; body: Readable } {
+  return (
+    typeof response === 'object' &&
+    response !== null &&
+    'statusCode' in response &&
+    'body' in response &&
+    response.body instanceof Readable
+  )
+}
+
+/** Sends a command, and gives it up after `timeout` milliseconds: no idle time-out ends an answer that trickles. */
+export async function sendWithin<Input extends ServiceInputTypes, Output extends ServiceOutputTypes>(
+  timeout: number,
+  client: S3Client,
+  command: SdkCommand<Input, Output>,
+  signal: AbortSignal | undefined,
+): Promise<Output> {
+  signal?.throwIfAborted()
+  const controller = new AbortController()
+  let stop = () => {}
+  const stopped = new Promise<never>((_, reject) => {
+    // The SDK does not end by an abort alone when the connection has become one of another protocol.
+    stop = () => {
+      controller.abort()
+      reject(new TimeoutError(timeout))
+    }
+  })
+  const timer = setTimeout(stop, timeout)
+  signal?.addEventListener('abort', stop)
+  try {
+    return await Promise.race([client.send(command, { abortSignal: controller.signal }), stopped])
+  } finally {
+    clearTimeout(timer)
+    signal?.removeEventListener('abort', stop)
+  }
+}
+
+/** Changes the headers of one command before they are signed. */
+export function changeHeaders<Input extends ServiceInputTypes, Output extends ServiceOutputTypes>(
+  command: SdkCommand<Input, Output>,
+  change: (headers: Record<string, string>) => void,
+): void {
+  command.middlewareStack.add(
+    (next) => (args) => {
+      const { request } = args
+      if (hasHeaders(request)) change(request.headers)
+      return next(args)
+    },
+    { step: 'build', priority: 'low', name: 'stowageHeaders' },
+  )
+}
+
+function hasHeaders(request: unknown): request is { headers: Record<string, string> } {
+  return typeof request === 'object' && request !== null && 'headers' in request
+}

@@ -1,0 +1,280 @@
+import { Readable } from 'node:stream'
+import type { S3Client, ServiceInputTypes, ServiceOutputTypes } from '@aws-sdk/client-s3'
+import { copySource, R2_COPY_CREATE_ONLY, rangeHeader, uploadHeaders } from './headers.js'
+import { lazily, once } from './load.js'
+import { keyDecoder, wholeSecond } from './messages.js'
+import type * as api from './object-api.js'
+import type { S3Config } from './options.js'
+import { notFromS3 } from './s3-error.js'
+import { changeHeaders, createClient, type SdkCommand, sendWithin } from './sdk-client.js'
+import { fromSdkError } from './sdk-errors.js'
+import { fieldsOf, isAnswer, stateOf, tagOf } from './sdk-fields.js'
+import type { Signer } from './signer.js'
+
+const loadSdk = lazily(() => import('@aws-sdk/client-s3'))
+const loadPresigner = lazily(() => import('@aws-sdk/s3-request-presigner'))
+
+type Sdk = Awaited<ReturnType<typeof loadSdk>>
+
+const SMALL: api.Load = { bytes: 0, slow: false }
+const SLOW: api.Load = { bytes: 0, slow: true }
+
+/** The object API by an AWS client: the caller's as it is set up, or one of our own. */
+export class SdkObjectApi implements api.ObjectApi {
+  readonly #bucket: string
+  readonly #signer: Signer
+  readonly #own: boolean
+  readonly #client: () => Promise<S3Client>
+
+  constructor(config: S3Config, signer: Signer) {
+    this.#bucket = config.bucket
+    this.#signer = signer
+    this.#own = config.client === undefined
+    this.#client = once(async () => config.client ?? createClient(await loadSdk(), config, signer))
+  }
+
+  async put(request: api.PutRequest, call: api.Call): Promise<api.Tagged> {
+    const { key, bytes, md5, attributes, createOnly } = request
+    const input = {
+      ...this.#target(key),
+      ...fieldsOf(attributes),
+      Body: bytes,
+      ContentLength: bytes.byteLength,
+      ContentMD5: md5,
+      ...(createOnly && { IfNoneMatch: '*' }),
+    }
+    const load = { bytes: bytes.byteLength, slow: false }
+    return tagOf(await this.#send((sdk) => new sdk.PutObjectCommand(input), call, load))
+  }
+
+  async get({ key, range, ifMatch }: api.GetRequest, call: api.Call): Promise<api.OpenObject> {
+    const input = {
+      ...this.#target(key),
+      ...(range && { Range: rangeHeader(range) }),
+      ...(ifMatch && { IfMatch: ifMatch }),
+    }
+    const output = await this.#send((sdk) => new sdk.GetObjectCommand(input), call, SMALL)
+    const body = output.Body
+    if (!(body instanceof Readable)) throw notFromS3(200)
+    if (output.ETag === undefined && isAnswer(output)) {
+      body.on('error', () => {}).destroy()
+      throw notFromS3(200)
+    }
+    return { ...stateOf(output), contentRange: output.ContentRange, body }
+  }
+
+  async head({ key }: api.KeyRequest, call: api.Call): Promise<api.ObjectState> {
+    const output = await this.#send((sdk) => new sdk.HeadObjectCommand(this.#target(key)), call, SMALL)
+    tagOf(output)
+    return stateOf(output)
+  }
+
+  async delete({ key }: api.KeyRequest, call: api.Call): Promise<void> {
+    await this.#send((sdk) => new sdk.DeleteObjectCommand(this.#target(key)), call, SMALL)
+  }
+
+  async deleteMany(keys: readonly string[], call: api.Call): Promise<api.DeleteResult> {
+    const input = { Bucket: this.#bucket, Delete: { Objects: keys.map((Key) => ({ Key })) } }
+    const output = await this.#send((sdk) => new sdk.DeleteObjectsCommand(input), call, SMALL)
+    const { Deleted = [], Errors = [] } = output
+    if (Deleted.length + Errors.length === 0 && isAnswer(output)) throw notFromS3(200)
+    return {
+      deleted: Deleted.map(({ Key = '' }) => Key),
+      errors: Errors.map(({ Key: key = '', Code: code = '' }) => ({ key, code })),
+    }
+  }
+
+  async list({ prefix, shallow, token }: api.ListRequest, call: api.Call): Promise<api.ListPage> {
+    const input = {
+      Bucket: this.#bucket,
+      Prefix: prefix,
+      EncodingType: 'url' as const, // XML cannot carry every character of a key.
+      ...(shallow && { Delimiter: '/' }),
+      ...(token !== undefined && { ContinuationToken: token }),
+    }
+    const page = await this.#send((sdk) => new sdk.ListObjectsV2Command(input), call, SMALL)
+    // The SDK takes any answer of status 200 for an empty list, also the page of a captive portal.
+    if (page.KeyCount === undefined && page.Name === undefined && isAnswer(page)) throw notFromS3(200)
+    const decode = keyDecoder(page.EncodingType)
+    return {
+      keys: (page.Contents ?? []).map(({ Key = '', Size = 0, LastModified, ETag = '' }) => ({
+        key: decode(Key),
+        size: Size,
+        lastModified: wholeSecond(LastModified?.getTime() ?? 0),
+        etag: ETag,
+      })),
+      prefixes: (page.CommonPrefixes ?? []).map(({ Prefix = '' }) => decode(Prefix)),
+      truncated: page.IsTruncated === true,
+      next: page.NextContinuationToken,
+    }
+  }
+
+  async copy(request: api.CopyRequest, call: api.Call): Promise<api.Tagged> {
+    const { key, fromKey, attributes, ifMatch, createOnly } = request
+    const input = {
+      ...this.#target(key),
+      ...fieldsOf(attributes),
+      CopySource: copySource(this.#bucket, fromKey), // The SDK sends it as it is.
+      MetadataDirective: attributes ? ('REPLACE' as const) : ('COPY' as const),
+      ...(ifMatch !== undefined && { CopySourceIfMatch: ifMatch }),
+    }
+    const makeCommand = (sdk: Sdk) => {
+      const command = new sdk.CopyObjectCommand(input)
+      if (createOnly)
+        changeHeaders(command, (headers) => Object.assign(headers, { [R2_COPY_CREATE_ONLY]: '*' }))
+      return command
+    }
+    const { CopyObjectResult, $metadata } = await this.#send(makeCommand, call, SLOW)
+    return tagOf({ ETag: CopyObjectResult?.ETag, $metadata })
+  }
+
+  async createUpload({ key, attributes }: api.CreateUploadRequest, call: api.Call): Promise<api.Upload> {
+    const input = { ...this.#target(key), ...fieldsOf(attributes) }
+    const { UploadId } = await this.#send((sdk) => new sdk.CreateMultipartUploadCommand(input), call, SMALL)
+    if (!UploadId) throw notFromS3(200)
+    return { key, uploadId: UploadId }
+  }
+
+  async uploadPart(request: api.UploadPartRequest, call: api.Call): Promise<api.Tagged> {
+    const { number, bytes } = request
+    const part = { PartNumber: number, Body: bytes, ContentLength: bytes.byteLength }
+    const input = { ...this.#upload(request), ...part }
+    const load = { bytes: bytes.byteLength, slow: false }
+    return tagOf(await this.#send((sdk) => new sdk.UploadPartCommand(input), call, load))
+  }
+
+  async copyPart(request: api.CopyPartRequest, call: api.Call): Promise<api.CopiedPart> {
+    const { fromKey, range, number } = request
+    const input = {
+      ...this.#upload(request),
+      PartNumber: number,
+      CopySource: copySource(this.#bucket, fromKey),
+      ...(range && { CopySourceRange: `bytes=${range.start}-${range.end}` }),
+    }
+    const output = await this.#send((sdk) => new sdk.UploadPartCopyCommand(input), call, SLOW)
+    const tag = tagOf({ ETag: output.CopyPartResult?.ETag, $metadata: output.$metadata })
+    return { ...tag, encryption: output.ServerSideEncryption }
+  }
+
+  async completeUpload(request: api.CompleteUploadRequest, call: api.Call): Promise<void> {
+    const { parts, createOnly } = request
+    const input = {
+      ...this.#upload(request),
+      MultipartUpload: { Parts: parts.map(({ number, etag }) => ({ PartNumber: number, ETag: etag })) },
+      ...(createOnly && { IfNoneMatch: '*' }),
+    }
+    const load = parts.length > 1 ? SLOW : SMALL
+    const output = await this.#send((sdk) => new sdk.CompleteMultipartUploadCommand(input), call, load)
+    if (!output.ETag && !output.Key && !output.Location && isAnswer(output)) throw notFromS3(200)
+  }
+
+  async abortUpload(upload: api.Upload, call: api.Call): Promise<void> {
+    const input = this.#upload(upload)
+    await this.#send((sdk) => new sdk.AbortMultipartUploadCommand(input), call, SMALL)
+  }
+
+  async listUploads({ prefix, after }: api.ListUploadsRequest, call: api.Call): Promise<api.UploadPage> {
+    const marker = after && { KeyMarker: after.key, UploadIdMarker: after.uploadId }
+    const input = { Bucket: this.#bucket, Prefix: prefix, EncodingType: 'url' as const, ...marker }
+    const page = await this.#send((sdk) => new sdk.ListMultipartUploadsCommand(input), call, SMALL)
+    if (page.Bucket === undefined && isAnswer(page)) throw notFromS3(200)
+    const decode = keyDecoder(page.EncodingType)
+    const next = { key: decode(page.NextKeyMarker ?? ''), uploadId: page.NextUploadIdMarker ?? '' }
+    return {
+      uploads: (page.Uploads ?? []).flatMap(({ Key, UploadId, Initiated }) =>
+        Key === undefined || UploadId === undefined || Initiated === undefined
+          ? []
+          : [{ key: decode(Key), uploadId: UploadId, initiated: Initiated }],
+      ),
+      next: page.IsTruncated ? next : undefined,
+    }
+  }
+
+  async sign(request: api.SignRequest, signal: AbortSignal | undefined): Promise<api.SignedAddress> {
+    const [client, sdk, { getSignedUrl }] = await Promise.all([this.#client(), loadSdk(), loadPresigner()])
+    signal?.throwIfAborted()
+    const { expiresIn, signedAt } = request
+    const command = this.#commandToSign(sdk, request)
+    // The CRC of no content, which a client with default settings signs, would refuse every upload.
+    changeHeaders(command, (headers) => {
+      for (const name of Object.keys(headers)) if (CHECKSUM.test(name)) delete headers[name]
+    })
+    const signed = new Set(request.method === 'PUT' ? headersToSign(request) : [])
+    const offset = this.#own ? this.#signer.clockOffset : client.config.systemClockOffset
+    try {
+      const url = await getSignedUrl(client, command, {
+        expiresIn,
+        signingDate: new Date(signedAt.getTime() + offset),
+        signableHeaders: signed,
+        unhoistableHeaders: signed,
+      })
+      const { expiration } = this.#own
+        ? await this.#signer.credentials(signal)
+        : await client.config.credentials()
+      return { url, endsAt: expiration }
+    } catch (error) {
+      throw fromSdkError(error)
+    }
+  }
+
+  #commandToSign(sdk: Sdk, request: api.SignRequest) {
+    const target = this.#target(request.key)
+    if (request.method === 'PUT') {
+      const { attributes, size, createOnly } = request
+      const fields = { ...fieldsOf(attributes), ContentLength: size, ...(createOnly && { IfNoneMatch: '*' }) }
+      return new sdk.PutObjectCommand({ ...target, ...fields })
+    }
+    const { contentDisposition, contentType } = request.respondWith
+    const input = {
+      ...target,
+      ResponseContentDisposition: contentDisposition,
+      ResponseContentType: contentType,
+    }
+    return request.method === 'GET' ? new sdk.GetObjectCommand(input) : new sdk.HeadObjectCommand(input)
+  }
+
+  #target(key: string) {
+    return { Bucket: this.#bucket, Key: key }
+  }
+
+  #upload({ key, uploadId }: api.Upload) {
+    return { ...this.#target(key), UploadId: uploadId }
+  }
+
+  /** Sends a command within its turn. */
+  #send<Input extends ServiceInputTypes, Output extends ServiceOutputTypes>(
+    makeCommand: (sdk: Sdk) => SdkCommand<Input, Output>,
+    call: api.Call,
+    load: api.Load,
+  ): Promise<Output> {
+    const { signal } = call
+    return call.take(load, async (turn) => {
+      const [client, sdk] = await Promise.all([this.#client(), loadSdk()])
+      // The SDK would believe any date.
+      if (this.#own) client.config.systemClockOffset = this.#signer.clockOffset
+      const command = makeCommand(sdk)
+      try {
+        const output = await (turn.timeout === undefined
+          ? client.send(command, signal ? { abortSignal: signal } : {})
+          : sendWithin(turn.timeout, client, command, signal))
+        if ('Body' in output && output.Body instanceof Readable) turn.holdUntilClosed(output.Body)
+        return output
+      } catch (error) {
+        throw signal?.aborted ? error : fromSdkError(error)
+      }
+    })
+  }
+}
+
+/** Headers of checksums that the SDK adds. */
+const CHECKSUM = /^x-amz-(?:sdk-)?checksum-/
+
+function headersToSign({
+  attributes,
+  createOnly,
+}: {
+  attributes: api.ObjectAttributes
+  createOnly: boolean
+}) {
+  return ['content-length', ...Object.keys(uploadHeaders(attributes, createOnly))]
+}

@@ -1,0 +1,2 @@
+/** A bundle of its own (tsup.config.ts), loaded with the first XML. */
+export { Parser } from 'htmlparser2'

@@ -1,0 +1,115 @@
+import { createHash } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { hasWriteId, marked } from './attributes.js'
+import { withinASecond } from './bounds.js'
+import type { S3Connection } from './connection.js'
+import { analyse } from './failures.js'
+import { headObject } from './head.js'
+import type { Call, ObjectAttributes } from './object-api.js'
+import { isPlaceholder } from './publishers/placeholder.js'
+
+/** A write that can be told from everybody else's. */
+export interface MarkedWrite {
+  readonly key: string
+  /** Stored with the object: says whose write it was. */
+  readonly writeId: string
+  /** Whether a taken name is left alone. */
+  readonly createOnly: boolean
+  /** Whether the write makes a placeholder. Default false. */
+  readonly placeholder?: boolean
+  readonly signal: AbortSignal | undefined
+}
+
+/**
+ * Does a write that is carried out at most once. True: it is there. False: the name was taken. When an answer got lost,
+ * our own write refuses the next attempt: the object says whose it is.
+ */
+export async function writeOnce(
+  connection: S3Connection,
+  write: MarkedWrite,
+  send: (call: Call) => Promise<unknown>,
+): Promise<boolean> {
+  const { signal } = write
+  /** Whether an attempt may have written although it failed. */
+  let ambiguous = false
+  try {
+    return await connection.run(signal, async (call) => {
+      try {
+        await send(call)
+        return true
+      } catch (error) {
+        const failure = analyse(error)
+        ambiguous ||= failure.attempts > 1
+        // A completion may answer 200 before it knows.
+        if (failure.status === 412 || failure.code === 'PreconditionFailed') {
+          return ambiguous ? await isWritten(connection, write) : false
+        }
+        if (ambiguous && failure.code === 'NoSuchUpload' && (await isWritten(connection, write))) return true
+        ambiguous ||= failure.ambiguous
+        throw error
+      }
+    })
+  } catch (error) {
+    if (!ambiguous) throw error
+    if (!signal?.aborted && (await isWritten(connection, write).catch(() => false))) return true
+    if (write.createOnly) {
+      const removal = removeIfWritten(connection, write)
+      if (signal?.aborted) await withinASecond(removal)
+    }
+    throw error
+  }
+}
+
+async function isWritten(connection: S3Connection, write: MarkedWrite): Promise<boolean> {
+  const found = await headObject(connection, write.key, write.signal)
+  if (found === null || !hasWriteId(found, write.writeId)) return false
+  return isPlaceholder(found) === (write.placeholder ?? false)
+}
+
+/**
+ * After a failure or an abort: the server may have finished the write all the same, or may be about to. Looks at once,
+ * and where nothing is there yet, again in the background.
+ */
+export async function removeIfWritten(connection: S3Connection, write: MarkedWrite): Promise<void> {
+  if (await removeWritten(connection, write)) return
+  void (async () => {
+    for (const wait of LATE_WRITE_WAITS) {
+      await sleep(wait, undefined, { ref: false })
+      if (await removeWritten(connection, write)) return
+    }
+  })()
+}
+
+/** Milliseconds between looks for a write that comes after its failure. */
+const LATE_WRITE_WAITS = [250, 1000, 4000]
+
+/** Whether the write was there; it is gone then. */
+export async function removeWritten(connection: S3Connection, write: MarkedWrite): Promise<boolean> {
+  const { api } = connection
+  let removed = false
+  await connection.attemptQuietly(async (call) => {
+    if (!hasWriteId(await api.head(write, call), write.writeId)) return
+    await api.delete(write, call)
+    removed = true
+  })
+  return removed
+}
+
+/** A write of bytes that are all there. */
+export interface WholeWrite extends MarkedWrite {
+  readonly bytes: Uint8Array
+  readonly attributes: ObjectAttributes
+}
+
+/** Puts an object. False: create-only, and the name is taken. */
+export async function putObject(connection: S3Connection, write: WholeWrite): Promise<boolean> {
+  const { key, bytes, attributes, createOnly, signal } = write
+  const { api } = connection
+  const md5 = createHash('md5').update(bytes).digest('base64')
+  if (!createOnly) {
+    await connection.run(signal, (call) => api.put({ key, bytes, md5, attributes }, call))
+    return true
+  }
+  const request = { key, bytes, md5, attributes: marked(attributes, write.writeId), createOnly }
+  return writeOnce(connection, write, (call) => api.put(request, call))
+}
