@@ -151,6 +151,7 @@ class SourceReader implements AsyncIterator<Uint8Array> {
   #emptyChunks = 0
 
   constructor(source: Source, signal: AbortSignal | undefined) {
+    silence(source) // One that is aborted before its first chunk is asked for has no other listener.
     this.#source = source
     this.#iterator =
       Symbol.asyncIterator in source

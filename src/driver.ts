@@ -55,11 +55,14 @@ export interface StorageDriver {
    * The entries below a folder, in batches, in UTF-8 byte order of their full names; a folder sorts as its name and
    * `/`. A missing folder has none. `recursive`: files of all depths and no folders; else one level.
    * Memory MUST NOT grow with the number of entries on S3-like backends, nor beyond one folder a level elsewhere.
+   * `after`, where it is given, is the place in the order from which entries are needed. Entries up to it may be left
+   * out: S3 has `start-after` for this.
    */
   entries(
     folder: Folder,
     recursive: boolean,
     signal: AbortSignal | undefined,
+    after?: string,
   ): AsyncIterable<readonly Entry[]>
   /** The public address. MUST NOT do I/O. */
   locate(name: Name): string

@@ -14,7 +14,8 @@ export function sanitizeFilename(filename: string): string {
   return inContext({ operation: 'sanitizeFilename' }, () => sanitize(filename))
 }
 
-function sanitize(filename: unknown): string {
+/** The same for functions that name themselves in errors. */
+export function sanitize(filename: unknown): string {
   if (typeof filename !== 'string') throw invalid(filename, 'the file name must be a string')
   const base = baseName(filename.toWellFormed().replaceAll('\\', '/')).normalize('NFC').trim()
   // Normalised again: a dropped character may have separated a letter from its mark.

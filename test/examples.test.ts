@@ -16,6 +16,7 @@ import {
   MemoryStorage,
   Problem,
   R2Storage,
+  type Storage,
   setDefaultStorage,
 } from 'stowage'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, it, vi } from 'vitest'
@@ -26,6 +27,7 @@ import { useR2 } from '../examples/r2.js'
 import { server as uploadServer } from '../examples/upload-server.js'
 import * as using from '../examples/using.js'
 import { type StrictR2, startStrictR2 } from './servers/r2.js'
+import { altered } from './unit/altered.js'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const examples = join(root, 'examples')
@@ -252,7 +254,7 @@ describe.each(['disk', 'R2'])('on %s', (place) => {
       assert.equal((await put('large.png', large)).status, 413)
       assert.equal(await count(defaultStorage.list()), 1)
 
-      const restoreBroken = setDefaultStorage(new BrokenStorage())
+      const restoreBroken = setDefaultStorage(full())
       const error = vi.spyOn(console, 'error').mockImplementation(() => {})
       const refused = await put('holiday.png', new Uint8Array(await readFile(photo)))
       restoreBroken()
@@ -320,10 +322,12 @@ it('an R2 storage made in code becomes the default', () => {
   restore()
 })
 
-class BrokenStorage extends MemoryStorage {
-  protected override async stage(): Promise<never> {
-    throw new Problem('Full', 'the disk quota is used up')
-  }
+function full(): Storage {
+  return altered(new MemoryStorage(), () => ({
+    stage: async () => {
+      throw new Problem('Full', 'the disk quota is used up')
+    },
+  }))
 }
 
 function dedent(text: string): string {

@@ -196,6 +196,26 @@ describe.concurrent('the installed package', () => {
     assert.equal(output, 'true shared false true true NotFound false')
   })
 
+  it('wraps storages of the copy that was required in the copy that was imported', async () => {
+    const output = await runFile(
+      'mjs',
+      `import { createRequire } from 'node:module'
+      import * as esm from 'stowage'
+      const cjs = createRequire(import.meta.url)('stowage')
+      const [newer, older] = [new esm.MemoryStorage(), new cjs.MemoryStorage()]
+      await older.save('tenants/7/a.txt', 'old')
+      const storage = esm.readThrough(newer, esm.prefixed(cjs.prefixed(older, 'tenants'), '7'))
+      const restore = cjs.setDefaultStorage(storage)
+      const wrapped = esm.readOnly(esm.defaultStorage)
+      const text = await (await wrapped.open('a.txt')).text()
+      const refused = await wrapped.delete('a.txt').catch((error) => error)
+      const missing = await cjs.readOnly(storage).open('b.txt').catch((error) => error)
+      restore()
+      console.log(text, refused.code, missing.code, refused instanceof esm.StorageError, missing instanceof cjs.StorageError)`,
+    )
+    assert.equal(output, 'old PermissionDenied NotFound true true')
+  })
+
   it('takes an aborted request back at once also in a minified bundle', async () => {
     const source = `
       import { once } from 'node:events'
