@@ -29,6 +29,7 @@ export const SAVE_OPTIONS: OptionNames<SaveOptions> = {
   maxSize: true,
   allowedTypes: true,
   onProgress: true,
+  sourceTimeout: true,
 }
 export const SIGNED_URL_OPTIONS: OptionNames<SignedUrlOptions> = {
   ...ABORT_OPTIONS,
@@ -133,6 +134,13 @@ export function toOnProgress({ onProgress }: SaveOptions): SaveOptions['onProgre
     throw new Problem('InvalidArgument', 'onProgress must be a function')
   }
   return onProgress
+}
+
+export function toSourceTimeout({ sourceTimeout }: SaveOptions): number | undefined {
+  if (sourceTimeout !== undefined && !(Number.isSafeInteger(sourceTimeout) && sourceTimeout >= 0)) {
+    throw new Problem('InvalidArgument', 'sourceTimeout must be a whole number of milliseconds, 0 or more')
+  }
+  return sourceTimeout
 }
 
 /** Passes progress on to the caller: never backwards, and once with everything. */

@@ -34,6 +34,7 @@ import {
   toRange,
   toSignal,
   toSigningTimes,
+  toSourceTimeout,
 } from './options.js'
 import { StoredFile } from './stored-file.js'
 import type {
@@ -137,8 +138,9 @@ export abstract class Storage {
     const ifExists = toIfExists(options.ifExists)
     const rules = toUploadRules(options)
     const onProgress = toOnProgress(options)
+    const sourceTimeout = toSourceTimeout(options)
     const attributing = toAttributes(target, options, defaultsOf(content))
-    const body = toBody(content)
+    const body = toBody(content, sourceTimeout)
     const attributes = await attributing
     const judged = await applyRules(body, rules, attributes.contentType, signal)
     const progress = progressReporter(onProgress, judged.body.size)

@@ -15,6 +15,7 @@ export interface OpenBody {
 }
 
 const UNREAD_TIMEOUT = 60_000
+const BRAND = Symbol.for('stowage.StoredFile')
 
 /** The bytes that an opened file delivers, within the whole file. */
 export interface DeliveredRange {
@@ -56,6 +57,7 @@ export class StoredFile {
     signal?: AbortSignal,
   ) {
     Object.assign(this, info)
+    Object.defineProperty(this, BRAND, { value: true })
     this.range = range
     this.#body = body
     this.#explain = explain
@@ -152,6 +154,11 @@ export class StoredFile {
     clearTimeout(this.#timer)
     return this.#body
   }
+}
+
+/** Whether a value is a {@link StoredFile}, also one of another copy of this package. */
+export function isStoredFile(value: unknown): value is StoredFile {
+  return typeof value === 'object' && value !== null && BRAND in value
 }
 
 /** The same stream, whose error is what `explain` makes of it. */

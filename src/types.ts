@@ -56,6 +56,11 @@ export interface SaveOptions extends AbortOptions, FileHeaders, UploadRules {
   metadata?: Readonly<Record<string, string>> | undefined
   /** Called as bytes are taken over, at last with all of them. An error it throws fails the save. */
   onProgress?: ((progress: SaveProgress) => void) | undefined
+  /**
+   * Milliseconds without a byte from a stream after which the save fails with code `Aborted`. Default 300,000 (5
+   * minutes); 0 waits for ever. A form's file whose client has left may never end by itself.
+   */
+  sourceTimeout?: number | undefined
 }
 
 export interface OpenOptions extends AbortOptions {
