@@ -30,14 +30,17 @@ export function isWebStream(value: unknown): value is ReadableStream {
   return typeof value === 'object' && value !== null && 'getReader' in value && 'locked' in value
 }
 
-/** The request of an HTTP server: its connection carries the answer as well. */
-function isRequest(stream: Readable): boolean {
-  return 'httpVersion' in stream && 'socket' in stream
+/**
+ * The request of an HTTP server, or a file of its form as busboy parses it. The connection carries the answer as well,
+ * and a parser waits for all of its files to be read.
+ */
+function isOfRequest(stream: Readable): boolean {
+  return ('httpVersion' in stream && 'socket' in stream) || 'truncated' in stream
 }
 
 /** Ends a stream that is not read to its end. */
 export function releaseStream(stream: Readable): void {
-  if (isRequest(stream)) drain(stream)
+  if (isOfRequest(stream)) drain(stream)
   else stream.destroy()
 }
 
@@ -207,7 +210,7 @@ function wasCut(stream: Readable): boolean {
 }
 
 function iteratorOf(source: Source): AsyncIterator<unknown> | Iterator<unknown> {
-  if (isNodeStream(source) && isRequest(source) && typeof source.iterator === 'function') {
+  if (isNodeStream(source) && isOfRequest(source) && typeof source.iterator === 'function') {
     return source.iterator({ destroyOnReturn: false })
   }
   if (Symbol.asyncIterator in source) return source[Symbol.asyncIterator]()

@@ -126,7 +126,11 @@ describe('a content that cannot be saved', () => {
     ['a file of multer on disk', { fieldname: 'f', path: '/tmp/x' }, /createReadStream\(file\.path\)/],
     ['a file of formidable', { filepath: '/tmp/x' }, /createReadStream\(file\.filepath\)/],
     ['a part of @fastify/multipart', { file: Readable.from([]), fields: {} }, /part\.file/],
-    ['a Buffer that went through JSON', JSON.parse(JSON.stringify(Buffer.from('x'))), /Buffer\.from\(value\.data\)/],
+    [
+      'a Buffer that went through JSON',
+      JSON.parse(JSON.stringify(Buffer.from('x'))),
+      /Buffer\.from\(value\.data\)/,
+    ],
     ['a Response', { body: null, status: 200 }, /its body/],
   ]
 
