@@ -82,7 +82,7 @@ const ROUTES: Readonly<
   'Fastify 5, raw': {
     form: false,
     start: async (save) => {
-      const app = fastify()
+      const app = fastify({ forceCloseConnections: true })
       app.addContentTypeParser('application/octet-stream', (_request, payload, done) => done(null, payload))
       app.post('/', async (request, reply) => {
         const { status, text } = await save(request.body as IncomingMessage) // As the parser left it.
@@ -95,7 +95,7 @@ const ROUTES: Readonly<
   'Fastify 5, @fastify/multipart': {
     form: true,
     start: async (save, fileSize) => {
-      const app = fastify()
+      const app = fastify({ forceCloseConnections: true })
       await app.register(
         multipart,
         fileSize === undefined ? { limits: { fileSize: 1e9 } } : { limits: { fileSize } },
