@@ -7,7 +7,7 @@ export default defineConfig({
   platform: 'node',
   dts: true,
   clean: true,
-  // For CommonJS, splitting would turn every `import()` into a `require`, which an ES module such as file-type does not
-  // stand on every Node. What the two entries share is small, and errors are known across copies.
+  // In CommonJS, splitting would turn every `import()` into a `require`. Not every Node can `require` an ES module such
+  // as file-type. The entries share little code, and errors are recognised across copies.
   splitting: false,
 })

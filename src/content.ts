@@ -18,8 +18,8 @@ import { isStoredFile, type StoredFile } from './stored-file.js'
 export type Chunk = string | Uint8Array | ArrayBuffer | ArrayBufferView
 
 /**
- * Whatever can be saved: text (stored as UTF-8), bytes, a `Blob` or `File`, a Node or web stream, any iterable of
- * chunks, or a file that another storage has opened. A view into a larger buffer saves its own bytes only.
+ * What `save` accepts: text (stored as UTF-8), bytes, a `Blob` or `File`, a Node or web stream, any iterable of chunks,
+ * or a file opened from a storage. A view into a larger buffer saves only its own bytes.
  */
 export type Content =
   | Chunk
@@ -33,37 +33,37 @@ export type Content =
 /** Milliseconds. */
 const SOURCE_TIMEOUT = 300_000
 
-/** A content ready to be stored: the only form that drivers see. */
+/** A content that is ready to be stored. Drivers get contents only in this form. */
 export interface Body {
-  /** Bytes in all, where the content tells. */
+  /** Total bytes, or undefined if unknown. */
   readonly size: number | undefined
-  /** All of the bytes, where they are in memory anyway. */
+  /** All bytes, if they are in memory already. */
   readonly bytes: Uint8Array | undefined
-  /** Whether `chunks` may be called again to have the same bytes once more. */
+  /** Whether `chunks` can be called again for the same bytes. */
   readonly replayable: boolean
   /**
-   * The bytes as they come. An error of the source is thrown as a `SourceFailure`; an abort as the signal's reason,
-   * at once, also while the source stalls. Leaving the loop early releases the source.
+   * The bytes as they arrive. An error of the source is thrown as a `SourceFailure`. An abort throws the signal's
+   * reason at once, even if the source stalls. Leaving the loop early releases the source.
    */
   chunks(signal?: AbortSignal): AsyncIterable<Uint8Array>
 }
 
 /**
- * Listens to the errors of a stream that is read later, or never if the save is refused: without a listener an early
- * one (the file is not there) would end the process.
+ * Adds an error listener to a stream that is read later, or never if the save is refused. Without a listener an early
+ * error, such as a missing file, would end the process.
  */
 export function silence(content: unknown): void {
   if (isNodeStream(content)) content.on('error', ignore)
 }
 
-/** Frees what a content holds that is not read, or not to its end: a descriptor, a connection. */
+/** Frees the descriptor or connection of a content that is not read to its end. */
 export function abandon(content: unknown): void {
   if (isNodeStream(content)) releaseStream(content)
   else if (isStoredFile(content)) void content.close()
   else if (isWebStream(content) && !content.locked) content.cancel().catch(ignore)
 }
 
-/** The attributes that a content brings along: those of a file of another storage, or the type of a `Blob`. */
+/** The attributes that a content brings along: all of a `StoredFile`, the type of a `Blob`. */
 export function defaultsOf(content: unknown): AttributeSource {
   if (isStoredFile(content)) return content
   if (isBlob(content) && isMediaType(content.type)) return { contentType: content.type }
@@ -71,7 +71,7 @@ export function defaultsOf(content: unknown): AttributeSource {
 }
 
 /**
- * The one coercion of everything that can be saved. What the content itself throws is its source's error.
+ * Turns a content into a body: the only coercion. An error that the content throws is a `SourceFailure`.
  * `sourceTimeout`: milliseconds without a chunk after which a stream counts as dead; 0 waits for ever.
  */
 export function toBody(content: Content, sourceTimeout: number = SOURCE_TIMEOUT): Body {
@@ -109,7 +109,7 @@ function coerce(content: Content, timeout: number): Body {
   }
   if (isWebStream(content)) {
     if (content.locked) throw new Problem('InvalidArgument', 'the stream is locked by another reader')
-    // Node's types know Node's own streams only.
+    // Node's types accept only Node's own streams.
     if (Reflect.apply(Readable.isDisturbed, undefined, [content]))
       throw new Problem('InvalidArgument', 'the stream was already read from')
     return ofStream(() => content)

@@ -3,9 +3,9 @@ import { inContext, Problem } from './errors.js'
 import { baseName, isReserved, MAX_SEGMENT_BYTES, SUFFIX_LENGTH, truncate } from './names.js'
 
 /**
- * Turns the file name that a user's browser sent into one safe segment: the base name only, NFC, spaces to `_`,
- * letters, marks, digits, `-`, `_` and `.` kept and everything else dropped, short enough to take an alternative's
- * suffix, the extension kept. A name that Windows keeps for a device (`con.txt`) gets a leading `_`.
+ * Turns the file name that a browser sent into one safe segment: the base name in NFC, spaces as `_`. Keeps letters,
+ * marks, digits, `-`, `_` and `.`, and drops everything else. Shortens the name so that an alternative's suffix fits,
+ * and keeps the extension. A device name of Windows (`con.txt`) gets a leading `_`.
  *
  * @throws {InvalidNameError} when nothing is left.
  * @example sanitizeFilename('../My Résumé (1).pdf') // 'My_Résumé_1.pdf'
@@ -17,17 +17,17 @@ export function sanitizeFilename(filename: string): string {
 function sanitize(filename: unknown): string {
   if (typeof filename !== 'string') throw invalid(filename, 'the file name must be a string')
   const base = baseName(filename.toWellFormed().replaceAll('\\', '/')).normalize('NFC').trim()
-  // Normalised once more: what is dropped may have stood between a letter and its mark.
+  // Normalised again: a dropped character may have separated a letter from its mark.
   const left = base
     .replace(/\p{Zs}/gu, '_')
     .replace(/[^\p{L}\p{M}\p{N}\-_.]/gu, '')
     .normalize('NFC')
-  // Of `🎉.png` only the extension is left, which must stay one.
+  // `🎉.png` becomes `_.png`, so that `.png` stays an extension.
   const kept = shorten(/^\.[^.]/.test(left) && !base.startsWith('.') ? `_${left}` : left)
   // Before the library, which would leave nothing of a device's name.
   const guarded = DEVICE.test(kept) || isReserved(kept) ? `_${kept}` : kept
   const safe = sanitizeSegment(guarded)
-  if (safe === '') throw invalid(filename, 'nothing is left of the file name')
+  if (safe === '') throw invalid(filename, 'the file name has no usable character')
   return safe
 }
 
@@ -35,7 +35,7 @@ function invalid(filename: unknown, reason: string): Problem {
   return new Problem('InvalidName', reason, typeof filename === 'string' ? { file: filename } : {})
 }
 
-/** Names of Windows devices, also with an extension. Source: "Naming Files, Paths, and Namespaces", Microsoft. */
+/** Device names of Windows, with or without extension. Source: "Naming Files, Paths, and Namespaces", Microsoft. */
 const DEVICE = /^(?:con|prn|aux|nul|(?:com|lpt)[\d¹²³])(?:\.|$)/i
 
 /** Leaves room for the suffix of an alternative name, and for one more `_`; keeps the extension. */

@@ -65,7 +65,7 @@ function drain(request: Readable): void {
   discard()
 }
 
-/** Iterates a source by hand: `for await` could neither tell the source's errors from ours nor leave a stalled source. */
+/** Iterates a source by hand: `for await` cannot separate the source's errors from ours, nor leave a stalled source. */
 export function readSource(open: () => Source, options: SourceOptions): AsyncIterable<Uint8Array> {
   return {
     [Symbol.asyncIterator]: () => {

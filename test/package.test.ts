@@ -40,6 +40,7 @@ beforeAll(async () => {
   await mkdir(copy)
   for (const entry of [
     'src',
+    'docs',
     'package.json',
     'tsconfig.json',
     'tsup.config.ts',
@@ -70,17 +71,19 @@ beforeAll(async () => {
 afterAll(() => rm(work, { recursive: true, force: true }))
 
 describe.concurrent('the tarball', () => {
-  it('holds the build, the README, the changelog, the security policy and the licence, and nothing else', async () => {
+  it('holds the build, the documents and the licence, and nothing else', async () => {
     const listing = await run('tar', ['-tzf', tarball], work)
     const files = listing
       .trim()
       .split('\n')
       .map((line) => line.replace('package/', ''))
+    const pages = (await readdir(join(root, 'docs'))).map((page) => `docs/${page}`)
     assert.deepEqual(files.filter((file) => !file.startsWith('dist/')).sort(), [
       'CHANGELOG.md',
       'LICENSE',
       'README.md',
       'SECURITY.md',
+      ...pages.sort(),
       'package.json',
     ])
     for (const entry of ['index', 'testing']) {
@@ -88,7 +91,9 @@ describe.concurrent('the tarball', () => {
         assert.ok(files.includes(`dist/${entry}.${ending}`))
     }
     assert.ok(
-      files.every((file) => /^(?:dist\/[\w-]+\.(?:d\.)?c?[jt]s|[A-Z]+(?:\.md)?|package\.json)$/.test(file)),
+      files.every((file) =>
+        /^(?:dist\/[\w-]+\.(?:d\.)?c?[jt]s|docs\/[\w-]+\.md|[A-Z]+(?:\.md)?|package\.json)$/.test(file),
+      ),
     )
   })
 
