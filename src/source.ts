@@ -84,7 +84,7 @@ class SourceReader implements AsyncIterator<Uint8Array> {
   readonly #timeout: number
   readonly #signal: AbortSignal | undefined
   readonly #encode = chunkEncoder()
-  /** A generator may fill one buffer again and again; a stream never touches a chunk that it gave away. */
+  /** Whether chunks need no copy. A stream does not reuse a chunk; a generator may refill one buffer. */
   readonly #givesAway: boolean
   readonly #watch: NodeJS.Timeout
   #rejectPending: ((reason: unknown) => void) | undefined
@@ -130,7 +130,7 @@ class SourceReader implements AsyncIterator<Uint8Array> {
     }
     const received = (result: IteratorResult<unknown>) => {
       try {
-        // Nothing else would end the loop of an iterator that answers nonsense.
+        // A broken iterator without result objects would otherwise loop for ever.
         if (typeof result !== 'object' || result === null) {
           throw new Problem('InvalidArgument', `the iterator of the content answers ${describe(result)}`)
         }
@@ -165,7 +165,7 @@ class SourceReader implements AsyncIterator<Uint8Array> {
     throw new RejectedUpload({ reason: 'size', limit: this.#bytes, found: this.#bytes })
   }
 
-  /** After an empty chunk. Endless empty chunks must not starve the timers, and with them an abort. */
+  /** Continues after an empty chunk. Endless empty chunks must not starve the event loop: an abort needs its turn. */
   #pullOn(resolve: (result: IteratorResult<Uint8Array>) => void, reject: (reason: unknown) => void): void {
     this.#emptyChunks += 1
     if (this.#emptyChunks % 64 !== 0) this.#pull(resolve, reject)
@@ -198,7 +198,7 @@ class SourceReader implements AsyncIterator<Uint8Array> {
     clearInterval(this.#watch)
     this.#signal?.removeEventListener('abort', this.#onAbort)
     if (!release) return
-    // A Node stream is released directly: its iterator would first wait for the chunk that never comes.
+    // Releases a Node stream directly: its iterator would first wait for a chunk that may never come.
     if (isNodeStream(this.#source)) releaseStream(this.#source)
     else void leave(this.#iterator)
   }
@@ -235,18 +235,18 @@ async function* chunksOf(stream: ReadableStream): AsyncGenerator<unknown> {
   }
 }
 
-/** Nobody waits for a source on its way out: the reason why it was left counts more. */
+/** Ends the iterator. Nobody waits for it, and its errors are ignored: the reason for leaving matters more. */
 async function leave(iterator: AsyncIterator<unknown> | Iterator<unknown>): Promise<void> {
   try {
     await iterator.return?.()
   } catch {
-    // For example a generator that is just running, because it has aborted the save itself.
+    // For example, a running generator that aborted the save itself cannot be ended.
   }
 }
 
 const END = Symbol('end')
 
-/** Turns chunks, and at last their end, into bytes. A surrogate pair cut in two by string chunks is put together again. */
+/** Turns chunks, and finally `END`, into bytes. Joins a surrogate pair that two string chunks have split. */
 function chunkEncoder(): (chunk: unknown) => Uint8Array {
   let half = ''
   return (chunk) => {
