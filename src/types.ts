@@ -105,6 +105,7 @@ export interface ListOptions extends AbortOptions {
 
 /** One file in a listing. */
 export interface ListedFile {
+  /** The full name, relative to the storage. */
   readonly name: string
   /** Bytes. */
   readonly size: number
@@ -133,7 +134,9 @@ export interface FileInfo extends ListedFile, Attributes {}
 
 /** One level of a folder, as base names in UTF-8 byte order. */
 export interface DirectoryListing {
+  /** Base names of the folders in it. */
   directories: string[]
+  /** Base names of the files in it. */
   files: string[]
 }
 
