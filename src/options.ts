@@ -63,6 +63,19 @@ export function checkOptions(options: object, known: object): void {
   }
 }
 
+/** The same for the options of a constructor: a storage with a misspelt option would be another one. */
+export function checkConstructorOptions(options: object, known: object): void {
+  if (typeof options !== 'object' || options === null) {
+    throw new Problem('Misconfigured', 'the options must be an object')
+  }
+  for (const option in options) {
+    if (!Object.hasOwn(known, option)) {
+      const list = Object.keys(known).join(', ')
+      throw new Problem('Misconfigured', `there is no option "${option}"; there are ${list}`)
+    }
+  }
+}
+
 /** The signal of the options. Checks both, for callers without TypeScript. */
 export function toSignal(options: AbortOptions): AbortSignal | undefined {
   if (typeof options !== 'object' || options === null) {

@@ -484,7 +484,8 @@ export abstract class Storage {
   /** The one place that wraps errors. */
   #toStorageError(error: unknown, context: ErrorContext): StorageError {
     if (isStorageError(error)) return error
-    return toStorageError(isProblem(error) ? error : this.#driver.classify(error), context)
+    const problem = isProblem(error) ? error : this.#driver.classify(error)
+    return toStorageError(isAddress(context.file) ? adviseName(problem) : problem, context)
   }
 
   #contextOf(operation: string, file: string | undefined): ErrorContext {
@@ -494,6 +495,16 @@ export abstract class Storage {
       storage: this.#driver.label,
     }
   }
+}
+
+/** `https://cdn.example.com/a.png` is a legal name, and hardly ever meant as one. */
+function isAddress(file: string | undefined): boolean {
+  return file !== undefined && /^https?:\/\//i.test(file)
+}
+
+function adviseName({ code, message, cause, size, file }: Problem): Problem {
+  const advice = code === 'NotFound' ? ': this looks like an address; pass the name that save() returned' : ''
+  return new Problem(code, message + advice, { cause, size, file })
 }
 
 function noFreeName(): Problem {

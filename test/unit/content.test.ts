@@ -145,6 +145,20 @@ describe('a content that cannot be saved', () => {
     assert.match(error.message, /the content is empty, allowed are image\/png/)
   })
 
+  it('has its hint in the message where a name is an address or a path', async () => {
+    const storage = new MemoryStorage()
+    for (const name of ['/documents/x.pdf', 'C:\\x.pdf', storage.url('x.pdf')]) {
+      await assert.rejects(
+        storage.open(name),
+        /leave out the leading "\/", and pass the name that save\(\) returned/,
+      )
+    }
+    await assert.rejects(
+      storage.open('https://cdn.example.com/x.pdf'),
+      /looks like an address; pass the name/,
+    )
+  })
+
   it('may be a path by mistake: the process warns once', async () => {
     const warning = once(process, 'warning')
     await saved('./photo.png', {}, 'a.png')
