@@ -89,9 +89,14 @@ export async function contentTypeOf(name: string): Promise<string> {
   return lookup(extension) || DEFAULT_CONTENT_TYPE
 }
 
+/** Whether a value is a MIME type. */
+export function isMediaType(value: unknown): value is string {
+  return typeof value === 'string' && MEDIA_TYPE.test(value)
+}
+
 /** Checks a MIME type of the caller. Parameters are kept. */
 export function toContentType(value: unknown): string {
-  if (typeof value !== 'string' || !MEDIA_TYPE.test(value)) {
+  if (!isMediaType(value)) {
     throw new Problem('InvalidArgument', 'contentType must be a MIME type such as "image/png"')
   }
   return value

@@ -66,7 +66,10 @@ function segmentsOf(text: string): string[] {
 
 function check(text: string, input: unknown, limit: number): Name {
   if (/^(?:\/|(?:\.\/+)*[a-z]:\/)/i.test(text))
-    throw invalid(input, 'the name must be relative, not absolute')
+    throw invalid(
+      input,
+      'the name must be relative: leave out the leading "/", and pass the name that save() returned, not its url() or a path',
+    )
   if (/\p{Cc}/u.test(text)) throw invalid(input, 'the name has a control character')
   const segments = segmentsOf(text)
   if (segments.length === 0) throw invalid(input, 'the name is empty')

@@ -30,6 +30,7 @@ export const SAVE_OPTIONS: OptionNames<SaveOptions> = {
   maxSize: true,
   allowedTypes: true,
   onProgress: true,
+  sourceTimeout: true,
 }
 export const SIGNED_URL_OPTIONS: OptionNames<SignedUrlOptions> = {
   ...ABORT_OPTIONS,
@@ -58,6 +59,19 @@ export function checkOptions(options: object, known: object): void {
         'InvalidArgument',
         `unknown option "${option}"; known options: ${Object.keys(known).join(', ')}`,
       )
+    }
+  }
+}
+
+/** The same for the options of a constructor: a storage with a misspelt option would be another one. */
+export function checkConstructorOptions(options: object, known: object): void {
+  if (typeof options !== 'object' || options === null) {
+    throw new Problem('Misconfigured', 'the options must be an object')
+  }
+  for (const option in options) {
+    if (!Object.hasOwn(known, option)) {
+      const list = Object.keys(known).join(', ')
+      throw new Problem('Misconfigured', `there is no option "${option}"; there are ${list}`)
     }
   }
 }
@@ -138,6 +152,13 @@ export function toOnProgress({ onProgress }: SaveOptions): SaveOptions['onProgre
     throw new Problem('InvalidArgument', 'onProgress must be a function')
   }
   return onProgress
+}
+
+export function toSourceTimeout({ sourceTimeout }: SaveOptions): number | undefined {
+  if (sourceTimeout !== undefined && !(Number.isSafeInteger(sourceTimeout) && sourceTimeout >= 0)) {
+    throw new Problem('InvalidArgument', 'sourceTimeout must be a whole number of milliseconds, 0 or more')
+  }
+  return sourceTimeout
 }
 
 /** Reports progress to the caller: never backwards, and at last the total. */

@@ -15,6 +15,7 @@ export interface OpenBody {
 }
 
 const UNREAD_TIMEOUT = 60_000
+const BRAND = Symbol.for('stowage.StoredFile')
 
 /** The part of a file that an opened file delivers. */
 export interface DeliveredRange {
@@ -60,6 +61,7 @@ export class StoredFile {
     signal?: AbortSignal,
   ) {
     Object.assign(this, info)
+    Object.defineProperty(this, BRAND, { value: true })
     this.range = range
     this.#body = body
     this.#explain = explain
@@ -159,6 +161,11 @@ export class StoredFile {
     clearTimeout(this.#timer)
     return this.#body
   }
+}
+
+/** Whether a value is a {@link StoredFile}, also one of another copy of this package. */
+export function isStoredFile(value: unknown): value is StoredFile {
+  return typeof value === 'object' && value !== null && BRAND in value
 }
 
 /** The same stream; `explain` turns its error into another one. */

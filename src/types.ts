@@ -58,6 +58,11 @@ export interface SaveOptions extends AbortOptions, FileHeaders, UploadRules {
   metadata?: Readonly<Record<string, string>> | undefined
   /** Called as bytes are stored, at last with the total. An error that it throws fails the save. */
   onProgress?: ((progress: SaveProgress) => void) | undefined
+  /**
+   * Milliseconds without a byte from a stream after which the save fails with code `Aborted`. Default 300,000 (5
+   * minutes); 0 waits for ever. A form's file whose client has left may never end by itself.
+   */
+  sourceTimeout?: number | undefined
 }
 
 /** Options of `open`. */
@@ -100,6 +105,7 @@ export interface ListOptions extends AbortOptions {
 
 /** One file in a listing. */
 export interface ListedFile {
+  /** The full name, relative to the storage. */
   readonly name: string
   /** Bytes. */
   readonly size: number
@@ -128,7 +134,9 @@ export interface FileInfo extends ListedFile, Attributes {}
 
 /** One level of a folder, as base names in UTF-8 byte order. */
 export interface DirectoryListing {
+  /** Base names of the folders in it. */
   directories: string[]
+  /** Base names of the files in it. */
   files: string[]
 }
 

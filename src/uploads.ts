@@ -53,7 +53,8 @@ export async function applyRules(
   const found = await detectType(sample.head.subarray(0, SAMPLE_BYTES), claimed)
   if (!allowedTypes.some((pattern) => matches(found, pattern))) {
     await sample.release()
-    throw new RejectedUpload({ reason: 'type', allowed: allowedTypes, found })
+    const empty = sample.head.byteLength === 0
+    throw new RejectedUpload({ reason: 'type', allowed: allowedTypes, found, empty })
   }
   return { body: judged, contentType: canonical(claimed) === found ? claimed : found }
 }
