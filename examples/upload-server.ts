@@ -5,12 +5,9 @@ import { chatUploadPath, chatUploadRules, defaultStorage, isStorageError } from 
 export async function handleUpload(request: IncomingMessage, response: ServerResponse): Promise<void> {
   try {
     const filename = decodeURIComponent((request.url ?? '/').slice(1))
-    // Keeps the request open after a refusal, so that the answer can be sent.
-    const body = request.iterator({ destroyOnReturn: false })
-    const name = await defaultStorage.save(chatUploadPath(filename), body, chatUploadRules)
+    const name = await defaultStorage.save(chatUploadPath(filename), request, chatUploadRules)
     answer(response, 201, { name, url: defaultStorage.url(name) })
   } catch (error) {
-    request.resume()
     if (error instanceof URIError) {
       answer(response, 400, { error: 'InvalidName', message: 'The name in the address is not well-formed.' })
     } else if (isStorageError(error) && (error.code === 'Rejected' || error.code === 'InvalidName')) {

@@ -176,6 +176,7 @@ export interface SignedUploadOptions extends AbortOptions {
 
 /** An address that takes one upload. */
 export interface SignedUpload {
+  /** The HTTP method to send the file with. */
   method: 'PUT'
   /** Where to send the file. */
   url: string

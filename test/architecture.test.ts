@@ -15,7 +15,9 @@ const FLOORS: readonly (readonly RegExp[])[] = [
   // Has the fields of a FileInfo.
   [/^stored-file\.ts$/],
   // What is decided about names, headers and contents without a storage. Each knows some of the others.
-  [/^(?:names|percent|media-types|metadata|disposition|headers|content|options|ranges|uploads)\.ts$/],
+  [
+    /^(?:names|filenames|percent|media-types|metadata|disposition|headers|source|content|options|ranges|uploads)\.ts$/,
+  ],
   // What backends are asked for.
   [/^driver\.ts$/],
   [/^delete-many\.ts$/],
@@ -27,7 +29,7 @@ const FLOORS: readonly (readonly RegExp[])[] = [
   // Thin classes: options in, a driver out. R2Storage is a preset of S3Storage.
   [/^backends\/memory\.ts$/, /^backends\/filesystem\.ts$/, /^backends\/(?:s3|r2)\.ts$/],
   // The conveniences; the conformance cases are one of them.
-  [/^default\.ts$/, /^transfer\//, /^paths\.ts$/, /^testing\//],
+  [/^(?:create-storage|default)\.ts$/, /^transfer\//, /^paths\.ts$/, /^testing\//],
   // The two entries of the package.
   [/^index\.ts$/, /^testing\.ts$/],
 ]
@@ -35,19 +37,19 @@ const FLOORS: readonly (readonly RegExp[])[] = [
 /** Who may know what, where the floors alone would allow more. */
 const PRIVATE: readonly { what: RegExp; to: RegExp }[] = [
   // Conveniences take a Storage, never a backend; the one that chooses a backend has to know them.
-  { what: /^backends\//, to: /^(?:backends\/|default\.ts$|index\.ts$)/ },
-  // A backend knows its own driver. The face and the default storage know the options of S3, the manual for them.
+  { what: /^backends\//, to: /^(?:backends\/|create-storage\.ts$|index\.ts$)/ },
+  // A backend knows its own driver. The face and createStorage know the options of S3.
   { what: /^drivers\/memory\.ts$/, to: /^backends\/memory\.ts$/ },
   { what: /^drivers\/filesystem\//, to: /^(?:drivers|backends)\/filesystem[./]/ },
   {
     what: /^drivers\/s3\/options\.ts$/,
-    to: /^(?:drivers\/s3\/|backends\/(?:s3|r2)\.ts$|default\.ts$|index\.ts$)/,
+    to: /^(?:drivers\/s3\/|backends\/(?:s3|r2)\.ts$|create-storage\.ts$|index\.ts$)/,
   },
   { what: /^drivers\/s3\/(?!options\.ts$)/, to: /^(?:drivers\/s3\/|backends\/(?:s3|r2)\.ts$)/ },
   { what: /^drivers\/(?:options|semaphore)\.ts$/, to: /^(?:drivers|backends)\// },
   // A prefix is a wrapper, also inside a backend.
   { what: /^wrappers\/prefixed\.ts$/, to: /^(?:wrappers|backends)\/|^index\.ts$/ },
-  { what: /^wrappers\/(?!prefixed\.ts$)/, to: /^(?:wrappers\/|default\.ts$|index\.ts$)/ },
+  { what: /^wrappers\/(?!prefixed\.ts$)/, to: /^(?:wrappers\/|create-storage\.ts$|index\.ts$)/ },
 ]
 
 /** Everything that is not this package's own, and where it may be imported. What is not here may be imported nowhere. */
@@ -55,8 +57,10 @@ const OUTSIDE: readonly { what: RegExp; in: RegExp }[] = [
   { what: /^node:(?:crypto|events|path|stream|timers\/promises|util)$/, in: /./ },
   { what: /^node:assert\/strict$/, in: /^testing\// },
   { what: /^node:fs(?:\/promises)?$/, in: /^drivers\/filesystem\// },
-  { what: /^@aws-sdk\//, in: /^drivers\/s3\/sdk\.ts$/ },
+  { what: /^@aws-sdk\//, in: /^drivers\/s3\/sdk(?:-client)?\.ts$/ },
   { what: /^undici(?:\/|$)/, in: /^drivers\/s3\// },
+  { what: /^htmlparser2$/, in: /^drivers\/s3\/vendor\// },
+  { what: /^sanitize-filename$/, in: /^filenames\.ts$/ },
   { what: /^mime-types$/, in: /^media-types\.ts$/ },
   { what: /^file-type$/, in: /^uploads\.ts$/ },
 ]
@@ -97,6 +101,8 @@ function faultsOf(tree: Readonly<Record<string, string>>): string[] {
       }
       const target = join(path, '..', found.specifier).replace(/\.js$/, '.ts')
       if (!(target in tree)) faults.push(`${path} imports ${target}, which is not there`)
+      if (/\/vendor\//.test(target) && !found.dynamic)
+        faults.push(`${path} loads ${target} at once, not when it is needed`)
       const fault = judgeInside(floor, floorOf(target))
       if (fault) faults.push(`${path} imports ${target}, ${fault}`)
       if (PRIVATE.some(({ what, to }) => what.test(target) && !to.test(path))) {
@@ -111,7 +117,8 @@ function faultsOf(tree: Readonly<Record<string, string>>): string[] {
       const allowed =
         isClientOption || OUTSIDE.some(({ what, in: place }) => what.test(specifier) && place.test(path))
       if (!allowed) return [`imports ${specifier}, which is out of place there`]
-      return LAZY.test(specifier) && !typeOnly && !dynamic
+      // A vendor file is itself loaded when it is needed.
+      return LAZY.test(specifier) && !typeOnly && !dynamic && !/\/vendor\//.test(path)
         ? [`loads ${specifier} at once, not when it is needed`]
         : []
     }
@@ -259,8 +266,9 @@ describe('the check of the house', () => {
     'backends/s3.ts':
       "import { x } from '../drivers/s3/http.js'\nimport { y } from '../wrappers/prefixed.js'",
     'backends/r2.ts': "import { S3Storage } from './s3.js'",
-    'default.ts':
+    'create-storage.ts':
       "import { R2Storage } from './backends/r2.js'\nimport { x } from './wrappers/read-through.js'",
+    'default.ts': "import { createDefaultStorage } from './create-storage.js'",
     'transfer/migrate.ts': "import type { Storage } from '../storage.js'",
     'testing/save.ts': "import assert from 'node:assert/strict'\nimport { Storage } from '../storage.js'",
     'index.ts': "export { R2Storage } from './backends/r2.js'\nexport type * from './types.js'",

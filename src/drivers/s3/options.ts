@@ -5,8 +5,11 @@ import { type Folder, toFolder } from '../../names.js'
 
 /** Keys to sign requests with. */
 export interface S3Credentials {
+  /** The public half of a key pair. */
   readonly accessKeyId: string
+  /** The secret half. */
   readonly secretAccessKey: string
+  /** Belongs to temporary credentials only. */
   readonly sessionToken?: string | undefined
   /** When they end; a provider is asked again before that. */
   readonly expiration?: Date | undefined
@@ -14,9 +17,13 @@ export interface S3Credentials {
 
 /** The options that R2 and every other S3-compatible server have in common. */
 export interface S3CommonOptions {
+  /** The name of the bucket. */
   bucket: string
+  /** The public half of a key pair. */
   accessKeyId?: string | undefined
+  /** The secret half. */
   secretAccessKey?: string | undefined
+  /** Belongs to temporary credentials only. */
   sessionToken?: string | undefined
   /** Instead of the three above: a function that gets credentials. It is asked again when they are about to expire. */
   credentials?: (() => Promise<S3Credentials>) | undefined
@@ -53,6 +60,7 @@ export interface S3CommonOptions {
   conditionalCopy?: boolean | undefined
 }
 
+/** Options of `S3Storage`. */
 export interface S3StorageOptions extends S3CommonOptions {
   /** The server's address, `https://s3.example.com`. Default: AWS in the region. */
   endpoint?: string | undefined
@@ -60,6 +68,7 @@ export interface S3StorageOptions extends S3CommonOptions {
   region?: string | undefined
 }
 
+/** Options of `R2Storage`. */
 export interface R2StorageOptions extends S3CommonOptions {
   /** Cloudflare's account id; or give an `endpoint`. */
   accountId?: string | undefined
