@@ -1,4 +1,4 @@
-/** What one does with a storage all day; the test runs it on the disk and against a server that is as strict as R2. */
+/** Everyday work with a storage. The test runs it on the disk and against a server that is as strict as R2. */
 import { createReadStream } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { pipeline } from 'node:stream/promises'

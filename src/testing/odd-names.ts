@@ -181,7 +181,7 @@ export const LONG_NAMES: readonly OddName[] = [
   long('fifty folders in each other', `${'d/'.repeat(50)}file.txt`),
 ]
 
-/** What is asked for, and the name that it is. */
+/** Names in another form, and the form in which they are stored. */
 export const NORMALISED_NAMES: readonly (readonly [input: string, stored: string])[] = [
   ['foo//bar', 'foo/bar'],
   ['foo//bar///baz', 'foo/bar/baz'],
