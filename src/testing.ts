@@ -18,9 +18,9 @@ import { uploadRuleCases } from './testing/upload-rules.js'
 export type { ConformanceCase, ConformanceHarness } from './testing/case.js'
 
 /**
- * What every storage promises, one case each, for any test runner: a backend of your own is proven by running all of
- * them. They stand on `node:assert` alone, each makes storages of its own, and they may run side by side. Two take
- * a few seconds where signed addresses work, to see them expire.
+ * Every promise of a storage as a test case, for any test runner: run all of them to prove a backend of your own. They
+ * need `node:assert` alone. Each makes its own storages, so they may run side by side. Two take a few seconds where
+ * signed addresses work, to see them expire. Those of names try up to 40 names each: give them a minute on a slow server.
  *
  * @example
  * import { conformanceCases, type ConformanceHarness } from 'stowage/testing'

@@ -34,7 +34,7 @@ const FLOORS: readonly (readonly RegExp[])[] = [
   [/^index\.ts$/, /^testing\.ts$/],
 ]
 
-/** Who may know what, where the floors alone would allow more. */
+/** Limits beyond the floors: `what` may be imported from `to` alone. */
 const PRIVATE: readonly { what: RegExp; to: RegExp }[] = [
   // Conveniences take a Storage, never a backend; the one that chooses a backend has to know them.
   { what: /^backends\//, to: /^(?:backends\/|create-storage\.ts$|index\.ts$)/ },
@@ -158,7 +158,7 @@ function circles(graph: ReadonlyMap<string, readonly string[]>): string[] {
   return found
 }
 
-/** What a source imports, and what it must not say. */
+/** The imports of a source, and the words that it must not have. */
 function read(path: string, text: string): Source {
   const file = ts.createSourceFile(path, text, ts.ScriptTarget.Latest, true)
   const imports: Import[] = []

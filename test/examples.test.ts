@@ -1,4 +1,4 @@
-/** What the README shows is what runs: its code blocks are files of examples/ or regions of them, and all of them work. */
+/** The code blocks of the README are files of examples/ or regions of them, and all of them work. */
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { once } from 'node:events'
@@ -171,12 +171,12 @@ describe('the programs', () => {
     assert.deepEqual(output.trim().split('\n'), promised)
   })
 
-  it('check-r2.ts tells that a bucket works', async () => {
+  it('check-r2.ts says that a bucket works', async () => {
     const output = await runExample([join(examples, 'check-r2.ts')], r2Variables)
     assert.match(output, /^private address: 200 It works\.$/m)
   })
 
-  it('check-r2.ts tells what is wrong with wrong keys', async () => {
+  it('check-r2.ts says what is wrong with wrong keys', async () => {
     const started = runExample([join(examples, 'check-r2.ts')], {
       ...r2Variables,
       R2_SECRET_ACCESS_KEY: 'wrong',

@@ -1,4 +1,4 @@
-/** What npm would publish: built, packed, installed into an empty project, and used there as users do. */
+/** The package as npm would publish it: built, packed, installed into an empty project, and used as users do. */
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { randomUUID } from 'node:crypto'

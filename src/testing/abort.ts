@@ -78,7 +78,7 @@ async function abortWhileStalled(
   assert.equal(error.cause, REASON)
 }
 
-/** Aborts some work after so many turns of the event loop, and tells whether it was done all the same. */
+/** Aborts some work after so many turns of the event loop. Returns whether the work was done before. */
 async function abortAfter(
   turns: number,
   work: (signal: AbortSignal) => Promise<unknown>,

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { toError } from '../errors.js'
 import type { Storage } from '../storage.js'
 
-/** What a backend's author provides, so that the cases can be run against it. */
+/** The cases need this from the author of a backend. */
 export interface ConformanceHarness {
   /** A storage with nothing in it, a different one for every call: a fresh folder, bucket or prefix. */
   makeStorage(): Promise<Storage>
@@ -17,13 +17,13 @@ export interface ConformanceHarness {
 
 /** One promise of the contract, as a test for any runner. */
 export interface ConformanceCase {
-  /** What the user gets; unique. */
+  /** The promise, in words of the user. Unique. */
   readonly name: string
   /** Rejects with an `AssertionError` where the storage breaks the promise. Cases may run side by side. */
   run(harness: ConformanceHarness): Promise<void>
 }
 
-/** What a case does with a storage of its own. */
+/** The work of one case, on a storage of its own. */
 export type Check = (storage: Storage, harness: ConformanceHarness) => Promise<void>
 
 /** Makes the cases of one theme from a table of what the user gets. */
@@ -54,7 +54,7 @@ export function caseOfMany<T>(
           await check(row, storage, harness)
         } catch (error) {
           failures.push(`${label(row)}: ${toError(error).message}`)
-          storage = await harness.makeStorage() // Who knows what is left in the other one.
+          storage = await harness.makeStorage() // The failure may have left files in the other one.
         }
       }
     }

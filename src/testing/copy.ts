@@ -20,7 +20,7 @@ type Transfer = (storage: Storage, from: string, to: string, options?: CopyOptio
 const copy: Transfer = (storage, from, to, options) => storage.copy(from, to, options)
 const move: Transfer = (storage, from, to, options) => storage.move(from, to, options)
 
-/** What copies and moves have in common. `left` is what is left of the source. */
+/** Copies and moves share these cases. `left` is what is left of the source. */
 function transferCases(
   verb: string,
   transfer: Transfer,

@@ -92,7 +92,7 @@ export const deleteCases: readonly ConformanceCase[] = cases('delete', {
     await rejects('InvalidName', () => storage.deleteMany([...Array.from({ length: 2000 }, () => 'a'), '..']))
     await assertFiles(storage, filesOf(['a', 'b']))
   },
-  'of names that come one by one deletes the good ones and tells which were bad': async (storage) => {
+  'deletes the good names of an async iterable and reports the bad ones': async (storage) => {
     await saveAll(storage, ['a', 'b', 'c'])
     const error = await rejects('PartialDelete', () =>
       storage.deleteMany(asynchronously(['a', '../x', 'missing', 'b'])),
@@ -117,7 +117,7 @@ export const deleteCases: readonly ConformanceCase[] = cases('delete', {
     for (const run of deleting) await assert.rejects(run, (error) => error === broken)
     await assertFiles(storage, filesOf(['a', 'b']))
   },
-  'refuses what is no collection of names': async (storage) => {
+  'refuses a value that is not a collection of names': async (storage) => {
     await saveAll(storage, ['a', 'b'])
     for (const names of ['ab', undefined, null, 42, {}]) {
       await rejects('InvalidArgument', () => invoke(storage, 'deleteMany', names), String(names))

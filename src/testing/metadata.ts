@@ -46,7 +46,7 @@ const HEADERS = {
   contentEncoding: 'gzip',
 }
 
-/** What a name's extension stands for. */
+/** The types of common extensions. */
 const TYPES: Readonly<Record<string, string>> = {
   'a.txt': 'text/plain',
   'a.html': 'text/html',
@@ -114,7 +114,7 @@ export const metadataCases: readonly ConformanceCase[] = cases('metadata', {
       assert.equal((await storage.stat('a.html')).contentType, contentType)
     }
   },
-  'what is no type is refused': async (storage) => {
+  'a value that is not a type is refused': async (storage) => {
     for (const contentType of [
       'application/octet/stream',
       'text',
@@ -136,7 +136,7 @@ export const metadataCases: readonly ConformanceCase[] = cases('metadata', {
     }
     await assertEmpty(storage)
   },
-  'what is no header is refused': async (storage) => {
+  'a value that is not a header is refused': async (storage) => {
     for (const header of ['cacheControl', 'contentDisposition', 'contentLanguage', 'contentEncoding']) {
       for (const value of [
         'a\r\nX-Evil: 1',

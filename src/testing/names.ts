@@ -13,7 +13,7 @@ import {
   shown,
 } from './odd-names.js'
 
-/** Whatever is done with a file does it with this very name, and with no other that looks like it. */
+/** Every method finds the file under this very name, and under no name that looks like it. */
 async function keeps(name: string, storage: Storage, harness: ConformanceHarness): Promise<void> {
   const content = `the content of ${name}`
   const size = Buffer.byteLength(content)
@@ -65,7 +65,7 @@ function assertAddress(url: string, name: string): void {
   assert.equal(segments.map(decodeURIComponent).join('/'), name)
 }
 
-/** What a backend that decodes, encodes, trims or folds once too often would take for the same name. */
+/** A backend that decodes, encodes, trims or folds a name twice would take these for the same name. */
 function lookalikes(name: string): Set<string> {
   const others = new Set([
     encodeURI(name),

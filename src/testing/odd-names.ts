@@ -30,7 +30,7 @@ export const LEGAL_NAMES: Readonly<Record<string, readonly string[]>> = {
     'a%2Fa.file',
     'a/a%2F.file',
   ],
-  'spaces, and signs that URLs, XML, shells and headers treat specially': [
+  spaces: [
     'foo bar/I contain spaces.parquet',
     'foo bar baz',
     'some dir/filename.txt',
@@ -42,6 +42,15 @@ export const LEGAL_NAMES: Readonly<Record<string, readonly string[]>> = {
     'two  spaces',
     '_ ',
     '_ _',
+    "I'm a < & weird path",
+    ' !"#$%&\'()*+,-.',
+    " !@#$%^&()_+-=;',.txt",
+    "special_dir  !@#$%^&()_+-=;',/special_file  !@#$%^&()_+-=;',",
+    'report (1).pdf',
+    'v1.2 final.pdf',
+    'quux ab/thud',
+  ],
+  'signs that URLs, XML, shells and headers treat specially': [
     '_',
     '__',
     '"',
@@ -60,20 +69,13 @@ export const LEGAL_NAMES: Readonly<Record<string, readonly string[]>> = {
     '~',
     '12345',
     'foo"bar"baz',
-    "I'm a < & weird path",
-    ' !"#$%&\'()*+,-.',
     ':;<=>?',
     '[]^_',
     '{|}~',
-    " !@#$%^&()_+-=;',.txt",
-    "special_dir  !@#$%^&()_+-=;',/special_file  !@#$%^&()_+-=;',",
-    'report (1).pdf',
-    'v1.2 final.pdf',
     'a&b=c',
     'a=b;c=d',
     'asdf+b',
     'foo+1/bar',
-    'quux ab/thud',
     '1999#',
     '1999+',
     '#frag',
@@ -181,7 +183,7 @@ export const LONG_NAMES: readonly OddName[] = [
   long('fifty folders in each other', `${'d/'.repeat(50)}file.txt`),
 ]
 
-/** What is asked for, and the name that it is. */
+/** Names in another form, and the form in which they are stored. */
 export const NORMALISED_NAMES: readonly (readonly [input: string, stored: string])[] = [
   ['foo//bar', 'foo/bar'],
   ['foo//bar///baz', 'foo/bar/baz'],

@@ -20,7 +20,7 @@ const FORMS: Readonly<Record<string, (file: StoredFile) => Promise<string>>> = {
   'for await': async (file) => Buffer.concat(await collect(file)).toString(),
 }
 
-/** What the forms that give a stream fail with is Node's. */
+/** Forms that give a stream fail with an error of Node. */
 function isStream(form: string): boolean {
   return /stream|for/i.test(form)
 }
@@ -78,7 +78,7 @@ export const readCases: readonly ConformanceCase[] = cases('read', {
       if (label !== 'json()') assert.equal(await read(await storage.open('empty')), '', label)
     }
   },
-  'an opened file tells everything that stat tells': async (storage) => {
+  'an opened file has everything that stat returns': async (storage) => {
     await storage.save('a.txt', 'content', {
       contentType: 'text/x-notes',
       cacheControl: 'no-store',
@@ -93,7 +93,7 @@ export const readCases: readonly ConformanceCase[] = cases('read', {
     assert.deepEqual(file.range, { offset: 0, length: 7 })
     assert.equal((await file.blob()).type, 'text/x-notes')
   },
-  'json() of what is no JSON is a SyntaxError': async (storage) => {
+  'json() of a file that is not JSON is a SyntaxError': async (storage) => {
     await storage.save('a.json', '{"half":')
     await assert.rejects((await storage.open('a.json')).json(), SyntaxError)
   },
@@ -154,7 +154,7 @@ export const readCases: readonly ConformanceCase[] = cases('read', {
     bytes.fill(0)
     assert.equal(await textOf(storage, 'a.txt'), 'content')
   },
-  'a range delivers exactly its bytes, and tells the size of the whole file': async (storage) => {
+  'a range delivers exactly its bytes, and has the size of the whole file': async (storage) => {
     await storage.save('a.txt', 'hello world', { metadata: { room: '42' } })
     for (const [range, expected] of RANGES) {
       const what = JSON.stringify(range)

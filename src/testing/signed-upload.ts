@@ -36,7 +36,7 @@ export const signedUploadCases: readonly ConformanceCase[] = cases('signed uploa
     assert.deepEqual([info.contentType, info.cacheControl], ['text/x-notes; charset=utf-8', 'no-store'])
     assert.deepEqual({ ...info.metadata }, metadata)
   }),
-  'tells when it ends': signed(async (storage) => {
+  'says when it expires': signed(async (storage) => {
     const before = Date.now()
     const { expiresAt } = await storage.signedUpload('a.txt', { ...TEXT, expiresIn: 600 })
     assert(expiresAt instanceof Date)

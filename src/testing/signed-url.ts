@@ -31,7 +31,7 @@ export async function assertRefusedAddress(url: string, init?: RequestInit): Pro
   assert(!text.includes('secret content'), what)
 }
 
-/** Addresses that are like `url` but for one thing that was changed. */
+/** Copies of `url` with one thing changed in each. */
 function tampered(url: string): string[] {
   const urls = [url.replace(/\?.*/, ''), url.replace('mine.txt', 'other.txt')]
   const { searchParams } = new URL(url)

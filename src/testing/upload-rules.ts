@@ -8,7 +8,7 @@ import { assertEmpty, assertFiles, invoke, rejects } from './expect.js'
 
 const IMAGES = ['image/png', 'image/jpeg']
 
-/** What an `UploadRejectedError` says, also one that another copy of the package made. */
+/** The fields of an `UploadRejectedError`, also of one from another copy of the package. */
 function facts(error: StorageError): Record<string, unknown> {
   assert.equal(error.name, 'UploadRejectedError')
   return Object.fromEntries(

@@ -299,7 +299,7 @@ function isMissing(error: unknown, driver?: StorageDriver): boolean {
   return problem?.code === 'NotFound'
 }
 
-/** What is needed of the older driver. All of its errors are Problems: `classify` belongs to the newer one. */
+/** The older driver, as far as it is needed. All of its errors are Problems: `classify` belongs to the newer one. */
 interface Older
   extends Pick<
     StorageDriver,

@@ -22,7 +22,7 @@ if (cannotMount !== undefined) console.log(`Full and read-only disks are not tes
 const PAGE = 4096
 const MIB = 1024 * 1024
 
-/** What is done on a disk that is nearly full. Each needs some pages and some inodes, in several places. */
+/** Work on a disk that is nearly full. Each call needs some pages and some inodes, in several places. */
 const STEPS: readonly Step[] = [
   { do: 'save', name: 'n/e/w/x.txt', version: 'd3', ifExists: 'rename', stream: false },
   { do: 'save', name: 'n/e/w/x.txt', version: 'd4', ifExists: 'error', stream: true },

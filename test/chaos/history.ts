@@ -24,7 +24,7 @@ export type Operation = Timed &
     | { readonly do: 'list'; readonly name: string; readonly files: readonly (readonly [string, number])[] }
     /** Asked to try again later, for its source was replaced under way: nothing was done. */
     | { readonly do: 'busy'; readonly name: string }
-    /** What no operation should answer. */
+    /** An outcome that no operation should have. */
     | { readonly do: 'fail'; readonly name: string; readonly reason: string }
   )
 
@@ -91,7 +91,7 @@ function count<T>(sorted: readonly T[], is: (item: T) => boolean): number {
 
 class History {
   readonly #placements = new Map<string, Times<Placement>>()
-  /** What takes a file away, by name. */
+  /** Operations that remove a file, by name. */
   readonly #removals = new Map<string, Times<Timed>>()
   /** The same, by folder. */
   readonly #folders: readonly (readonly [string, Times<Timed>])[]
@@ -142,7 +142,7 @@ class History {
     return this.#removalsOf(name).some((times) => !times.within(start, end).next().done)
   }
 
-  /** What may have been there at some moment of a span: not what was surely replaced or removed before. */
+  /** Versions that may have been there at some moment of a span: none that was surely replaced or removed before. */
   *#live(name: string, start: number, end: number): Generator<Placement> {
     const placements = this.#placements.get(name)
     if (placements === undefined) return

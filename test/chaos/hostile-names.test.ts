@@ -15,7 +15,7 @@ import { answerOf, FOLDER_METHODS, folderFor, hostileName, METHODS, nameFor, sna
 
 const MANY = { quick: 300, long: 2_000, soak: 2_000 }[FORM]
 
-/** What is around the root: nothing of it may be touched, nor be told from what is not there. */
+/** Around the root: nothing there may be touched, and no answer may reveal whether it exists. */
 let around: string
 let root: string
 /** Whether a read leaves a trace in the file's read time. */
@@ -127,7 +127,7 @@ async function tryName(
   assert.equal(await storage.exists(text), false)
 }
 
-/** What callers see of all files, but for the one that `move to` makes for itself. */
+/** All files as callers see them, except the one that `move to` makes for itself. */
 async function filesIn(storage: Storage): Promise<string[]> {
   const files: string[] = []
   for await (const { name } of storage.list())

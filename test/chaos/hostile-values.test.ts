@@ -98,7 +98,7 @@ const BAD_CONTENTS: Readonly<Record<string, () => unknown>> = {
   'an object whose constructor throws': () => Object.defineProperty({}, 'constructor', { get: throwing }),
   'an iterable that throws when it begins': () => ({ [Symbol.iterator]: throwing }),
   'an async iterable that throws when it begins': () => ({ [Symbol.asyncIterator]: throwing }),
-  'an iterator that is none': () => ({ [Symbol.iterator]: () => 5 }),
+  'an iterator that is a number': () => ({ [Symbol.iterator]: () => 5 }),
   'an iterator without next': () => ({ [Symbol.asyncIterator]: () => ({}) }),
   'an iterator that throws': () => iterating(throwing),
   'an iterator that answers nothing': () => iterating(() => undefined),
@@ -183,7 +183,7 @@ describe.each(backends)('%s', (_backend, storage) => {
     },
   )
 
-  /** What a save with these options comes to: all that was given comes back, or nothing is stored. */
+  /** The outcome of a save with these options: everything comes back, or nothing is stored. */
   async function keptOrRefused(options: SaveOptions): Promise<boolean> {
     tried += 1
     await storage.delete('value.txt')
@@ -298,7 +298,7 @@ describe.each(backends)('%s', (_backend, storage) => {
     await nothingIsLeft()
   }, 120_000)
 
-  it("takes options from anybody's JSON, and refuses all that are none with a StorageError", async () => {
+  it("takes options from anybody's JSON, and refuses other values with a StorageError", async () => {
     await storage.save('there.txt', 'there', { ifExists: 'overwrite' })
     const texts = [
       ...[

@@ -27,7 +27,7 @@ async function work(job: WorkerJob): Promise<Operation[]> {
   return JSON.parse(stdout.slice(stdout.lastIndexOf('\n'))) // The seed is told before.
 }
 
-/** A described version with the type that its name tells. */
+/** A described version with the type of its extension. */
 const BARE = /Error: [^"]*: d\d+\w with the type (?:text\/plain|application\/octet-stream)/
 
 /** Lets the processes at it, looks at all that is left, and judges everything together. */

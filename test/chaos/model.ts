@@ -1,4 +1,4 @@
-/** What callers may do with a storage, as data, and what must come of it: `MemoryStorage` is the model. */
+/** Calls of a storage as data, and the outcome that each must have: `MemoryStorage` is the model. */
 import { createHash } from 'node:crypto'
 import fc from 'fast-check'
 import {
@@ -16,13 +16,13 @@ import { isName, toName } from '../../src/names.js'
 export interface Traits {
   /** On disk a file cannot lie below another file, nor have the name of a folder. */
   readonly folders: boolean
-  /** What a save without `cacheControl` gets. */
+  /** The `cacheControl` of a save without one. */
   readonly cacheControl?: string
   /** Bytes of a content that is uploaded in more than one part; absent where there are no parts. */
   readonly largeBytes?: number
 }
 
-/** A name, or one of those that are stored at that moment: so that alternative names, too, are used again. */
+/** A name, or one of the names stored at that moment, so that alternative names are used again, too. */
 type NameChoice = { readonly name: string } | { readonly stored: number }
 type ContentKind = 'text' | 'bytes' | 'view' | 'blob' | 'stream' | 'iterable' | 'failing' | 'large'
 type ReadForm = 'bytes' | 'text' | 'arrayBuffer' | 'blob' | 'stream' | 'webStream' | 'iterator' | 'unread'
@@ -51,7 +51,7 @@ export type Step =
       readonly ifExists: IfExists | undefined
     }
 
-/** What a call came to, in a form that can be compared: a value, an error's code, or what else was thrown. */
+/** The outcome of a call, for comparison: a value, an error's code, or another thrown value. */
 export type Outcome = { readonly value: unknown } | { readonly code: string } | { readonly thrown: string }
 
 /** Few, so that they meet: folders and files of the same beginning, siblings that sort around `/`, odd ones. */
@@ -299,7 +299,7 @@ async function listed(storage: Storage, folder: string): Promise<{ name: string;
   return found
 }
 
-/** What is known about a file, without what must differ. */
+/** The fields of a file that must be equal. */
 function shown(info: FileInfo, traits: Traits): Record<string, unknown> {
   const { name, size, contentType, contentDisposition, contentLanguage, contentEncoding, metadata } = info
   checkMoment(info.etag, info.lastModified)
@@ -412,7 +412,7 @@ export class Model {
     }
   }
 
-  /** What the step should have come to. `actual` only tells which alternative name was found, where one was due. */
+  /** The right outcome of the step. `actual` is only used for the alternative name, where there must be one. */
   async expect(resolved: Resolved, actual: Outcome): Promise<Outcome> {
     const { step } = resolved
     const outcome =
@@ -468,7 +468,7 @@ export class Model {
     return perform(this.#memory, renamed, this.#traits)
   }
 
-  /** What a write would come to if nothing were in its way. */
+  /** The outcome of a write if no other file were in its way. */
   async #elsewhere(resolved: Resolved): Promise<Outcome> {
     const empty = new MemoryStorage()
     if (resolved.step.op !== 'save' && this.#names.includes(toName(resolved.name)))

@@ -24,7 +24,7 @@ function mean(samples: readonly Sample[], of: (sample: Sample) => number): numbe
   return samples.reduce((sum, sample) => sum + of(sample), 0) / samples.length
 }
 
-/** What is just being freed comes and goes; what leaks lifts the floor. */
+/** Memory that is about to be freed comes and goes. A leak lifts the lowest value. */
 function lowest(samples: readonly Sample[], of: (sample: Sample) => number): number {
   return Math.min(...samples.map(of))
 }

@@ -1,4 +1,4 @@
-/** What is done to a storage step by step, and what may be there when it breaks off at any moment. */
+/** Work on a storage in steps, and the states that may be found when it breaks off at any moment. */
 import { setImmediate as turn } from 'node:timers/promises'
 import type { IfExists, Storage } from 'stowage'
 import { attributesOf, textOf, toVersion, type Version } from './version.js'
@@ -12,7 +12,7 @@ export type Step =
 /** The name of a file that a step may have written, and what it holds. */
 export type Files = ReadonlyMap<string, Version>
 
-/** Does a step; tells the name that a file got, or null. */
+/** Does a step. Returns the name that a file got, or null. */
 export async function perform(storage: Storage, step: Step): Promise<string | null> {
   switch (step.do) {
     case 'save': {
@@ -82,7 +82,7 @@ export function openingStep(lane: number, index: number, done: number): Step | u
   return opening[done]
 }
 
-/** What is there: known for certain but for the steps that have begun and not ended. */
+/** The state of the storage. It is certain, except for the steps that have begun and not ended. */
 export class Expectation {
   files: Map<string, Version>
   readonly #running = new Map<number, Step>()
@@ -103,7 +103,7 @@ export class Expectation {
     this.files = done(step, this.files, name)
   }
 
-  /** What of `found` cannot be, if the work broke off just now. */
+  /** The parts of `found` that are impossible if the work broke off just now. */
   judge(found: Files): string[] {
     const explained = new Set<string>()
     const faults: string[] = []
@@ -129,7 +129,7 @@ export class Expectation {
   }
 }
 
-/** What there is after a step that did all it should. */
+/** The state after a step that did everything. */
 function done(step: Step, before: Files, name: string | null): Map<string, Version> {
   const after = new Map(before)
   if (step.do === 'save' && name !== null) after.set(name, step.version)
@@ -145,7 +145,7 @@ function done(step: Step, before: Files, name: string | null): Map<string, Versi
   return after
 }
 
-/** All that there may be after a step that broke off. `found` tells the name that a taken one was replaced by. */
+/** All states that are possible after a step that broke off. `found` holds the alternative of a taken name. */
 function* outcomes(step: Step, before: Files, found: Files): Generator<Map<string, Version>> {
   yield new Map(before)
   if (step.do === 'deletePrefix') {

@@ -1,10 +1,10 @@
-/** What comes from where nothing was compiled: plain JavaScript, or anybody's JSON. */
+/** Arguments that no compiler has checked: from plain JavaScript, or from somebody's JSON. */
 import { type Content, MemoryStorage } from 'stowage'
 import { describe, expect, it } from 'vitest'
 
 const storage = new MemoryStorage()
 
-describe('options that are none', () => {
+describe('options that are not an object', () => {
   it.each(['null', '5', '"text"', 'true'])('are refused by every method: %s', async (text) => {
     const options = JSON.parse(text)
     const calls: Promise<unknown>[] = [
@@ -40,7 +40,7 @@ describe('options that are none', () => {
   })
 })
 
-/** What no caller that is compiled could hand over. */
+/** A content that the compiler would refuse. */
 const save = (content: unknown, signal?: AbortSignal) => storage.save('c.txt', content as Content, { signal })
 
 describe('a content', () => {

@@ -243,7 +243,7 @@ describe('defaultStorage', () => {
     assert.match(inspect(defaultStorage), /Storage/)
   })
 
-  it('reads no environment for what is no part of a storage', async () => {
+  it('reads no environment for a property that storages do not have', async () => {
     vi.stubEnv('R2_ENABLED', 'nonsense')
     const { defaultStorage } = await fresh()
     assert.equal(await defaultStorage, defaultStorage)
@@ -307,7 +307,7 @@ describe('setDefaultStorage', () => {
     assert.equal(defaultStorage.url('a'), '/uploads/a')
   })
 
-  it.each([undefined, {}, defaultStorage])('refuses what is no storage', (storage) => {
+  it.each([undefined, {}, defaultStorage])('refuses a value that is not a storage', (storage) => {
     assert.throws(() => Reflect.apply(setDefaultStorage, undefined, [storage]), { code: 'Misconfigured' })
   })
 

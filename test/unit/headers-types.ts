@@ -12,7 +12,7 @@ export function doesNotCompile(attributes: Attributes): void {
   // @ts-expect-error A header that is not in FileHeaders is not an option of save.
   const options: SaveOptions = { accessControl: 'x' }
   const { contentLanguage: __, ...fewer } = SAVE_OPTIONS
-  // @ts-expect-error An option of save is not among those that are known.
+  // @ts-expect-error The list of known options lacks an option of save.
   const names: OptionNames<SaveOptions> = fewer
   // @ts-expect-error A header that is not in FileHeaders is not an attribute.
   const value: unknown = attributes.accessControl

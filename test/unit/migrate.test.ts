@@ -373,7 +373,7 @@ describe('a file that fails', () => {
 })
 
 describe('verify', () => {
-  /** What comes in as `bad` is stored damaged. */
+  /** Damages the file `bad` when it is stored. */
   function corrupting(damage: (bytes: Buffer) => Uint8Array, sound = new MemoryStorage()): Storage {
     return altered(sound, (inner) => ({
       stage: async (request) => {
@@ -464,7 +464,7 @@ describe('verify', () => {
 
 describe('dryRun', () => {
   it.each(['skip', 'overwrite', 'error'] as const)(
-    'tells what ifExists: %s would do and writes nothing',
+    'says what ifExists: %s would do and writes nothing',
     async (ifExists) => {
       const source = await filled({ same: 'abc', other: 'abc', free: 'abcd' })
       const target = await filled({ same: 'abc', other: 'abd' })
@@ -548,7 +548,7 @@ describe('what is refused', () => {
     ['a dryRun that is no boolean', { dryRun: 'false' }],
     ['a verify that is no boolean', { verify: 1 }],
     ['an onProgress that is no function', { onProgress: true }],
-    ['a signal that is none', { signal: new AbortController() }],
+    ['a signal that is not an AbortSignal', { signal: new AbortController() }],
   ]
   it.each(bad)('%s is InvalidArgument, and nothing is copied', async (_, options) => {
     const target = new MemoryStorage()

@@ -1,4 +1,4 @@
-/** What comes along when the package is installed. */
+/** The packages that an installation brings along. */
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { it } from 'vitest'
@@ -30,7 +30,7 @@ it('no package that is installed along runs a script', () => {
     assert.equal(scripts[hook], undefined)
 })
 
-it('every package is pinned by its hash, but for the tools’ builds for other systems', () => {
+it('every package is pinned by its hash, except the tools’ builds for other systems', () => {
   const unpinned = locked.filter(([, { integrity }]) => !integrity?.startsWith('sha512-'))
   assert.deepEqual(
     unpinned.filter(([, { dev, optional, os }]) => !(dev && optional && os)).map(([path]) => path),

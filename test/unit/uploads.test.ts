@@ -45,7 +45,7 @@ const MP3_FRAME = Buffer.concat([
   Buffer.alloc(413),
 ])
 
-/** What a save with these rules stores as the type. */
+/** The type that a save with these rules stores. */
 async function accepted(content: Content, allowedTypes: readonly string[], name = 'x', contentType?: string) {
   const storage = new MemoryStorage()
   await storage.save(name, content, { allowedTypes, contentType })
