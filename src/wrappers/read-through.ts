@@ -18,6 +18,7 @@ import { pickAttributes } from '../headers.js'
 import { compareNames, type Folder, type Name } from '../names.js'
 import { hasFile, type Storage } from '../storage.js'
 import { explainErrors, type OpenBody, StoredFile } from '../stored-file.js'
+import type { ListedFile } from '../types.js'
 import { type Inner, innerOf, WrappedStorage } from './wrapped.js'
 
 /**
@@ -173,50 +174,20 @@ class ReadThroughDriver implements StorageDriver {
 
   async removeBelow(folder: Name, dryRun: boolean, signal: AbortSignal | undefined): Promise<number> {
     let both = 0
-    for await (const { isInBoth } of this.#merged(folder, true, signal)) if (isInBoth) both += 1
-    const older = await this.#older().removeBelow(folder, dryRun, signal)
-    return older + (await this.#newer().removeBelow(folder, dryRun, signal)) - both
+    const [newer, older] = [this.#newer(), this.#older()]
+    for await (const { isInBoth } of merged(newer.list(folder, signal), older.list(folder, signal))) {
+      if (isInBoth) both += 1
+    }
+    const deleted = await older.removeBelow(folder, dryRun, signal)
+    return deleted + (await newer.removeBelow(folder, dryRun, signal)) - both
   }
 
-  async *entries(
-    folder: Folder,
-    recursive: boolean,
-    signal: AbortSignal | undefined,
-  ): AsyncIterable<readonly Entry[]> {
-    let batch: Entry[] = []
-    for await (const { entry } of this.#merged(folder, recursive, signal)) {
-      batch.push(entry)
-      if (batch.length < BATCH) continue
-      yield batch
-      batch = []
-    }
-    if (batch.length > 0) yield batch
+  list(folder: Folder, signal: AbortSignal | undefined): AsyncIterable<readonly ListedFile[]> {
+    return inBatches(merged(this.#newer().list(folder, signal), this.#older().list(folder, signal)))
   }
 
-  /** Two sorted listings as one. An entry of both is the newer driver's. */
-  async *#merged(
-    folder: Folder,
-    recursive: boolean,
-    signal: AbortSignal | undefined,
-  ): AsyncIterable<{ entry: Entry; isInBoth: boolean }> {
-    const newer = new Cursor(this.#newer().entries(folder, recursive, signal))
-    const older = new Cursor(this.#older().entries(folder, recursive, signal))
-    try {
-      for (;;) {
-        // The older listing goes ahead: what is copied over and removed meanwhile is still to come in the newer one.
-        const theirs = await older.peek()
-        const ours = await newer.peek()
-        if (ours === undefined && theirs === undefined) return
-        const order =
-          ours === undefined ? 1 : theirs === undefined ? -1 : compareNames(keyOf(ours), keyOf(theirs))
-        const entry = order <= 0 ? ours : theirs
-        if (entry) yield { entry, isInBoth: order === 0 }
-        if (order <= 0) newer.advance()
-        if (order >= 0) older.advance()
-      }
-    } finally {
-      await Promise.all([newer.close(), older.close()])
-    }
+  listdir(folder: Folder, signal: AbortSignal | undefined): AsyncIterable<readonly Entry[]> {
+    return inBatches(merged(this.#newer().listdir(folder, signal), this.#older().listdir(folder, signal)))
   }
 
   locate(name: Name): string {
@@ -243,8 +214,56 @@ class ReadThroughDriver implements StorageDriver {
 /** Entries that are handed on together. */
 const BATCH = 1000
 
+/** A file of any depth has no `kind`. */
+interface Listed {
+  readonly kind?: Entry['kind']
+  readonly name: string
+}
+
+interface Merged<T> {
+  /** The newer driver's, where both have one. */
+  readonly entry: T
+  readonly isInBoth: boolean
+}
+
+/** Two sorted listings as one. */
+async function* merged<T extends Listed>(
+  newerBatches: AsyncIterable<readonly T[]>,
+  olderBatches: AsyncIterable<readonly T[]>,
+): AsyncIterable<Merged<T>> {
+  const newer = new Cursor(newerBatches)
+  const older = new Cursor(olderBatches)
+  try {
+    for (;;) {
+      // The older listing goes ahead: what is copied over and removed meanwhile is still to come in the newer one.
+      const theirs = await older.peek()
+      const ours = await newer.peek()
+      if (ours === undefined && theirs === undefined) return
+      const order =
+        ours === undefined ? 1 : theirs === undefined ? -1 : compareNames(keyOf(ours), keyOf(theirs))
+      const entry = order <= 0 ? ours : theirs
+      if (entry) yield { entry, isInBoth: order === 0 }
+      if (order <= 0) newer.advance()
+      if (order >= 0) older.advance()
+    }
+  } finally {
+    await Promise.all([newer.close(), older.close()])
+  }
+}
+
+async function* inBatches<T>(entries: AsyncIterable<Merged<T>>): AsyncIterable<readonly T[]> {
+  let batch: T[] = []
+  for await (const { entry } of entries) {
+    batch.push(entry)
+    if (batch.length < BATCH) continue
+    yield batch
+    batch = []
+  }
+  if (batch.length > 0) yield batch
+}
+
 /** Listings are in the order of these: a folder sorts as the names in it begin. */
-function keyOf({ kind, name }: Entry): string {
+function keyOf({ kind, name }: Listed): string {
   return kind === 'directory' ? `${name}/` : name
 }
 
@@ -255,17 +274,17 @@ function isMissing(error: unknown, driver?: StorageDriver): boolean {
 }
 
 /** A listing, one entry at a time. */
-class Cursor {
-  readonly #batches: AsyncIterator<readonly Entry[]>
-  #batch: readonly Entry[] = []
+class Cursor<T> {
+  readonly #batches: AsyncIterator<readonly T[]>
+  #batch: readonly T[] = []
   #index = 0
 
-  constructor(batches: AsyncIterable<readonly Entry[]>) {
+  constructor(batches: AsyncIterable<readonly T[]>) {
     this.#batches = batches[Symbol.asyncIterator]()
   }
 
   /** Undefined at the end. */
-  async peek(): Promise<Entry | undefined> {
+  async peek(): Promise<T | undefined> {
     while (this.#index >= this.#batch.length) {
       const next = await this.#batches.next()
       if (next.done) return undefined
@@ -288,7 +307,7 @@ class Cursor {
 interface Older
   extends Pick<
     StorageDriver,
-    'label' | 'nameLimit' | 'read' | 'head' | 'remove' | 'removeBelow' | 'entries'
+    'label' | 'nameLimit' | 'read' | 'head' | 'remove' | 'removeBelow' | 'list' | 'listdir'
   > {
   has(name: Name, signal: AbortSignal | undefined): Promise<boolean>
 }
@@ -312,13 +331,16 @@ function explained(driver: StorageDriver): Older {
       return failures.map(({ name, error }) => ({ name, error: toProblem(error) }))
     },
     removeBelow: (folder, dryRun, signal) => driver.removeBelow(folder, dryRun, signal).catch(rethrow),
-    async *entries(folder, recursive, signal) {
-      try {
-        yield* driver.entries(folder, recursive, signal)
-      } catch (error) {
-        rethrow(error)
-      }
-    },
+    list: (folder, signal) => rethrowing(driver.list(folder, signal), rethrow),
+    listdir: (folder, signal) => rethrowing(driver.listdir(folder, signal), rethrow),
+  }
+}
+
+async function* rethrowing<T>(items: AsyncIterable<T>, rethrow: (error: unknown) => never): AsyncIterable<T> {
+  try {
+    yield* items
+  } catch (error) {
+    rethrow(error)
   }
 }
 

@@ -15,8 +15,8 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { FileSystemStorage } from 'stowage'
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
-import { Root } from '../../src/backends/filesystem/root.js'
-import { Sidecars } from '../../src/backends/filesystem/sidecar.js'
+import { Root } from '../../src/drivers/filesystem/root.js'
+import { Sidecars } from '../../src/drivers/filesystem/sidecars.js'
 import { toName } from '../../src/names.js'
 import { newFolder, sidecarsIn } from './child/folders.js'
 
@@ -128,7 +128,7 @@ it('takes no place from the sidecar of another version that looks the same', asy
     0o644,
   )
   const version = await lstat(join(root, 'a.txt'), { bigint: true })
-  const name = toName('a.txt', 'save')
+  const name = toName('a.txt')
   expect(await sidecars.create(name, version, { contentType: 'a/b', metadata: {} })).toBe(false)
   expect(await storage.stat('a.txt')).toMatchObject(described)
 })

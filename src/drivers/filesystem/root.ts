@@ -1,19 +1,9 @@
 import fs from 'node:fs'
 import { dirname, resolve, sep } from 'node:path'
-import { Problem } from '../../errors.js'
+import { Problem, type StorageErrorCode } from '../../errors.js'
 import { type Folder, type Name, RESERVED_SEGMENT } from '../../names.js'
-import {
-  chmod,
-  fsyncDirectory,
-  hasCode,
-  lstat,
-  lstatIfThere,
-  mkdir,
-  realpath,
-  rmdir,
-  stat,
-  tolerate,
-} from './syscalls.js'
+import { chmod, fsyncDirectory, lstat, lstatIfThere, mkdir, realpath, rmdir, stat } from './syscalls.js'
+import { hasCode, tolerate } from './system-errors.js'
 
 export interface RootOptions {
   readonly location: string
@@ -104,14 +94,7 @@ export class Root {
       if (hasCode(error, 'ENOENT', 'ENOTDIR')) return false
       throw error
     }
-    throw this.#leadsOut()
-  }
-
-  #leadsOut(): Problem {
-    return new Problem(
-      'PermissionDenied',
-      `a folder of the name is a symbolic link that leads out of ${this.path}`,
-    )
+    throw leadsOut()
   }
 
   /** Makes the folders above a file where they are missing. What is new is added to `made`. */
@@ -119,7 +102,7 @@ export class Root {
     for (let slash = name.indexOf('/'); slash !== -1; slash = name.indexOf('/', slash + 1)) {
       const path = this.pathOf(name.slice(0, slash) as Name) // A folder of a name is a name.
       if (await this.#make(path, made)) continue
-      if ((await lstat(path)).isSymbolicLink() && (await this.follow(path)) === null) throw this.#leadsOut()
+      if ((await lstat(path)).isSymbolicLink() && (await this.follow(path)) === null) throw leadsOut()
     }
   }
 
@@ -127,7 +110,7 @@ export class Root {
   async makeDirectory(path: string, made: string[] = []): Promise<void> {
     for (let attempt = 0; attempt < FOLDER_ATTEMPTS; attempt++) {
       try {
-        if (!(await this.#make(path, made))) await checkDirectory(path)
+        if (!(await this.#make(path, made))) await this.#checkDirectory(path)
         return
       } catch (error) {
         const parent = dirname(path)
@@ -135,7 +118,29 @@ export class Root {
         await this.makeDirectory(parent, made)
       }
     }
-    throw new Problem('Unavailable', `the folder ${path} cannot be made, or is removed again and again`)
+    throw this.#problemWith(path, 'Unavailable', 'cannot be made, or is removed again and again')
+  }
+
+  /** What is at a path where a folder has to be is one, or a link to one, or gone by now. */
+  async #checkDirectory(path: string): Promise<void> {
+    try {
+      if ((await stat(path)).isDirectory()) return
+    } catch (error) {
+      if (!hasCode(error, 'ENOENT', 'ELOOP')) throw error
+      if (!(await lstatIfThere(path))?.isSymbolicLink()) throw error
+      throw this.#problemWith(path, 'Misconfigured', 'is a link that leads nowhere')
+    }
+    throw this.#problemWith(path, 'Misconfigured', 'is not a folder')
+  }
+
+  /** Only the cause names the path. */
+  #problemWith(path: string, code: StorageErrorCode, what: string): Problem {
+    const folder = path.startsWith(this.#start)
+      ? `${JSON.stringify(this.nameOf(path))} in the storage folder`
+      : path === this.path
+        ? 'the storage folder (location)'
+        : 'a folder above the storage folder (location)'
+    return new Problem(code, `${folder} ${what}`, { cause: new Error(`${path} ${what}`) })
   }
 
   /** Makes one folder with the exact mode, durable if asked for. False if there is something of this name. */
@@ -196,16 +201,11 @@ export class Root {
   }
 }
 
-/** What is at a path where a folder has to be is one, or a link to one, or gone by now. */
-async function checkDirectory(path: string): Promise<void> {
-  try {
-    if ((await stat(path)).isDirectory()) return
-  } catch (error) {
-    if (!hasCode(error, 'ENOENT', 'ELOOP')) throw error
-    if (!(await lstatIfThere(path))?.isSymbolicLink()) throw error
-    throw new Problem('Misconfigured', `the folder ${path} is a link that leads nowhere`, { cause: error })
-  }
-  throw new Problem('Misconfigured', `${path} is not a folder`)
+function leadsOut(): Problem {
+  return new Problem(
+    'PermissionDenied',
+    'a folder of the name is a symbolic link that leads out of the storage folder',
+  )
 }
 
 function isWithin(root: string, path: string): boolean {

@@ -15,6 +15,7 @@ import { Problem } from '../../errors.js'
 import { type Folder, MAX_NAME_BYTES, type Name } from '../../names.js'
 import { encodeExtendedPath } from '../../percent.js'
 import { resolveRange } from '../../ranges.js'
+import type { ListedFile } from '../../types.js'
 import { joinUrl } from '../options.js'
 import { isClaim, newWriteId, toCommandFields, toFileState } from './attributes.js'
 import { S3Connection } from './connection.js'
@@ -207,13 +208,14 @@ export class S3Driver implements StorageDriver {
     return abortUploads(this.#connection, prefix, before, signal)
   }
 
-  async *entries(
-    folder: Folder,
-    recursive: boolean,
-    signal: AbortSignal | undefined,
-  ): AsyncIterable<readonly Entry[]> {
-    const start = folder === '' ? '' : `${folder}/`
-    for await (const page of listKeys(this.#connection, start, !recursive, signal)) {
+  async *list(folder: Folder, signal: AbortSignal | undefined): AsyncIterable<readonly ListedFile[]> {
+    for await (const page of listKeys(this.#connection, startOf(folder), false, signal)) {
+      yield page.keys.map(({ key, ...state }) => ({ name: key, ...state }))
+    }
+  }
+
+  async *listdir(folder: Folder, signal: AbortSignal | undefined): AsyncIterable<readonly Entry[]> {
+    for await (const page of listKeys(this.#connection, startOf(folder), true, signal)) {
       yield toEntries(page)
     }
   }
@@ -273,4 +275,9 @@ export class S3Driver implements StorageDriver {
   classify(error: unknown): Problem {
     return classify(error, this.#config.bucket)
   }
+}
+
+/** What the keys of the files below a folder begin with. */
+function startOf(folder: Folder): string {
+  return folder === '' ? '' : `${folder}/`
 }

@@ -1,6 +1,7 @@
 import type { ListObjectsV2CommandOutput } from '@aws-sdk/client-s3'
 import type { Entry } from '../../driver.js'
 import { Problem, quote } from '../../errors.js'
+import { compareNames } from '../../names.js'
 import type { S3Connection } from './connection.js'
 import { expectAnswer } from './failures.js'
 
@@ -90,15 +91,11 @@ function decodeKey(text: string): string {
   }
 }
 
-/** A page as entries of a storage, in byte order. */
-export function toEntries(page: KeyPage): Entry[] {
-  const entries: Entry[] = page.keys.map(({ key, size, lastModified, etag }) => ({
-    kind: 'file',
-    name: key,
-    size,
-    lastModified,
-    etag,
-  }))
-  for (const folder of page.prefixes) entries.push({ kind: 'directory', name: folder.slice(0, -1) })
-  return entries
+/** A page of one level as entries of a storage, in byte order: a server lists keys and prefixes apart. */
+export function toEntries({ keys, prefixes }: KeyPage): Entry[] {
+  const entries: (readonly [key: string, Entry])[] = [
+    ...keys.map(({ key }) => [key, { kind: 'file', name: key }] as const),
+    ...prefixes.map((prefix) => [prefix, { kind: 'directory', name: prefix.slice(0, -1) }] as const),
+  ]
+  return entries.sort(([a], [b]) => compareNames(a, b)).map(([, entry]) => entry)
 }

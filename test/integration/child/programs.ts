@@ -37,6 +37,7 @@ export interface Outcome {
   name?: string
   code?: string
   message?: string
+  cause?: string
 }
 
 async function outcomeOf(work: Promise<string>): Promise<Outcome> {
@@ -46,7 +47,8 @@ async function outcomeOf(work: Promise<string>): Promise<Outcome> {
     // Without `isStorageError`: a program that has given up its rights may not be able to load anything any more.
     const code =
       error instanceof Error && 'retryable' in error && 'code' in error ? String(error.code) : 'none'
-    return { code, message: String(error) }
+    const cause = error instanceof Error ? String(error.cause) : ''
+    return { code, message: String(error), cause }
   }
 }
 
