@@ -8,7 +8,7 @@ import type { Context } from './context.js'
 import type { Draft } from './draft.js'
 import { renameUnderLock } from './lock.js'
 import { FOLDER_ATTEMPTS } from './root.js'
-import { link, lstat, lstatIfThere, NO_HARD_LINKS, rename, rmdir } from './syscalls.js'
+import { link, lstatNow, NO_HARD_LINKS, rename, rmdir } from './syscalls.js'
 import { hasCode } from './system-errors.js'
 import { tempFolder } from './temp.js'
 import { leapOf, TIME_ATTEMPTS, uniqueTime } from './unique-time.js'
@@ -54,7 +54,7 @@ export class Publication implements Staged {
     try {
       if (needsSidecar) {
         // A taken name shall not cost what a sidecar does.
-        if (createOnly && (await looking) && (await lstatIfThere(root.pathOf(name)))) return false
+        if (createOnly && (await looking) && lstatNow(root.pathOf(name))) return false
         version = await this.#describe(name)
       } else await this.#finish(name)
       published = await this.#commit(name, createOnly, await looking)
@@ -170,7 +170,8 @@ export class Publication implements Staged {
   }
 
   async #replace(target: string): Promise<boolean> {
-    const replaced = await lstat(target).catch(() => null)
+    // Synchronous: the rename needs the same from the disk a moment later.
+    const replaced = lstatNow(target) ?? null
     try {
       await rename(this.#draft.path, target)
     } catch (error) {

@@ -5,6 +5,7 @@ import type { Root } from './root.js'
 import type { FoundAttributes, Sidecars } from './sidecars.js'
 import { closeRead, fstat, lstatNow, MODIFY, open, READ } from './syscalls.js'
 import { hasCode } from './system-errors.js'
+import { isSameVersion, type Version } from './version.js'
 
 /** Looks at a file that is replaced again and again meanwhile. */
 const READ_ATTEMPTS = 100
@@ -44,7 +45,7 @@ export class Reader {
   async #openAt(path: string, name: Name): Promise<OpenFile> {
     for (let attempt = 0; attempt < READ_ATTEMPTS; attempt++) {
       const fd = await open(path, READ)
-      const opened = await this.#examine(fd, path, name, () => this.#root.holdsOpened(fd, path))
+      const opened = await this.#examine(fd, path, name)
       if (opened) return opened
     }
     throw keepsChanging()
@@ -56,7 +57,7 @@ export class Reader {
    */
   async openPinned(pin: string, name: Name, inside: boolean): Promise<OpenFile | null> {
     const fd = await open(pin, MODIFY)
-    return this.#examine(fd, this.#root.pathOf(name), name, () => inside)
+    return this.#examine(fd, this.#root.pathOf(name), name, inside ? 'inside' : 'outside')
   }
 
   /** `path`: where the version is for as long as it has its sidecar. */
@@ -64,12 +65,17 @@ export class Reader {
     fd: number,
     path: string,
     name: Name,
-    isInside: () => boolean | Promise<boolean>,
+    known?: 'inside' | 'outside',
   ): Promise<OpenFile | null> {
     try {
       const stats = fstat(fd)
-      if (!stats.isFile() || !(await isInside())) throw noSuchFile()
-      const found = await this.#sidecars.read(name, stats, path)
+      if (!stats.isFile()) throw noSuchFile()
+      const look = this.#sidecars.look(name, stats)
+      const place = known ?? (await this.#root.placeOf(fd, path))
+      if (place === 'outside') throw noSuchFile()
+      // The kernel has told the path after a look that found nothing: no need to ask once more.
+      const stayed = place === 'in place' && look.own === undefined && look.alias === undefined
+      const found = await this.#sidecars.read(name, stats, look, () => stayed || isAt(path, stats))
       if (found) return { fd, stats, ...found }
     } catch (error) {
       closeRead(fd)
@@ -94,11 +100,18 @@ export class Reader {
       const found = await this.find(name)
       if (found === null) return null
       const { path, stats } = found
-      const attributes = await this.#sidecars.read(name, stats, path)
+      const look = this.#sidecars.look(name, stats)
+      const attributes = await this.#sidecars.read(name, stats, look, () => isAt(path, stats))
       if (attributes) return { stats, ...attributes }
     }
     throw keepsChanging()
   }
+}
+
+/** Whether a version is still what is at a path. */
+function isAt(path: string, version: Version): boolean {
+  const current = lstatNow(path)
+  return current !== undefined && isSameVersion(current, version)
 }
 
 function noSuchFile(): Problem {

@@ -46,8 +46,7 @@ export class Root {
 
   /** Whether what `path` led to, a path without links in it, lies within the root, and not in its reserved folder. */
   async #holds(realPath: string, path: string): Promise<boolean> {
-    // No link among its folders was followed.
-    if (this.#real !== undefined && realPath === this.#real + path.slice(this.path.length)) return true
+    if (this.#isStraight(realPath, path)) return true
     // The root itself may be behind a link, which leads elsewhere after a deployment.
     this.#real = await realpath(this.path)
     return isWithin(this.#real, realPath)
@@ -64,19 +63,23 @@ export class Root {
     }
   }
 
-  /** Whether what was opened at `path` lies within the root. Airtight on Linux, where the kernel tells a descriptor's path. */
-  async holdsOpened(fd: number, path: string): Promise<boolean> {
+  /**
+   * Where the file is that was opened at `path`: in place (still there, under just this path), elsewhere within the root,
+   * or outside. Airtight on Linux, where the kernel tells a descriptor's path. There may be files that are `inside` and
+   * in place.
+   */
+  async placeOf(fd: number, path: string): Promise<'in place' | 'inside' | 'outside'> {
     const folder = dirname(path)
-    if (folder === this.path) return true
-    if (process.platform !== 'linux') return (await this.follow(folder)) !== null
-    let real: string
-    try {
-      // Synchronous: the kernel answers from memory, also for a disk that does not answer; the thread pool costs far more.
-      real = fs.readlinkSync(`/proc/self/fd/${fd}`)
-    } catch {
-      return (await this.follow(folder)) !== null
-    }
-    return this.#holds(real, path)
+    if (folder === this.path) return 'inside'
+    const real = process.platform === 'linux' ? readPathOf(fd) : undefined
+    if (real === undefined) return (await this.follow(folder)) === null ? 'outside' : 'inside'
+    if (this.#isStraight(real, path)) return 'in place'
+    return (await this.#holds(real, path)) ? 'inside' : 'outside'
+  }
+
+  /** Whether a real path is a path of the root with no link in it. */
+  #isStraight(realPath: string, path: string): boolean {
+    return this.#real !== undefined && realPath === this.#real + path.slice(this.path.length)
   }
 
   /** Whether the folders above a file that was just found are within the root. */
@@ -213,4 +216,13 @@ function isWithin(root: string, path: string): boolean {
   const start = root.endsWith(sep) ? root : root + sep
   if (!path.startsWith(start)) return false
   return !path.includes(RESERVED_SEGMENT) || !path.slice(start.length).split(sep).includes(RESERVED_SEGMENT)
+}
+
+/** Synchronous: the kernel answers from memory, also for a disk that does not answer; the thread pool costs far more. */
+function readPathOf(fd: number): string | undefined {
+  try {
+    return fs.readlinkSync(`/proc/self/fd/${fd}`)
+  } catch {
+    return undefined
+  }
 }

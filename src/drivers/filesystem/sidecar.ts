@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto'
-import { basename, dirname, join } from 'node:path'
+import { basename, dirname, join, sep } from 'node:path'
 import { Problem } from '../../errors.js'
 import { pickAttributes } from '../../headers.js'
 import { type Name, toName } from '../../names.js'
@@ -8,6 +8,8 @@ import type { Version } from './version.js'
 
 /** The places of a version's sidecar. */
 export interface SidecarPaths {
+  /** The folder of both. */
+  readonly folder: string
   /** `<hash of the name>-<time in ns>-<size>-<inode>`: of this version only. */
   readonly own: string
   /** `<hash of the name>-<size>-<time in s>`: the alias, by which copies of this version find it. */
@@ -17,8 +19,10 @@ export interface SidecarPaths {
 /** `folder` holds all sidecars, in 256 folders by the hash of the name. */
 export function sidecarPaths(folder: string, name: Name, { ino, mtimeNs, size }: Version): SidecarPaths {
   const digest = hash('sha256', name, 'hex').slice(0, 32)
-  const start = join(folder, digest.slice(0, 2), digest)
+  const shard = `${folder}${sep}${digest.slice(0, 2)}`
+  const start = `${shard}${sep}${digest}`
   return {
+    folder: shard,
     own: `${start}-${mtimeNs}-${size}-${ino}`,
     alias: `${start}-${size}-${mtimeNs / SECOND}`,
   }

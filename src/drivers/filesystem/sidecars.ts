@@ -31,6 +31,16 @@ import { hasCode, tolerate } from './system-errors.js'
 import { createTemp } from './temp.js'
 import { isSameVersion, type Version } from './version.js'
 
+/** What a first look for the sidecar of a version found. */
+export interface SidecarLook {
+  /** Whether it is certain that there is none. Else the version may have been replaced meanwhile, with its sidecar. */
+  readonly isCertain: boolean
+  readonly own?: string | undefined
+  readonly alias?: string | undefined
+}
+
+const NONE: SidecarLook = { isCertain: true }
+
 /** The attributes of one version. */
 export interface FoundAttributes {
   readonly attributes: Attributes
@@ -47,8 +57,8 @@ export interface FoundAttributes {
  * creation of that path keeps the times of versions apart.
  *
  * Backups give a file another inode, and often cut its time. For them a sidecar has an alias, a second link by name,
- * size and second. It is made after its version is published: whoever finds an alias and then the version that he has
- * open still in place knows that no newer version made it. An older version's does not fit in time. An alias may be
+ * size and second. It is made after its version is published: a reader who finds an alias, and then the version that is
+ * open still in place, knows that no newer version made it. An older version's does not fit in time. An alias may be
  * missing at any time; the sweep makes it again.
  */
 export class Sidecars {
@@ -57,6 +67,8 @@ export class Sidecars {
   readonly #fileMode: number
   /** Where all of them are. */
   readonly folder: string
+  /** Folders in it that are known to be there. */
+  readonly #folders = new Set<string>()
 
   constructor(root: Root, fsync: boolean, fileMode: number) {
     this.#root = root
@@ -141,17 +153,39 @@ export class Sidecars {
   }
 
   /**
-   * The attributes of a version that was found at `path`. Null: the version was replaced, and its sidecar may be gone
-   * with it; look again.
+   * Looks for the sidecar of a version that was found before. Synchronous: a trip through the thread pool would cost
+   * more than all of this.
    */
-  async read(name: Name, version: Version, path: string): Promise<FoundAttributes | null> {
-    const { own, alias } = this.#pathsOf(name, version)
-    const text = lstatNow(own) && (await readText(own))
+  look(name: Name, version: Version): SidecarLook {
+    const { folder, own, alias } = this.#pathsOf(name, version)
+    // Folders stay. Where there is none yet, no version that anybody has seen has had a sidecar.
+    if (!this.#hasFolder(folder)) return NONE
+    if (lstatNow(own)) return { isCertain: false, own }
+    return { isCertain: false, alias: lstatNow(alias) && alias }
+  }
+
+  #hasFolder(folder: string): boolean {
+    if (this.#folders.has(folder)) return true
+    if (!lstatNow(folder)) return false
+    this.#folders.add(folder)
+    return true
+  }
+
+  /**
+   * The attributes of a version after a look. Null: it was replaced, and its sidecar may be gone with it; look again.
+   * `isCurrent`: whether it is still in place.
+   */
+  async read(
+    name: Name,
+    version: Version,
+    { isCertain, own, alias }: SidecarLook,
+    isCurrent: () => boolean,
+  ): Promise<FoundAttributes | null> {
+    const text = own && (await readText(own))
     if (text) return { attributes: decodeSidecar(text).attributes, described: true }
-    // A power cut without fsync may leave an empty sidecar.
-    const copied = lstatNow(alias) && (await readText(alias))
-    const current = lstatNow(path)
-    if (!current || !isSameVersion(current, version)) return null
+    const copied = alias && (await readText(alias))
+    // After the look: an empty sidecar, which a power cut without fsync may leave, counts as none.
+    if (!isCertain && !isCurrent()) return null
     const sidecar = copied ? tryToDecodeSidecar(copied) : null
     const fits = sidecar?.time !== undefined && isCopyOfTime(version.mtimeNs, sidecar.time)
     const attributes = fits ? sidecar.attributes : { contentType: await contentTypeOf(name), metadata: {} }
@@ -160,20 +194,21 @@ export class Sidecars {
 
   /** Whether a version of these stats could be taken for one that has a sidecar. */
   has(name: Name, version: Version): boolean {
-    const { own, alias } = this.#pathsOf(name, version)
-    return lstatNow(own) !== undefined || lstatNow(alias) !== undefined
+    const { own, alias } = this.look(name, version)
+    return own !== undefined || alias !== undefined
   }
 
   /** Removes the sidecar of a version that is gone. A failure is only a leak, which the sweep finds. */
   async remove(name: Name, version: Version | null): Promise<void> {
     if (version === null) return
-    const { own, alias } = this.#pathsOf(name, version)
+    const { folder, own, alias } = this.#pathsOf(name, version)
     try {
-      if (!lstatNow(own)) return
+      const sidecar = this.#hasFolder(folder) && lstatNow(own)
+      if (!sidecar) return
       // Moves may have brought this very version back, or a move that broke off left it there.
       const current = lstatNow(this.#root.pathOf(name))
       if (current && isSameVersion(current, version)) return
-      await removeBoth({ own, alias })
+      await removeBoth(own, sidecar, alias)
     } catch {
       // Somebody else has removed it, or nobody can.
     }
@@ -181,7 +216,8 @@ export class Sidecars {
 
   /** Removes a sidecar with its alias. */
   async removeAt(path: string): Promise<void> {
-    await removeBoth({ own: path, alias: parseSidecarPath(path)?.alias ?? path })
+    const sidecar = lstatNow(path)
+    if (sidecar) await removeBoth(path, sidecar, parseSidecarPath(path)?.alias ?? path)
   }
 
   /** Whether an alias is still one file with its sidecar, and so goes with it. */
@@ -222,12 +258,12 @@ export class Sidecars {
 }
 
 /** The alias stays if it belongs to another version of this size and second. */
-async function removeBoth({ own, alias }: SidecarPaths): Promise<void> {
-  const isOwn = alias !== own && lstatNow(alias)?.ino === lstatNow(own)?.ino
+async function removeBoth(own: string, { ino }: BigIntStats, alias: string): Promise<void> {
+  const isOwn = alias !== own && lstatNow(alias)?.ino === ino
   await Promise.all([unlink(own), isOwn && unlink(alias)])
 }
 
-async function addAlias({ own, alias }: SidecarPaths): Promise<void> {
+async function addAlias({ own, alias }: Pick<SidecarPaths, 'own' | 'alias'>): Promise<void> {
   try {
     await link(own, alias)
   } catch (error) {
