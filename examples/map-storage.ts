@@ -92,15 +92,19 @@ class MapDriver implements StorageDriver {
     return names.length
   }
 
-  async *entries(folder: Folder, recursive: boolean) {
+  async *list(folder: Folder) {
+    for (const name of this.#below(folder)) yield [{ name, ...structuredClone(this.#get(name).state) }]
+  }
+
+  async *listdir(folder: Folder) {
     const start = folder === '' ? 0 : folder.length + 1
-    const directories = new Set<string>()
-    for (const name of this.#below(folder)) {
-      const slash = recursive ? -1 : name.indexOf('/', start)
-      const directory = name.slice(0, Math.max(0, slash))
-      if (slash === -1) yield [{ kind: 'file' as const, name, ...structuredClone(this.#get(name).state) }]
-      else if (!directories.has(directory)) yield [{ kind: 'directory' as const, name: directory }]
-      directories.add(directory)
+    const isFile = (name: string) => !name.includes('/', start)
+    const entries = this.#below(folder).map((name) =>
+      isFile(name) ? name : name.slice(0, name.indexOf('/', start) + 1),
+    )
+    for (const name of new Set(entries)) {
+      if (name.endsWith('/')) yield [{ kind: 'directory' as const, name: name.slice(0, -1) }]
+      else yield [{ kind: 'file' as const, name }]
     }
   }
 

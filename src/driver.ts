@@ -52,18 +52,16 @@ export interface StorageDriver {
    */
   removeBelow(folder: Name, dryRun: boolean, signal: AbortSignal | undefined): Promise<number>
   /**
-   * The entries below a folder, in batches, in UTF-8 byte order of their full names; a folder sorts as its name and
-   * `/`. A missing folder has none. `recursive`: files of all depths and no folders; else one level.
-   * Memory MUST NOT grow with the number of entries on S3-like backends, nor beyond one folder a level elsewhere.
-   * `after`, where it is given, is the place in the order from which entries are needed. Entries up to it may be left
-   * out: S3 has `start-after` for this.
+   * The files below a folder, of all depths, in batches, in UTF-8 byte order of their names. A missing folder has none.
+   * Memory MUST NOT grow with the number of files on S3-like backends, nor beyond one folder a level elsewhere.
+   * With `after`, names up to and including it are not needed, and may be left out: S3 has `start-after` for this.
    */
-  entries(
-    folder: Folder,
-    recursive: boolean,
-    signal: AbortSignal | undefined,
-    after?: string,
-  ): AsyncIterable<readonly Entry[]>
+  list(folder: Folder, signal: AbortSignal | undefined, after?: string): AsyncIterable<readonly ListedFile[]>
+  /**
+   * The files and folders of one level, in batches, in UTF-8 byte order of their full names; a folder sorts as its name
+   * and `/`. A missing folder has none.
+   */
+  listdir(folder: Folder, signal: AbortSignal | undefined): AsyncIterable<readonly Entry[]>
   /** The public address. MUST NOT do I/O. */
   locate(name: Name): string
   /** A private address for one file. */
@@ -140,10 +138,12 @@ export interface RemoveFailure {
   readonly error: unknown
 }
 
-/** One entry of a listing: a file, or (one level only) a folder. */
-export type Entry =
-  | ({ readonly kind: 'file' } & ListedFile)
-  | { readonly kind: 'directory'; readonly name: string }
+/** One entry of a folder. */
+export interface Entry {
+  readonly kind: 'file' | 'directory'
+  /** Its full name, without a trailing `/`. It may break the naming rule: others put files there, too. */
+  readonly name: string
+}
 
 /** A signed GET. */
 export interface SignRequest {

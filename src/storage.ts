@@ -328,10 +328,8 @@ export abstract class Storage {
       checkOptions(options, LIST_OPTIONS)
       const onInvalidName = toOnInvalidName(options)
       signal?.throwIfAborted()
-      for await (const batch of this.#driver.entries(folder, true, signal)) {
-        for (const entry of batch) {
-          if (entry.kind !== 'file') continue
-          const { name, size, lastModified, etag } = entry
+      for await (const batch of this.#driver.list(folder, signal)) {
+        for (const { name, size, lastModified, etag } of batch) {
           if (isName(name)) yield { name, size, lastModified, etag }
           else onInvalidName?.(name)
         }
@@ -348,7 +346,7 @@ export abstract class Storage {
       const folder = toFolder(path, true)
       checkOptions(options, ABORT_OPTIONS)
       const listing: DirectoryListing = { directories: [], files: [] }
-      for await (const batch of this.#driver.entries(folder, false, signal)) {
+      for await (const batch of this.#driver.listdir(folder, signal)) {
         for (const { kind, name } of batch) {
           if (isName(name)) listing[kind === 'file' ? 'files' : 'directories'].push(baseName(name))
         }

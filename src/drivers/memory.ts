@@ -15,7 +15,7 @@ import { Problem } from '../errors.js'
 import { pickAttributes } from '../headers.js'
 import { compareNames, type Folder, MAX_NAME_BYTES, type Name } from '../names.js'
 import { resolveRange } from '../ranges.js'
-import type { Attributes } from '../types.js'
+import type { Attributes, ListedFile } from '../types.js'
 import { joinUrl } from './options.js'
 
 interface StoredBytes {
@@ -101,26 +101,25 @@ export class MemoryDriver implements StorageDriver {
     return names.length
   }
 
-  async *entries(
-    folder: Folder,
-    recursive: boolean,
-    _signal?: AbortSignal,
-    after = '',
-  ): AsyncIterable<readonly Entry[]> {
+  async *list(folder: Folder, _signal?: AbortSignal, after = ''): AsyncIterable<readonly ListedFile[]> {
+    for (const name of this.#namesBelow(folder)) {
+      if (compareNames(name, after) <= 0) continue
+      const file = this.#files.get(name)
+      if (!file) continue // Deleted meanwhile.
+      const { size, etag, lastModified } = file.state
+      yield [{ name, size, etag, lastModified: new Date(lastModified) }]
+    }
+  }
+
+  async *listdir(folder: Folder): AsyncIterable<readonly Entry[]> {
     const start = folder === '' ? 0 : folder.length + 1
     let lastDirectory: string | undefined
-    const names = this.#namesBelow(folder).filter((name) => compareNames(name, after) > 0)
-    for (const name of names.sort(compareNames)) {
+    for (const name of this.#namesBelow(folder)) {
       const slash = name.indexOf('/', start)
-      const file = this.#files.get(name)
-      if (!recursive && slash !== -1) {
-        const directory = name.slice(0, slash)
-        if (directory !== lastDirectory) yield [{ kind: 'directory', name: directory }]
-        lastDirectory = directory
-      } else if (file) {
-        const { size, etag, lastModified } = file.state
-        yield [{ kind: 'file', name, size, etag, lastModified: new Date(lastModified) }]
-      }
+      const directory = slash === -1 ? undefined : name.slice(0, slash)
+      if (directory === undefined) yield [{ kind: 'file', name }]
+      else if (directory !== lastDirectory) yield [{ kind: 'directory', name: directory }]
+      lastDirectory = directory
     }
   }
 
@@ -146,9 +145,10 @@ export class MemoryDriver implements StorageDriver {
     return file
   }
 
+  /** In the order of listings. */
   #namesBelow(folder: Folder): string[] {
     const start = folder === '' ? '' : `${folder}/`
-    return [...this.#files.keys()].filter((name) => name.startsWith(start))
+    return [...this.#files.keys()].filter((name) => name.startsWith(start)).sort(compareNames)
   }
 }
 

@@ -15,6 +15,7 @@ import type {
 import { inContext, type Problem } from '../errors.js'
 import { type Folder, type Name, toFolder } from '../names.js'
 import { hasFile, type Storage } from '../storage.js'
+import type { ListedFile } from '../types.js'
 import { type Inner, innerOf, WrappedStorage } from './wrapped.js'
 
 /**
@@ -87,14 +88,23 @@ export class PrefixedDriver implements StorageDriver {
     return this.#inner().removeBelow(this.#full(folder), dryRun, signal)
   }
 
-  async *entries(
+  list(
     folder: Folder,
-    recursive: boolean,
     signal: AbortSignal | undefined,
     after?: string,
-  ): AsyncIterable<readonly Entry[]> {
+  ): AsyncIterable<readonly ListedFile[]> {
     const from = after === undefined ? undefined : this.#start + after
-    for await (const batch of this.#inner().entries(this.#full(folder), recursive, signal, from)) {
+    return this.#listed(this.#inner().list(this.#full(folder), signal, from))
+  }
+
+  listdir(folder: Folder, signal: AbortSignal | undefined): AsyncIterable<readonly Entry[]> {
+    return this.#listed(this.#inner().listdir(this.#full(folder), signal))
+  }
+
+  async *#listed<T extends { readonly name: string }>(
+    batches: AsyncIterable<readonly T[]>,
+  ): AsyncIterable<readonly T[]> {
+    for await (const batch of batches) {
       yield batch.map((entry) => ({ ...entry, name: this.#relative(entry.name) }))
     }
   }

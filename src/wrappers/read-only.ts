@@ -2,6 +2,7 @@ import type { Entry, FileState, OpenedFile, ReadRequest, SignRequest, StorageDri
 import { inContext, Problem } from '../errors.js'
 import type { Folder, Name } from '../names.js'
 import { hasFile, type Storage } from '../storage.js'
+import type { ListedFile } from '../types.js'
 import { type Inner, innerOf, WrappedStorage } from './wrapped.js'
 
 /**
@@ -42,13 +43,16 @@ class ReadOnlyDriver implements StorageDriver {
     return hasFile(this.#inner(), name, signal)
   }
 
-  entries(
+  list(
     folder: Folder,
-    recursive: boolean,
     signal: AbortSignal | undefined,
     after?: string,
-  ): AsyncIterable<readonly Entry[]> {
-    return this.#inner().entries(folder, recursive, signal, after)
+  ): AsyncIterable<readonly ListedFile[]> {
+    return this.#inner().list(folder, signal, after)
+  }
+
+  listdir(folder: Folder, signal: AbortSignal | undefined): AsyncIterable<readonly Entry[]> {
+    return this.#inner().listdir(folder, signal)
   }
 
   locate(name: Name): string {

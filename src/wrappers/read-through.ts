@@ -15,9 +15,11 @@ import type {
 } from '../driver.js'
 import { inContext, isProblem, Problem } from '../errors.js'
 import { pickAttributes } from '../headers.js'
-import { compareNames, type Folder, type Name } from '../names.js'
+import type { Folder, Name } from '../names.js'
 import { hasFile, type Storage } from '../storage.js'
 import { explainErrors, type OpenBody, StoredFile } from '../stored-file.js'
+import type { ListedFile } from '../types.js'
+import { type Merged, merge } from './merge.js'
 import { type Inner, innerOf, WrappedStorage } from './wrapped.js'
 
 /**
@@ -173,34 +175,26 @@ class ReadThroughDriver implements StorageDriver {
 
   async removeBelow(folder: Name, dryRun: boolean, signal: AbortSignal | undefined): Promise<number> {
     let both = 0
-    for await (const batch of this.#merged(folder, true, signal)) both += batch.inBoth
-    const older = await this.#older().removeBelow(folder, dryRun, signal)
-    return older + (await this.#newer().removeBelow(folder, dryRun, signal)) - both
+    const [newer, older] = [this.#newer(), this.#older()]
+    for await (const { inBoth } of this.#files(folder, signal)) both += inBoth
+    const deleted = await older.removeBelow(folder, dryRun, signal)
+    return deleted + (await newer.removeBelow(folder, dryRun, signal)) - both
   }
 
-  async *entries(
-    folder: Folder,
-    recursive: boolean,
-    signal: AbortSignal | undefined,
-  ): AsyncIterable<readonly Entry[]> {
-    for await (const { entries } of this.#merged(folder, recursive, signal)) yield entries
+  async *list(folder: Folder, signal: AbortSignal | undefined): AsyncIterable<readonly ListedFile[]> {
+    for await (const { entries } of this.#files(folder, signal)) yield entries
   }
 
-  /**
-   * Two sorted listings as one; an entry of both is the newer driver's. A part of the older listing is always read
-   * before the same part of the newer one. Otherwise a file that is copied over and then removed would be in neither.
-   */
-  async *#merged(folder: Folder, recursive: boolean, signal: AbortSignal | undefined): AsyncIterable<Merged> {
-    let after = ''
-    for await (const { entries, end } of partsOf(this.#older().entries(folder, recursive, signal))) {
-      yield* mergePart(
-        this.#newer().entries(folder, recursive, signal, after || undefined),
-        entries,
-        after,
-        end,
-      )
-      if (end !== undefined) after = end
-    }
+  #files(folder: Folder, signal: AbortSignal | undefined): AsyncIterable<Merged<ListedFile>> {
+    const newer = (after: string | undefined) => this.#newer().list(folder, signal, after)
+    return merge(this.#older().list(folder, signal), newer, PART)
+  }
+
+  async *listdir(folder: Folder, signal: AbortSignal | undefined): AsyncIterable<readonly Entry[]> {
+    const older = this.#older().listdir(folder, signal)
+    // Callers hold all of one level anyway.
+    const merged = merge(older, () => this.#newer().listdir(folder, signal), Number.POSITIVE_INFINITY)
+    for await (const { entries } of merged) yield entries
   }
 
   locate(name: Name): string {
@@ -224,74 +218,8 @@ class ReadThroughDriver implements StorageDriver {
   }
 }
 
-/** Some entries of the two listings. */
-interface Merged {
-  readonly entries: readonly Entry[]
-  /** Files among them that both storages have. */
-  readonly inBoth: number
-}
-
 /** Entries of the older listing that are held at a time: a page of S3, since the newer listing begins anew for each part. */
 const PART = 1000
-
-interface Part {
-  readonly entries: readonly Entry[]
-  /** The key of the last entry. Undefined for the last part, which ends where the listing ends. */
-  readonly end: string | undefined
-}
-
-async function* partsOf(batches: AsyncIterable<readonly Entry[]>): AsyncIterable<Part> {
-  let entries: Entry[] = []
-  for await (const batch of batches) {
-    for (const entry of batch) {
-      const last = entries.length === PART ? entries.at(-1) : undefined
-      if (last) {
-        yield { entries, end: keyOf(last) }
-        entries = []
-      }
-      entries.push(entry)
-    }
-  }
-  yield { entries, end: undefined }
-}
-
-/** Merges a part of the older listing with the newer entries behind `after` and up to `end`. */
-async function* mergePart(
-  newer: AsyncIterable<readonly Entry[]>,
-  older: readonly Entry[],
-  after: string,
-  end: string | undefined,
-): AsyncIterable<Merged> {
-  let index = 0
-  for await (const batch of newer) {
-    const entries: Entry[] = []
-    let inBoth = 0
-    let isPast = false
-    for (const entry of batch) {
-      const key = keyOf(entry)
-      if (after !== '' && compareNames(key, after) <= 0) continue
-      isPast = end !== undefined && compareNames(key, end) > 0
-      if (isPast) break
-      for (let next = older[index]; next && compareNames(keyOf(next), key) < 0; next = older[++index]) {
-        entries.push(next)
-      }
-      const next = older[index]
-      if (next && keyOf(next) === key) {
-        index += 1
-        inBoth += 1
-      }
-      entries.push(entry)
-    }
-    if (entries.length > 0) yield { entries, inBoth }
-    if (isPast) break
-  }
-  if (index < older.length) yield { entries: older.slice(index), inBoth: 0 }
-}
-
-/** Listings are in the order of these: a folder sorts as the names in it begin. */
-function keyOf({ kind, name }: Entry): string {
-  return kind === 'directory' ? `${name}/` : name
-}
 
 /** `driver` explains an error that is no Problem. */
 function isMissing(error: unknown, driver?: StorageDriver): boolean {
@@ -299,11 +227,11 @@ function isMissing(error: unknown, driver?: StorageDriver): boolean {
   return problem?.code === 'NotFound'
 }
 
-/** The older driver, as far as it is needed. All of its errors are Problems: `classify` belongs to the newer one. */
+/** What is needed of the older driver. All of its errors are Problems: `classify` belongs to the newer one. */
 interface Older
   extends Pick<
     StorageDriver,
-    'label' | 'nameLimit' | 'read' | 'head' | 'remove' | 'removeBelow' | 'entries'
+    'label' | 'nameLimit' | 'read' | 'head' | 'remove' | 'removeBelow' | 'list' | 'listdir'
   > {
   has(name: Name, signal: AbortSignal | undefined): Promise<boolean>
 }
@@ -327,13 +255,16 @@ function explained(driver: StorageDriver): Older {
       return failures.map(({ name, error }) => ({ name, error: toProblem(error) }))
     },
     removeBelow: (folder, dryRun, signal) => driver.removeBelow(folder, dryRun, signal).catch(rethrow),
-    async *entries(folder, recursive, signal) {
-      try {
-        yield* driver.entries(folder, recursive, signal)
-      } catch (error) {
-        rethrow(error)
-      }
-    },
+    list: (folder, signal) => rethrowing(driver.list(folder, signal), rethrow),
+    listdir: (folder, signal) => rethrowing(driver.listdir(folder, signal), rethrow),
+  }
+}
+
+async function* rethrowing<T>(items: AsyncIterable<T>, rethrow: (error: unknown) => never): AsyncIterable<T> {
+  try {
+    yield* items
+  } catch (error) {
+    rethrow(error)
   }
 }
 

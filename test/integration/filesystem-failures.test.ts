@@ -159,8 +159,9 @@ it('tells a user who may not write what to do, and still lets him read', async (
   await chmod(root, 0o755)
   for (const operation of ['save', 'delete', 'move'] as const) {
     expect(results[operation]).toMatchObject({ code: 'PermissionDenied' })
-    expect(results[operation].message).toContain('check owner and mode of the storage folder')
-    expect(results[operation].message).toContain(root)
+    expect(results[operation].message).toContain('check owner and mode of the storage folder (EACCES)')
+    expect(results[operation].message).not.toContain(root)
+    expect(results[operation].cause).toContain(root)
   }
   expect(results.open).toEqual({ name: 'there' })
   expect(await readFile(join(root, 'there.txt'), 'utf8')).toBe('there')
@@ -189,29 +190,28 @@ it('lists the root of a disk, whose folder lost+found only the superuser may rea
 })
 
 describe.each([
-  { what: 'the root is a file', path: 'root', make: (path: string) => writeFile(path, '') },
-  { what: 'the root is a link to nothing', path: 'root', make: (path: string) => symlink('gone', path) },
-  { what: 'the root is a link to itself', path: 'root', make: (path: string) => symlink('root', path) },
-  {
-    what: 'a folder above the root is a link to nothing',
-    path: '',
-    make: (path: string) => symlink('x', path),
-  },
-  { what: 'a folder above the root is a file', path: '', make: (path: string) => writeFile(path, '') },
-  { what: '.stowage is a file', path: 'root/.stowage', make: (path: string) => writeFile(path, '') },
-  { what: '.stowage/tmp is a file', path: 'root/.stowage/tmp', make: (path: string) => writeFile(path, '') },
-])('when $what', ({ path, make }) => {
-  it('tells what is in the way of a save', async () => {
+  { what: 'the root is a file', path: 'root', to: null, named: 'the storage folder' },
+  { what: 'the root is a link to nothing', path: 'root', to: 'gone', named: 'the storage folder' },
+  { what: 'the root is a link to itself', path: 'root', to: 'root', named: 'the storage folder' },
+  { what: 'a folder above the root is a link to nothing', path: '', to: 'x', named: 'a folder above' },
+  { what: 'a folder above the root is a file', path: '', to: null, named: 'a folder above' },
+  { what: '.stowage is a file', path: 'root/.stowage', to: null, named: '".stowage"' },
+  { what: '.stowage/tmp is a file', path: 'root/.stowage/tmp', to: null, named: '".stowage/tmp"' },
+])('when $what', ({ path, to, named }) => {
+  it('says what is in the way of a save, and its path only in the cause', async () => {
     const above = join(await newFolder(), 'above')
     const inTheWay = join(above, path)
     await mkdir(dirname(inTheWay), { recursive: true })
-    await make(inTheWay)
+    await (to === null ? writeFile(inTheWay, '') : symlink(to, inTheWay))
     const storage = new FileSystemStorage({ location: join(above, 'root') })
     for (const name of ['x.txt', 'a/b/x.txt']) {
-      await expect(storage.save(name, 'x', { metadata: { by: 'me' } })).rejects.toMatchObject({
+      const saved = storage.save(name, 'x', { metadata: { by: 'me' } })
+      await expect(saved).rejects.toMatchObject({
         code: 'Misconfigured',
-        message: expect.stringContaining(inTheWay),
+        message: expect.stringContaining(named),
+        cause: { message: expect.stringContaining(inTheWay) },
       })
+      await expect(saved).rejects.not.toMatchObject({ message: expect.stringContaining(above) })
     }
   })
 })

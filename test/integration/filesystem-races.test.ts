@@ -120,6 +120,22 @@ it('loses neither version when the source of a move is overwritten at the same t
   expect(await temporaryFilesIn(root)).toEqual([])
 })
 
+it.each(['x.txt', 'folder/x.txt'])(
+  'opens the newer version where one with metadata is replaced at the same moment: %s',
+  async (name) => {
+    const opened = await inChild('openWhileReplaced', { location: root, name })
+    expect(opened).toEqual({ text: 'newer', metadata: {} })
+  },
+)
+
+it('keeps the metadata of a moved file whose sidecar another move, which failed, has taken for its own', async () => {
+  expect(await inChild('moveBesideFailedMove', { location: root })).toEqual({
+    failed: 'AlreadyExists',
+    text: 'moved',
+    metadata: { by: 'me' },
+  })
+})
+
 it.each([true, false])(
   'loses no version that comes in the last moment of a move, with hard links: %s',
   async (hardLinks) => {

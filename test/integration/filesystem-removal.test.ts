@@ -25,6 +25,15 @@ it.runIf(process.platform === 'linux')('deletes a folder with names that are not
   expect(await readdir(root)).toEqual(['.stowage'])
 })
 
+it('deletes nothing outside when the folder is swapped for a link after its files were listed', async () => {
+  const outside = await newFolder()
+  await writeFile(join(outside, 'x.txt'), 'outside')
+  await storage.save('folder/x.txt', 'inside')
+  await inChild('deletePrefixWhileSwapped', { location: root, to: outside })
+  expect(await readdir(outside)).toEqual(['x.txt'])
+  expect(await readdir(join(root, 'folder-aside'))).toEqual(['x.txt'])
+})
+
 it('deletes all that may be deleted, then says what may not', async () => {
   for (const name of ['a/1.txt', 'a/locked/2.txt', 'a/z/3.txt']) await storage.save(name, 'x')
   for (const folder of ['', '.stowage/tmp', 'a', 'a/z']) await chmod(join(root, folder), 0o777)

@@ -1,10 +1,13 @@
 import { execFile } from 'node:child_process'
-import { mkdir, readdir, truncate } from 'node:fs/promises'
+import fs from 'node:fs'
+import { mkdir, readdir, symlink, truncate } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { runInNewContext } from 'node:vm'
 import { FileSystemStorage } from 'stowage'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { classifySystemError, hasCode } from '../../src/drivers/filesystem/system-errors.js'
 import { fingerprint, newFolder } from './child/folders.js'
 
 const run = promisify(execFile)
@@ -88,6 +91,29 @@ it('lists what is beside folders that go deeper than the system takes a path', a
   for await (const { name } of storage.list()) names.push(name)
   await run('rm', ['-r', join(root, 'deep')])
   expect(names).toEqual(['mine.txt', 'z.txt'])
+})
+
+it('looks at no file of a folder for its names and kinds, and leaves links out', async () => {
+  for (const name of ['b.txt', 'a/x.txt', 'a.txt', 'c/d/x.txt']) await storage.save(`folder/${name}`, 'x')
+  await symlink('b.txt', join(root, 'folder/link.txt'))
+  await symlink('a', join(root, 'folder/link'))
+  const looks = [vi.spyOn(fs, 'lstat'), vi.spyOn(fs, 'lstatSync'), vi.spyOn(fs, 'stat')]
+  const listing = await storage.listdir('folder')
+  const looked = looks.flatMap(({ mock }) => mock.calls.map(([path]) => String(path)))
+  vi.restoreAllMocks()
+  expect(listing).toEqual({ directories: ['a', 'c'], files: ['a.txt', 'b.txt'] })
+  expect(looked).toEqual([join(root, 'folder')])
+})
+
+it('knows the errors of another realm, as Node’s are under Jest', () => {
+  const foreign = runInNewContext(`Object.assign(new Error("ENOENT: '/srv/x'"), { code: 'ENOENT' })`)
+  expect(foreign).not.toBeInstanceOf(Error)
+  expect(hasCode(foreign, 'ENOENT')).toBe(true)
+  expect(classifySystemError(foreign)).toMatchObject({
+    code: 'NotFound',
+    message: 'there is no such file (ENOENT)',
+    cause: foreign,
+  })
 })
 
 it('says so when a file is larger than any buffer', async () => {

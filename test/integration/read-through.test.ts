@@ -6,9 +6,9 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import {
   driverOf,
-  type Entry,
   FileSystemStorage,
   isStorageError,
+  type ListedFile,
   MemoryStorage,
   migrate,
   Problem,
@@ -86,16 +86,16 @@ describe('readThrough', () => {
     const [newer, older] = [new MemoryStorage(), await filled(...names)]
     // Small batches of the older storage, and all files of the newer one in one batch: the harshest mix.
     const inBatches = altered(older, (inner) => ({
-      async *entries(...given) {
-        for await (const [entry] of inner.entries(...given)) {
+      async *list(...given) {
+        for await (const [entry] of inner.list(...given)) {
           if (entry && (await older.exists(entry.name))) yield [entry]
         }
       },
     }))
     const atOnce = altered(newer, (inner) => ({
-      async *entries(...given) {
-        const all: Entry[] = []
-        for await (const batch of inner.entries(...given)) all.push(...batch)
+      async *list(...given) {
+        const all: ListedFile[] = []
+        for await (const batch of inner.list(...given)) all.push(...batch)
         if (all.length > 0) yield all
       },
     }))
@@ -117,12 +117,11 @@ describe('readThrough', () => {
     /** A listing of every `step`th name, a page at a time. */
     const listingOf = (step: number) =>
       altered(new MemoryStorage(), () => ({
-        async *entries(_folder, _recursive, _signal, after = '') {
+        async *list(_folder, _signal, after = '') {
           const behind = Math.max(0, Number(after.slice('files/'.length) || -1) + 1)
-          let page: Entry[] = []
+          let page: ListedFile[] = []
           for (let index = Math.ceil(behind / step) * step; index < COUNT * step; index += step) {
             page.push({
-              kind: 'file',
               name: nameOf(index),
               size: step,
               lastModified: new Date(),

@@ -1,12 +1,11 @@
 import type { BigIntStats, Dirent } from 'node:fs'
 import { type Name, RESERVED_SEGMENT } from '../../names.js'
-import type { CommitContext } from './atomic.js'
-import { isMarked } from './mark.js'
+import type { Context } from './context.js'
+import { eachOf } from './each-of.js'
 import { isOlder, SWEEP_AGE } from './sweep.js'
-import { fsyncDirectory, hasCode, lstatIfThere, readdirRaw, rmdir, tolerate, unlink } from './syscalls.js'
+import { fsyncDirectory, lstatIfThere, readdirRaw, rmdir, unlink } from './syscalls.js'
+import { hasCode, tolerate } from './system-errors.js'
 
-/** Deletes that run side by side. */
-const CONCURRENCY = 16
 /** Files that are deleted after one look whether their folder is still within the root. */
 const GUARDED = 256
 const SLASH = Buffer.from('/')
@@ -17,13 +16,13 @@ const RESERVED = Buffer.from(RESERVED_SEGMENT)
  * Paths are bytes: other programs' names need not be UTF-8. What fails does not keep the rest from being deleted.
  */
 export class Removal {
-  readonly #context: CommitContext
+  readonly #context: Context
   readonly #dryRun: boolean
   readonly #signal: AbortSignal | undefined
   #deleted = 0
   #failure: { readonly error: unknown } | undefined
 
-  constructor(context: CommitContext, dryRun: boolean, signal: AbortSignal | undefined) {
+  constructor(context: Context, dryRun: boolean, signal: AbortSignal | undefined) {
     this.#context = context
     this.#dryRun = dryRun
     this.#signal = signal
@@ -60,11 +59,11 @@ export class Removal {
   /** Durable before the sidecars go: a power cut brings no file back without its metadata. */
   async #empty(path: Buffer, files: readonly Buffer[]): Promise<void> {
     const { root, sidecars, fsync } = this.#context
-    const marked = new Map<Name, BigIntStats>()
+    const described = new Map<Name, BigIntStats>()
     for (let start = 0; start < files.length; start += GUARDED) {
       if (this.#signal?.aborted || (await root.follow(path)) === null) break
       await eachOf(files.slice(start, start + GUARDED), (file) =>
-        this.#attempt(() => this.#unlink(file, marked)),
+        this.#attempt(() => this.#unlink(file, described)),
       )
     }
     const stays = await rmdir(path).then(
@@ -72,11 +71,11 @@ export class Removal {
       () => true, // Not empty: there is something of another kind in it, or somebody saves here just now.
     )
     if (fsync && stays) await fsyncDirectory(path)
-    else if (fsync && marked.size > 0) await root.syncAbove(path.toString())
-    await eachOf([...marked], ([name, version]) => sidecars.remove(name, version))
+    else if (fsync && described.size > 0) await root.syncAbove(path.toString())
+    await eachOf([...described], ([name, version]) => sidecars.remove(name, version))
   }
 
-  async #unlink(path: Buffer, marked: Map<Name, BigIntStats>): Promise<void> {
+  async #unlink(path: Buffer, described: Map<Name, BigIntStats>): Promise<void> {
     if (this.#signal?.aborted) return
     const version = await lstatIfThere(path)
     if (!(version?.isFile() || version?.isSymbolicLink())) return
@@ -87,8 +86,10 @@ export class Removal {
       throw error
     }
     this.#deleted += 1
-    // A name of any kind, also such as no caller could use: it comes from the folder itself.
-    if (isMarked(version)) marked.set(this.#context.root.nameOf(path.toString()) as Name, version)
+    const { root, sidecars } = this.#context
+    // A name of any kind, also one that no caller could use: it comes from the folder itself.
+    const name = root.nameOf(path.toString()) as Name
+    if (sidecars.has(name, version)) described.set(name, version)
   }
 
   /** The storage's own folder in a mount holds what is just being written, and what crashes left. */
@@ -120,14 +121,4 @@ export class Removal {
       if (!hasCode(error, 'ENOENT', 'ENOTDIR')) this.#failure ??= { error }
     }
   }
-}
-
-/** Some at a time. When this rejects, nothing of it is running any more. */
-export async function eachOf<T>(items: readonly T[], work: (item: T) => Promise<unknown>): Promise<void> {
-  const queue = items.values()
-  const workers = Array.from({ length: Math.min(CONCURRENCY, items.length) }, async () => {
-    for (const item of queue) await work(item)
-  })
-  await Promise.allSettled(workers)
-  await Promise.all(workers)
 }

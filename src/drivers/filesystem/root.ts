@@ -1,19 +1,9 @@
 import fs from 'node:fs'
 import { dirname, resolve, sep } from 'node:path'
-import { Problem } from '../../errors.js'
+import { Problem, type StorageErrorCode } from '../../errors.js'
 import { type Folder, type Name, RESERVED_SEGMENT } from '../../names.js'
-import {
-  chmod,
-  fsyncDirectory,
-  hasCode,
-  lstat,
-  lstatIfThere,
-  mkdir,
-  realpath,
-  rmdir,
-  stat,
-  tolerate,
-} from './syscalls.js'
+import { chmod, fsyncDirectory, lstat, lstatIfThere, mkdir, realpath, rmdir, stat } from './syscalls.js'
+import { hasCode, tolerate } from './system-errors.js'
 
 export interface RootOptions {
   readonly location: string
@@ -56,8 +46,7 @@ export class Root {
 
   /** Whether what `path` led to, a path without links in it, lies within the root, and not in its reserved folder. */
   async #holds(realPath: string, path: string): Promise<boolean> {
-    // No link among its folders was followed.
-    if (this.#real !== undefined && realPath === this.#real + path.slice(this.path.length)) return true
+    if (this.#isStraight(realPath, path)) return true
     // The root itself may be behind a link, which leads elsewhere after a deployment.
     this.#real = await realpath(this.path)
     return isWithin(this.#real, realPath)
@@ -74,19 +63,23 @@ export class Root {
     }
   }
 
-  /** Whether what was opened at `path` lies within the root. Airtight on Linux, where the kernel tells a descriptor's path. */
-  async holdsOpened(fd: number, path: string): Promise<boolean> {
+  /**
+   * Where the file is that was opened at `path`: in place (still there, under just this path), elsewhere within the root,
+   * or outside. Airtight on Linux, where the kernel tells a descriptor's path. There may be files that are `inside` and
+   * in place.
+   */
+  async placeOf(fd: number, path: string): Promise<'in place' | 'inside' | 'outside'> {
     const folder = dirname(path)
-    if (folder === this.path) return true
-    if (process.platform !== 'linux') return (await this.follow(folder)) !== null
-    let real: string
-    try {
-      // Synchronous: the kernel answers from memory, also for a disk that does not answer; the thread pool costs far more.
-      real = fs.readlinkSync(`/proc/self/fd/${fd}`)
-    } catch {
-      return (await this.follow(folder)) !== null
-    }
-    return this.#holds(real, path)
+    if (folder === this.path) return 'inside'
+    const real = process.platform === 'linux' ? readPathOf(fd) : undefined
+    if (real === undefined) return (await this.follow(folder)) === null ? 'outside' : 'inside'
+    if (this.#isStraight(real, path)) return 'in place'
+    return (await this.#holds(real, path)) ? 'inside' : 'outside'
+  }
+
+  /** Whether a real path is a path of the root with no link in it. */
+  #isStraight(realPath: string, path: string): boolean {
+    return this.#real !== undefined && realPath === this.#real + path.slice(this.path.length)
   }
 
   /** Whether the folders above a file that was just found are within the root. */
@@ -104,14 +97,7 @@ export class Root {
       if (hasCode(error, 'ENOENT', 'ENOTDIR')) return false
       throw error
     }
-    throw this.#leadsOut()
-  }
-
-  #leadsOut(): Problem {
-    return new Problem(
-      'PermissionDenied',
-      `a folder of the name is a symbolic link that leads out of ${this.path}`,
-    )
+    throw leadsOut()
   }
 
   /** Makes the folders above a file where they are missing. What is new is added to `made`. */
@@ -119,7 +105,7 @@ export class Root {
     for (let slash = name.indexOf('/'); slash !== -1; slash = name.indexOf('/', slash + 1)) {
       const path = this.pathOf(name.slice(0, slash) as Name) // A folder of a name is a name.
       if (await this.#make(path, made)) continue
-      if ((await lstat(path)).isSymbolicLink() && (await this.follow(path)) === null) throw this.#leadsOut()
+      if ((await lstat(path)).isSymbolicLink() && (await this.follow(path)) === null) throw leadsOut()
     }
   }
 
@@ -127,7 +113,7 @@ export class Root {
   async makeDirectory(path: string, made: string[] = []): Promise<void> {
     for (let attempt = 0; attempt < FOLDER_ATTEMPTS; attempt++) {
       try {
-        if (!(await this.#make(path, made))) await checkDirectory(path)
+        if (!(await this.#make(path, made))) await this.#checkDirectory(path)
         return
       } catch (error) {
         const parent = dirname(path)
@@ -135,7 +121,29 @@ export class Root {
         await this.makeDirectory(parent, made)
       }
     }
-    throw new Problem('Unavailable', `the folder ${path} cannot be made, or is removed again and again`)
+    throw this.#problemWith(path, 'Unavailable', 'cannot be made, or is removed again and again')
+  }
+
+  /** What is at a path where a folder has to be is one, or a link to one, or gone by now. */
+  async #checkDirectory(path: string): Promise<void> {
+    try {
+      if ((await stat(path)).isDirectory()) return
+    } catch (error) {
+      if (!hasCode(error, 'ENOENT', 'ELOOP')) throw error
+      if (!(await lstatIfThere(path))?.isSymbolicLink()) throw error
+      throw this.#problemWith(path, 'Misconfigured', 'is a link that leads nowhere')
+    }
+    throw this.#problemWith(path, 'Misconfigured', 'is not a folder')
+  }
+
+  /** Only the cause names the path. */
+  #problemWith(path: string, code: StorageErrorCode, what: string): Problem {
+    const folder = path.startsWith(this.#start)
+      ? `${JSON.stringify(this.nameOf(path))} in the storage folder`
+      : path === this.path
+        ? 'the storage folder (location)'
+        : 'a folder above the storage folder (location)'
+    return new Problem(code, `${folder} ${what}`, { cause: new Error(`${path} ${what}`) })
   }
 
   /** Makes one folder with the exact mode, durable if asked for. False if there is something of this name. */
@@ -196,16 +204,11 @@ export class Root {
   }
 }
 
-/** What is at a path where a folder has to be is one, or a link to one, or gone by now. */
-async function checkDirectory(path: string): Promise<void> {
-  try {
-    if ((await stat(path)).isDirectory()) return
-  } catch (error) {
-    if (!hasCode(error, 'ENOENT', 'ELOOP')) throw error
-    if (!(await lstatIfThere(path))?.isSymbolicLink()) throw error
-    throw new Problem('Misconfigured', `the folder ${path} is a link that leads nowhere`, { cause: error })
-  }
-  throw new Problem('Misconfigured', `${path} is not a folder`)
+function leadsOut(): Problem {
+  return new Problem(
+    'PermissionDenied',
+    'a folder of the name is a symbolic link that leads out of the storage folder',
+  )
 }
 
 function isWithin(root: string, path: string): boolean {
@@ -213,4 +216,13 @@ function isWithin(root: string, path: string): boolean {
   const start = root.endsWith(sep) ? root : root + sep
   if (!path.startsWith(start)) return false
   return !path.includes(RESERVED_SEGMENT) || !path.slice(start.length).split(sep).includes(RESERVED_SEGMENT)
+}
+
+/** Synchronous: the kernel answers from memory, also for a disk that does not answer; the thread pool costs far more. */
+function readPathOf(fd: number): string | undefined {
+  try {
+    return fs.readlinkSync(`/proc/self/fd/${fd}`)
+  } catch {
+    return undefined
+  }
 }

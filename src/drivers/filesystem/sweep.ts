@@ -2,9 +2,10 @@ import { randomInt } from 'node:crypto'
 import type { PathLike } from 'node:fs'
 import { join } from 'node:path'
 import { RESERVED_SEGMENT } from '../../names.js'
-import type { CommitContext } from './atomic.js'
-import type { Sidecars } from './sidecar.js'
-import { close, create, lstatIfThere, rename, tolerate, unlink, utimes } from './syscalls.js'
+import type { Context } from './context.js'
+import type { Sidecars } from './sidecars.js'
+import { close, create, lstatIfThere, rename, unlink, utimes } from './syscalls.js'
+import { tolerate } from './system-errors.js'
 import { tempFolder, tempPath } from './temp.js'
 import { readdirIfThere } from './walk.js'
 
@@ -15,10 +16,11 @@ const MISSING_AGE = 30 * SWEEP_AGE
 const SWEEP_TIME = 5_000
 
 /**
- * Removes what crashes left behind, a day old or more: temporary files, and sidecars of versions that are gone. At most
- * once a day for each root, whatever the number of processes; errors are left to the next sweep.
+ * Removes what crashes left behind, a day old or more: temporary files, sidecars and aliases of versions that are gone.
+ * Makes missing aliases. At most once a day for each root, whatever the number of processes; errors are left to the next
+ * sweep.
  */
-export async function sweep(context: CommitContext): Promise<void> {
+export async function sweep(context: Context): Promise<void> {
   const { root, sidecars } = context
   const start = Date.now()
   const before = start - SWEEP_AGE
@@ -46,13 +48,14 @@ export async function sweep(context: CommitContext): Promise<void> {
  * it is to go, in the future, as its own time first; it goes when that has passed, and loses it when the file is back.
  */
 async function sweepSidecar(sidecars: Sidecars, path: string, before: number): Promise<void> {
+  await sidecars.completeAlias(path).catch(() => {})
   const stats = await lstatIfThere(path)
-  if (stats === null || Number(stats.ctimeMs) > before) return
+  if (stats === null || Number(stats.ctimeMs) > before || sidecars.isLinkedAlias(path, stats)) return
   const owner = await sidecars.ownerOf(path)
   const expires = Number(stats.mtimeMs)
   const isExpiring = expires - Number(stats.ctimeMs) > SWEEP_AGE
   if (owner === 'replaced' || (owner === 'missing' && isExpiring && expires < Date.now())) {
-    await tolerate(unlink(path), 'ENOENT')
+    await tolerate(sidecars.removeAt(path), 'ENOENT')
   } else if (isExpiring !== (owner === 'missing')) {
     const time = (Date.now() + (owner === 'missing' ? MISSING_AGE : 0)) / 1000
     await tolerate(utimes(path, time, time), 'ENOENT')
@@ -66,7 +69,7 @@ export async function isOlder(path: PathLike, before: number): Promise<boolean> 
 }
 
 /** Whether it is this process that sweeps today. The file is made anew: it may be another user's. */
-async function claim({ root, fileMode }: CommitContext, before: number): Promise<boolean> {
+async function claim({ root, fileMode }: Context, before: number): Promise<boolean> {
   const path = join(root.path, RESERVED_SEGMENT, 'swept')
   const last = await lstatIfThere(path)
   if (last !== null && Number(last.mtimeMs) > before) return false

@@ -1,5 +1,6 @@
 import fs from 'node:fs'
 import { promisify } from 'node:util'
+import { hasCode } from './system-errors.js'
 
 /** The calls of `node:fs` that the backend uses, as promises; the callback form costs less than `fs/promises`. */
 const promisedOpen = promisify(fs.open)
@@ -26,8 +27,13 @@ const NOFOLLOW = fs.constants.O_NOFOLLOW ?? 0
 const NONBLOCK = fs.constants.O_NONBLOCK ?? 0
 /** For reading: never through a link, and never waiting for the other end of a FIFO. */
 export const READ = fs.constants.O_RDONLY | NOFOLLOW | NONBLOCK
+/** For a file whose times are set, or that is synchronised: Windows wants the right to write for that. */
+export const MODIFY = process.platform === 'win32' ? fs.constants.O_RDWR : READ
 /** For a file that must be new. */
 export const CREATE = fs.constants.O_WRONLY | fs.constants.O_CREAT | fs.constants.O_EXCL | NOFOLLOW
+
+/** What `link` says where there are no hard links: FAT, some network and FUSE filesystems. */
+export const NO_HARD_LINKS = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'] as const
 
 /** Those who wait for a free descriptor, in order. */
 const waiting = new Set<() => void>()
@@ -45,6 +51,13 @@ export function open(path: fs.PathLike, flags: number, mode?: number): Promise<n
 export interface Created {
   readonly fd: number
   readonly ino: bigint
+  /** See {@link isCoarse}. */
+  readonly coarse: boolean
+}
+
+/** Whether the filesystem that gave a file this time may keep none finer than milliseconds. */
+export function isCoarse(timeOfCreation: bigint): boolean {
+  return timeOfCreation % 1_000_000n === 0n
 }
 
 /** Creates a file, which must be new, with exactly this mode. On failure nothing is left of it. */
@@ -54,7 +67,7 @@ export async function create(path: string, mode: number): Promise<Created> {
     const stats = fstat(fd)
     // Only an unusual umask makes the chmod necessary.
     if ((Number(stats.mode) & 0o7777) !== mode) await fchmod(fd, mode)
-    return { fd, ino: stats.ino }
+    return { fd, ino: stats.ino, coarse: isCoarse(stats.mtimeNs) }
   } catch (error) {
     await close(fd).catch(() => {})
     await unlink(path).catch(() => {})
@@ -150,7 +163,12 @@ export async function lstatIfThere(path: fs.PathLike): Promise<fs.BigIntStats | 
   }
 }
 
-/** Synchronous: the kernel has it in memory, and a trip through the thread pool costs ten times as much. */
+/** Undefined where there is nothing. Synchronous: for what the kernel has in memory, as the thread pool costs ten times as much. */
+export function lstatNow(path: string): fs.BigIntStats | undefined {
+  return fs.lstatSync(path, { bigint: true, throwIfNoEntry: false })
+}
+
+/** Synchronous as well. */
 export function fstat(fd: number): fs.BigIntStats {
   return fs.fstatSync(fd, { bigint: true })
 }
@@ -177,34 +195,6 @@ export async function writeAll(fd: number, bytes: Uint8Array, signal?: AbortSign
   }
 }
 
-const SMALL_CHUNK = 16 * 1024
-const GATHERED_BYTES = 64 * 1024
-
-/** Writes chunks as they come, small ones together: a trip through the thread pool for each would take most of the time. */
-export class ChunkWriter {
-  readonly #fd: number
-  #gathered: Buffer | undefined
-  #filled = 0
-
-  constructor(fd: number) {
-    this.#fd = fd
-  }
-
-  async write(chunk: Uint8Array): Promise<void> {
-    const small = chunk.byteLength < SMALL_CHUNK
-    if (!small || this.#filled + chunk.byteLength > GATHERED_BYTES) await this.flush()
-    if (!small) return writeAll(this.#fd, chunk)
-    this.#gathered ??= Buffer.allocUnsafeSlow(GATHERED_BYTES)
-    this.#gathered.set(chunk, this.#filled)
-    this.#filled += chunk.byteLength
-  }
-
-  async flush(): Promise<void> {
-    if (this.#gathered && this.#filled > 0) await writeAll(this.#fd, this.#gathered.subarray(0, this.#filled))
-    this.#filled = 0
-  }
-}
-
 /** Makes the entries of a directory durable. Windows cannot, and needs not. False if it is not there any more. */
 export async function fsyncDirectory(path: fs.PathLike): Promise<boolean> {
   let fd: number
@@ -223,20 +213,5 @@ export async function fsyncDirectory(path: fs.PathLike): Promise<boolean> {
     return true
   } finally {
     await close(fd)
-  }
-}
-
-export function hasCode(error: unknown, ...codes: readonly string[]): boolean {
-  return (
-    error instanceof Error && 'code' in error && typeof error.code === 'string' && codes.includes(error.code)
-  )
-}
-
-/** Runs `work` and swallows the errors named; any other error passes. */
-export async function tolerate(work: Promise<unknown>, ...codes: readonly string[]): Promise<void> {
-  try {
-    await work
-  } catch (error) {
-    if (!hasCode(error, ...codes)) throw error
   }
 }

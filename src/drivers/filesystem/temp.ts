@@ -2,7 +2,8 @@ import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
 import { RESERVED_SEGMENT } from '../../names.js'
 import type { Root } from './root.js'
-import { type Created, create, hasCode } from './syscalls.js'
+import { type Created, create } from './syscalls.js'
+import { hasCode } from './system-errors.js'
 
 /** Where unpublished content lies: on the root's own filesystem, out of sight. */
 export function tempFolder(root: Root): string {
@@ -20,7 +21,7 @@ export async function createTemp(root: Root, mode: number): Promise<Created & { 
   try {
     return { path, ...(await create(path, mode)) }
   } catch (error) {
-    // What is not there is made; whatever else is in the way, making it tells.
+    // A missing folder is made. Making it also finds out whether something else is in the way.
     if (!hasCode(error, 'ENOENT', 'ENOTDIR', 'ELOOP')) throw error
     await root.makeDirectory(tempFolder(root))
     return { path, ...(await create(path, mode)) }

@@ -2,6 +2,13 @@ import type { BigIntStats } from 'node:fs'
 import type { FileState } from '../../driver.js'
 import type { Attributes, ListedFile } from '../../types.js'
 
+/** What identifies a version of a file. */
+export type Version = Pick<BigIntStats, 'ino' | 'mtimeNs' | 'size'>
+
+export function isSameVersion(a: Version, b: Version): boolean {
+  return a.ino === b.ino && a.mtimeNs === b.mtimeNs && a.size === b.size
+}
+
 /** What a file itself tells. The ETag is the identity of the content, as HTTP wants it: changes whenever that does. */
 export function stateOf({ ino, mtimeNs, mtimeMs, size }: BigIntStats): Omit<ListedFile, 'name'> {
   return {

@@ -2,8 +2,10 @@ import type { Dirent } from 'node:fs'
 import { join } from 'node:path'
 import type { Entry } from '../../driver.js'
 import { compareNames, type Folder, isName, RESERVED_SEGMENT } from '../../names.js'
+import type { ListedFile } from '../../types.js'
 import type { Root } from './root.js'
-import { hasCode, lstatIfThere, readdir } from './syscalls.js'
+import { lstatIfThere, readdir } from './syscalls.js'
+import { hasCode } from './system-errors.js'
 import { stateOf } from './version.js'
 
 /** Files looked at together: enough to keep the thread pool busy. */
@@ -11,43 +13,61 @@ const BATCH = 64
 
 /**
  * The files below a folder in UTF-8 byte order of their names. No link is followed, the storage's own folders are left
- * out, and what vanishes meanwhile is passed over. Memory: the names of one folder per level.
+ * out, and files that vanish meanwhile are passed over. Memory: the names of one folder per level.
  */
-export async function* walk(root: Root, folder: Folder, recursive: boolean): AsyncIterable<readonly Entry[]> {
-  let batch: Found[] = []
-  for await (const found of entriesBelow(root, folder, recursive)) {
-    batch.push(found)
+export async function* walk(root: Root, folder: Folder): AsyncIterable<readonly ListedFile[]> {
+  let batch: string[] = []
+  for await (const name of filesBelow(root, folder)) {
+    batch.push(name)
     if (batch.length < BATCH) continue
-    yield await toEntries(root, batch)
+    yield await toFiles(root, batch)
     batch = []
   }
-  if (batch.length > 0) yield await toEntries(root, batch)
+  if (batch.length > 0) yield await toFiles(root, batch)
 }
 
-interface Found {
-  readonly name: string
-  readonly directory: boolean
+/** One level of a folder. The system tells files from folders, so that nothing has to be looked at. */
+export async function entriesOf(root: Root, folder: Folder): Promise<Entry[]> {
+  const start = folder === '' ? '' : `${folder}/`
+  return (await level(root, folder)).map((found) => {
+    const isDirectory = found.endsWith('/')
+    return {
+      kind: isDirectory ? 'directory' : 'file',
+      name: start + (isDirectory ? found.slice(0, -1) : found),
+    }
+  })
 }
 
-async function* entriesBelow(root: Root, folder: string, recursive: boolean): AsyncIterable<Found> {
-  for (const entry of await sortedEntries(root, folder)) {
-    const name = folder === '' ? entry.name : `${folder}/${entry.name}`
-    if (!entry.isDirectory()) yield { name, directory: false }
-    else if (!recursive) yield { name, directory: true }
-    // Below a folder that no name fits is no file that one fits; its path may be longer than the system takes.
-    else if (isName(name)) yield* entriesBelow(root, name, true)
+async function* filesBelow(root: Root, folder: string): AsyncIterable<string> {
+  for (const found of await level(root, folder)) {
+    const name = folder === '' ? found : `${folder}/${found}`
+    if (!found.endsWith('/')) {
+      yield name
+      continue
+    }
+    // Below a folder whose name breaks the naming rule, every name does. The paths there may be too long for the system.
+    const directory = name.slice(0, -1)
+    if (isName(directory)) yield* filesBelow(root, directory)
   }
 }
 
-/** A folder sorts as its name and `/`, since that is what the names of its files begin with. */
-async function sortedEntries(root: Root, folder: string): Promise<Dirent[]> {
-  const keyOf = (entry: Dirent) => (entry.isDirectory() ? `${entry.name}/` : entry.name)
-  return (await readableEntries(root, folder))
-    .filter((entry) => (entry.isFile() || entry.isDirectory()) && entry.name !== RESERVED_SEGMENT)
-    .sort((a, b) => compareNames(keyOf(a), keyOf(b)))
+/** The files and folders in a folder. A folder ends in `/` and sorts so, as the names of its files do. */
+async function level(root: Root, folder: string): Promise<string[]> {
+  const found: string[] = []
+  let isPlain = true
+  for (const entry of await readableEntries(root, folder)) {
+    if (entry.name === RESERVED_SEGMENT) continue
+    if (entry.isFile()) found.push(entry.name)
+    else if (entry.isDirectory()) found.push(`${entry.name}/`)
+    isPlain &&= !SURROGATE.test(entry.name)
+  }
+  // JavaScript's own order is that of UTF-8 bytes where there are no surrogates, and many times as fast to make.
+  return isPlain ? found.sort() : found.sort(compareNames)
 }
 
-/** At the root of a disk, the folder of its repairs is there, which only the superuser may read, and no concern of others. */
+const SURROGATE = /[\ud800-\udfff]/
+
+/** At the root of a disk there is the folder of its repairs, which only the superuser may read. */
 async function readableEntries(root: Root, folder: string): Promise<Dirent[]> {
   try {
     return await readdirIfThere(join(root.path, folder))
@@ -57,7 +77,7 @@ async function readableEntries(root: Root, folder: string): Promise<Dirent[]> {
   }
 }
 
-/** A folder that is not there is empty. */
+/** A missing folder is empty. */
 export async function readdirIfThere(path: string): Promise<Dirent[]> {
   try {
     return await readdir(path)
@@ -67,13 +87,12 @@ export async function readdirIfThere(path: string): Promise<Dirent[]> {
   }
 }
 
-async function toEntries(root: Root, batch: readonly Found[]): Promise<Entry[]> {
-  const entries = await Promise.all(batch.map((found) => toEntry(root, found)))
-  return entries.filter((entry) => entry !== null)
+async function toFiles(root: Root, names: readonly string[]): Promise<ListedFile[]> {
+  const files = await Promise.all(names.map((name) => toFile(root, name)))
+  return files.filter((file) => file !== null)
 }
 
-async function toEntry(root: Root, { name, directory }: Found): Promise<Entry | null> {
-  if (directory) return { kind: 'directory', name }
+async function toFile(root: Root, name: string): Promise<ListedFile | null> {
   const stats = await lstatIfThere(join(root.path, name))
-  return stats?.isFile() ? { kind: 'file', name, ...stateOf(stats) } : null
+  return stats?.isFile() ? { name, ...stateOf(stats) } : null
 }

@@ -1,14 +1,14 @@
 import fs from 'node:fs'
 import type { Name } from '../../names.js'
 import { FOLDER_ATTEMPTS, type Root } from './root.js'
-import { hasCode } from './syscalls.js'
+import { hasCode } from './system-errors.js'
 import { tempFolder, tempPath } from './temp.js'
 
 /**
- * Takes a file's name away if it is still the version `ino`: the end of a move. A newer file that was saved under the
- * name meanwhile must stay, so the name is taken away first, then looked at, and a newer file is put back. That hides it
- * for a moment, so one that is seen to be newer before is left alone; and all is synchronous, to make that moment short.
- * If this fails, the file has its name.
+ * Removes a file if it is still the version `ino`: the end of a move. A newer file, saved under the name meanwhile, must
+ * stay. So the file gets a temporary name first, is looked at again, and a newer one is put back. This hides a newer file
+ * for a moment. To make that rare and short, a look goes before, and everything is synchronous. If this fails, the file
+ * still has its name.
  */
 export async function removeVersion(root: Root, name: Name, ino: bigint): Promise<void> {
   const path = root.pathOf(name)
@@ -31,7 +31,7 @@ export async function removeVersion(root: Root, name: Name, ino: bigint): Promis
   await putBack(root, aside, name)
 }
 
-/** What is aside may be all that there is of a file that another process has acknowledged. */
+/** The file that is aside may be the only name of one that another process has acknowledged. */
 async function putBack(root: Root, aside: string, name: Name): Promise<void> {
   const path = root.pathOf(name)
   for (let attempt = 1; ; attempt++) {

@@ -15,6 +15,7 @@ import type {
 import { Problem } from '../../errors.js'
 import { type Folder, MAX_NAME_BYTES, type Name } from '../../names.js'
 import { resolveRange } from '../../ranges.js'
+import type { ListedFile } from '../../types.js'
 import { joinUrl } from '../options.js'
 import { newWriteId, toFileState, toObjectAttributes } from './attributes.js'
 import { classify } from './classify.js'
@@ -242,13 +243,18 @@ export class S3Driver implements StorageDriver {
     return abortUploads(this.#connection, prefix, before, signal)
   }
 
-  async *entries(
+  async *list(
     folder: Folder,
-    recursive: boolean,
     signal: AbortSignal | undefined,
-  ): AsyncIterable<readonly Entry[]> {
-    const start = folder === '' ? '' : `${folder}/`
-    for await (const page of listKeys(this.#connection, start, !recursive, signal)) {
+    after?: string,
+  ): AsyncIterable<readonly ListedFile[]> {
+    for await (const page of listKeys(this.#connection, startOf(folder), false, signal, after)) {
+      yield page.keys.map(({ key, ...state }) => ({ name: key, ...state }))
+    }
+  }
+
+  async *listdir(folder: Folder, signal: AbortSignal | undefined): AsyncIterable<readonly Entry[]> {
+    for await (const page of listKeys(this.#connection, startOf(folder), true, signal)) {
       yield toEntries(page)
     }
   }
@@ -293,4 +299,9 @@ function chooseApi(config: S3Config, signer: Signer): ObjectApi {
   const { client, fastPath, endpoint } = config
   if (client || !fastPath || endpoint === undefined) return new SdkObjectApi(config, signer)
   return new HttpObjectApi(endpoint, config, signer)
+}
+
+/** What the keys of the files below a folder begin with. */
+function startOf(folder: Folder): string {
+  return folder === '' ? '' : `${folder}/`
 }

@@ -103,10 +103,11 @@ export class HttpObjectApi implements api.ObjectApi {
     return readDeletion(await this.#sendForXml(request, 'DeleteResult', call, DELETED))
   }
 
-  async list({ prefix, shallow, token }: api.ListRequest, call: api.Call): Promise<api.ListPage> {
+  async list({ prefix, shallow, after, token }: api.ListRequest, call: api.Call): Promise<api.ListPage> {
     // XML cannot carry every character of a key.
     const query: Record<string, string> = { 'list-type': '2', 'encoding-type': 'url', prefix }
     if (shallow) query.delimiter = '/'
+    if (after !== undefined) query['start-after'] = after
     if (token !== undefined) query['continuation-token'] = token
     return readPage(await this.#sendForXml({ method: 'GET', query }, 'ListBucketResult', call, CONTENTS))
   }

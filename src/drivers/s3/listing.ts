@@ -1,5 +1,6 @@
 import type { Entry } from '../../driver.js'
 import { Problem, quote } from '../../errors.js'
+import { compareNames } from '../../names.js'
 import type { S3Connection } from './connection.js'
 import type { ListPage } from './object-api.js'
 
@@ -9,13 +10,14 @@ export async function* listKeys(
   prefix: string,
   shallow: boolean,
   signal: AbortSignal | undefined,
+  after?: string,
 ): AsyncIterable<ListPage> {
   // Pages without a key are legal, but not for ever.
   const { retryTimeout } = connection.config
   let emptySince = Date.now()
   let token: string | undefined
   do {
-    const request = { prefix, shallow, token }
+    const request = token === undefined ? { prefix, shallow, after } : { prefix, shallow, token }
     const page: ListPage = await connection.run(signal, (call) => connection.api.list(request, call))
     for (const { key } of page.keys) checkKey(key, prefix)
     for (const key of page.prefixes) checkKey(key, prefix)
@@ -43,15 +45,11 @@ export function checkKey(key: string, prefix: string): void {
   }
 }
 
-/** A page as entries of a storage, in byte order. */
+/** A page of one level as entries of a storage, in byte order: a server lists keys and prefixes apart. */
 export function toEntries({ keys, prefixes }: ListPage): Entry[] {
-  const entries: Entry[] = keys.map(({ key, size, lastModified, etag }) => ({
-    kind: 'file',
-    name: key,
-    size,
-    lastModified,
-    etag,
-  }))
-  for (const folder of prefixes) entries.push({ kind: 'directory', name: folder.slice(0, -1) })
-  return entries
+  const entries: (readonly [key: string, Entry])[] = [
+    ...keys.map(({ key }) => [key, { kind: 'file', name: key }] as const),
+    ...prefixes.map((prefix) => [prefix, { kind: 'directory', name: prefix.slice(0, -1) }] as const),
+  ]
+  return entries.sort(([a], [b]) => compareNames(a, b)).map(([, entry]) => entry)
 }

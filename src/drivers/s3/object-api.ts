@@ -121,6 +121,8 @@ export interface ListRequest {
   readonly prefix: string
   /** One level of `/` only. */
   readonly shallow: boolean
+  /** Keys behind this one only. */
+  readonly after?: string | undefined
   readonly token?: string | undefined
 }
 

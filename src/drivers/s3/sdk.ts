@@ -84,12 +84,13 @@ export class SdkObjectApi implements api.ObjectApi {
     }
   }
 
-  async list({ prefix, shallow, token }: api.ListRequest, call: api.Call): Promise<api.ListPage> {
+  async list({ prefix, shallow, after, token }: api.ListRequest, call: api.Call): Promise<api.ListPage> {
     const input = {
       Bucket: this.#bucket,
       Prefix: prefix,
       EncodingType: 'url' as const, // XML cannot carry every character of a key.
       ...(shallow && { Delimiter: '/' }),
+      ...(after !== undefined && { StartAfter: after }),
       ...(token !== undefined && { ContinuationToken: token }),
     }
     const page = await this.#send((sdk) => new sdk.ListObjectsV2Command(input), call, SMALL)

@@ -109,6 +109,8 @@ export interface Failure {
   /** The call that failed. */
   readonly call: string
   readonly rejected: boolean
+  /** Of the error that it rejected with. */
+  readonly message: string
   readonly before: Readonly<Record<string, string>>
   readonly after: Readonly<Record<string, string>>
   /** Folders that came or went. */
@@ -134,17 +136,26 @@ export async function failEachCallOf(name: string, parent: string): Promise<Fail
     const before = await stateOf(storage)
     const foldersBefore = await foldersIn(location)
     faults.arm(nth)
-    const rejected = await operation.run(storage).then(
-      () => false,
-      () => true,
+    const message = await operation.run(storage).then(
+      () => undefined,
+      (error: Error) => error.message,
     )
+    const rejected = message !== undefined
     const call = faults.disarm()
     if (call === undefined) return failures
     const after = await stateOf(storage)
     const folders = difference(foldersBefore, await foldersIn(location))
     for (let turns = 0; turns < 100 && (await openIn(location)).length > 0; turns++) await turn()
     const left = [...(await temporaryFilesIn(location)), ...(await openIn(location))]
-    failures.push({ call: call.replace(location, ''), rejected, before, after, folders, left })
+    failures.push({
+      call: call.replace(location, ''),
+      rejected,
+      message: message ?? '',
+      before,
+      after,
+      folders,
+      left,
+    })
     await rm(location, { recursive: true })
   }
 }

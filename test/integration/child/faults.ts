@@ -5,12 +5,26 @@ import { dirname } from 'node:path'
 type Callback = (error: NodeJS.ErrnoException | null, ...rest: unknown[]) => void
 type Call = (...args: unknown[]) => unknown
 
+/** A path as the system's own words have it, and no message of the package. */
+export const PATH_OF_FAILURE = '/srv/private/path'
+
 export function failure(code: string, syscall: string): NodeJS.ErrnoException {
-  return Object.assign(new Error(`${code}: injected, ${syscall}`), { code, syscall })
+  const message = `${code}: injected, ${syscall} '${PATH_OF_FAILURE}'`
+  return Object.assign(new Error(message), { code, syscall })
 }
 
 function replace(
-  name: 'close' | 'copyFile' | 'fsync' | 'link' | 'open' | 'mkdir' | 'rename' | 'unlink' | 'write',
+  name:
+    | 'close'
+    | 'copyFile'
+    | 'fsync'
+    | 'link'
+    | 'open'
+    | 'mkdir'
+    | 'readdir'
+    | 'rename'
+    | 'unlink'
+    | 'write',
   by: (original: Call) => Call,
 ) {
   // One signature for all of them: what is passed on is what came.
@@ -54,7 +68,7 @@ export function failing(
 
 /** Holds back the next call whose last path `isMeant`, until it is released. */
 export function holding(
-  name: 'rename' | 'unlink',
+  name: 'link' | 'rename' | 'unlink',
   isMeant: (path: string) => boolean,
 ): { readonly reached: Promise<void>; release(): void } {
   let held = false
@@ -73,6 +87,32 @@ export function holding(
     reach()
   })
   return { reached, release: () => release() }
+}
+
+/** Lets something happen just after a folder was read for its removal. */
+export function afterReaddir(path: string, happen: () => void): void {
+  replace('readdir', (original) => (...args) => {
+    const callback = args.pop() as Callback
+    return original(...args, (error: NodeJS.ErrnoException | null, entries: unknown) => {
+      if (String(args[0]) === path) happen()
+      callback(error, entries)
+    })
+  })
+}
+
+/** Lets something happen just after a file was opened, once. */
+export function afterOpen(path: string, happen: () => void): void {
+  let first = true
+  replace('open', (original) => (...args) => {
+    const callback = args.pop() as Callback
+    return original(...args, (error: NodeJS.ErrnoException | null, fd: unknown) => {
+      if (first && args[0] === path) {
+        first = false
+        happen()
+      }
+      callback(error, fd)
+    })
+  })
 }
 
 /** Lets something happen just before a file is opened. */

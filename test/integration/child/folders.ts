@@ -31,8 +31,17 @@ export async function temporaryFilesIn(folder: string): Promise<string[]> {
   return (await filesIn(folder)).filter((path) => /(^|\/)\.stowage\/(?!meta\/|swept$)/.test(path))
 }
 
+/** Without their aliases, by which copies find them. */
 export async function sidecarsIn(folder: string): Promise<string[]> {
-  return (await filesIn(folder)).filter((path) => path.startsWith('.stowage/meta/'))
+  return (await filesIn(folder)).filter((path) => path.startsWith('.stowage/meta/') && !isAlias(path))
+}
+
+export async function aliasesIn(folder: string): Promise<string[]> {
+  return (await filesIn(folder)).filter(isAlias)
+}
+
+function isAlias(path: string): boolean {
+  return /^\.stowage\/meta\/..\/[0-9a-f]{32}-\d+-\d+$/.test(path)
 }
 
 /** Everything about a folder that a change of any kind would change. */

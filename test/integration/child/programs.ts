@@ -4,7 +4,7 @@
  */
 import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
-import { appendFileSync, renameSync, rmdirSync, symlinkSync } from 'node:fs'
+import { appendFileSync, mkdirSync, renameSync, rmdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
@@ -12,6 +12,8 @@ import { fileURLToPath } from 'node:url'
 import type { FileSystemStorageOptions, R2StorageOptions, S3StorageOptions, Storage } from 'stowage'
 import { failEachCallOf } from './broken-disk.js'
 import {
+  afterOpen,
+  afterReaddir,
   beforeOpen,
   failing,
   holding,
@@ -38,6 +40,7 @@ export interface Outcome {
   name?: string
   code?: string
   message?: string
+  cause?: string
 }
 
 async function outcomeOf(work: Promise<string>): Promise<Outcome> {
@@ -47,7 +50,8 @@ async function outcomeOf(work: Promise<string>): Promise<Outcome> {
     // Without `isStorageError`: a program that has given up its rights may not be able to load anything any more.
     const code =
       error instanceof Error && 'retryable' in error && 'code' in error ? String(error.code) : 'none'
-    return { code, message: String(error) }
+    const cause = error instanceof Error ? String(error.cause) : ''
+    return { code, message: String(error), cause }
   }
 }
 
@@ -255,6 +259,55 @@ export const programs = {
     await third
     const file = await storage.open('a.txt')
     return { text: await file.text(), metadata: file.metadata }
+  },
+
+  /**
+   * Two moves of one file to one name: one finds that another file has just taken it, and removes its sidecar; the other
+   * replaces that file.
+   */
+  async moveBesideFailedMove({ location }: { location: string }) {
+    const target = join(location, 'to.txt')
+    const creation = holding('link', (path) => path === target)
+    const replacement = holding('rename', (path) => path === target)
+    const storage = await storageOf({ kind: 'filesystem', location, fsync: false })
+    await storage.save('from.txt', 'moved', { metadata: { by: 'me' } })
+    const failing = outcomeOf(storage.move('from.txt', 'to.txt', { ifExists: 'error' }))
+    await creation.reached
+    const replacing = outcomeOf(storage.move('from.txt', 'to.txt', { ifExists: 'overwrite' }))
+    await replacement.reached
+    writeFileSync(target, 'taken')
+    creation.release()
+    const failed = await failing
+    replacement.release()
+    await replacing
+    const file = await storage.open('to.txt')
+    return { failed: failed.code, text: await file.text(), metadata: file.metadata }
+  },
+
+  /** Opens a file with metadata that is replaced by one without just after it was opened. */
+  async openWhileReplaced({ location, name }: { location: string; name: string }) {
+    const path = join(location, name)
+    const storage = await storageOf({ kind: 'filesystem', location, fsync: false })
+    await storage.save(name, 'older', { metadata: { by: 'me' } })
+    afterOpen(path, () => {
+      writeFileSync(`${path}.new`, 'newer')
+      renameSync(`${path}.new`, path)
+      rmSync(join(location, '.stowage/meta'), { recursive: true })
+      mkdirSync(join(location, '.stowage/meta'))
+    })
+    const file = await storage.open(name)
+    return { text: await file.text(), metadata: file.metadata }
+  },
+
+  /** Deletes a folder that is swapped for a link to another place after its files were listed. */
+  async deletePrefixWhileSwapped({ location, to }: { location: string; to: string }) {
+    const folder = join(location, 'folder')
+    afterReaddir(folder, () => {
+      renameSync(folder, `${folder}-aside`)
+      symlinkSync(to, folder)
+    })
+    const storage = await storageOf({ kind: 'filesystem', location, fsync: false })
+    return storage.deletePrefix('folder')
   },
 
   /** One of the operations of `broken-disk.ts`, once for each of its calls, which fails. */

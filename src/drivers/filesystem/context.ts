@@ -1,0 +1,11 @@
+import type { Root } from './root.js'
+import type { Sidecars } from './sidecars.js'
+
+/** What all parts of one storage share. */
+export interface Context {
+  readonly root: Root
+  readonly sidecars: Sidecars
+  /** Whether a save is on the disk, not only in the system's cache, when it is acknowledged. */
+  readonly fsync: boolean
+  readonly fileMode: number
+}

@@ -1,0 +1,123 @@
+import type { BigIntStats } from 'node:fs'
+import { Problem } from '../../errors.js'
+import type { Name } from '../../names.js'
+import type { Root } from './root.js'
+import type { FoundAttributes, Sidecars } from './sidecars.js'
+import { closeRead, fstat, lstatNow, MODIFY, open, READ } from './syscalls.js'
+import { hasCode } from './system-errors.js'
+import { isSameVersion, type Version } from './version.js'
+
+/** Looks at a file that is replaced again and again meanwhile. */
+const READ_ATTEMPTS = 100
+
+/** One version of a file, with its own attributes. */
+export interface FoundFile extends FoundAttributes {
+  readonly stats: BigIntStats
+}
+
+/** An open version. Whoever has it closes `fd`. */
+export interface OpenFile extends FoundFile {
+  readonly fd: number
+}
+
+/** Finds and opens files: never outside of the root, and never one version with the attributes of another. */
+export class Reader {
+  readonly #root: Root
+  readonly #sidecars: Sidecars
+
+  constructor(root: Root, sidecars: Sidecars) {
+    this.#root = root
+    this.#sidecars = sidecars
+  }
+
+  async open(name: Name): Promise<OpenFile> {
+    const path = this.#root.pathOf(name)
+    try {
+      return await this.#openAt(path, name)
+    } catch (error) {
+      if (!hasCode(error, 'ELOOP')) throw error
+      const real = await this.#root.follow(path)
+      if (real === null) throw noSuchFile()
+      return this.#openAt(real, name)
+    }
+  }
+
+  async #openAt(path: string, name: Name): Promise<OpenFile> {
+    for (let attempt = 0; attempt < READ_ATTEMPTS; attempt++) {
+      const fd = await open(path, READ)
+      const opened = await this.#examine(fd, path, name)
+      if (opened) return opened
+    }
+    throw keepsChanging()
+  }
+
+  /**
+   * Opens `pin`, a second name of the file `name`, which may be moved or replaced meanwhile: null then.
+   * `inside`: whether the file lies within the root.
+   */
+  async openPinned(pin: string, name: Name, inside: boolean): Promise<OpenFile | null> {
+    const fd = await open(pin, MODIFY)
+    return this.#examine(fd, this.#root.pathOf(name), name, inside ? 'inside' : 'outside')
+  }
+
+  /** `path`: where the version is for as long as it has its sidecar. */
+  async #examine(
+    fd: number,
+    path: string,
+    name: Name,
+    known?: 'inside' | 'outside',
+  ): Promise<OpenFile | null> {
+    try {
+      const stats = fstat(fd)
+      if (!stats.isFile()) throw noSuchFile()
+      const look = this.#sidecars.look(name, stats)
+      const place = known ?? (await this.#root.placeOf(fd, path))
+      if (place === 'outside') throw noSuchFile()
+      // The kernel has told the path after a look that found nothing: no need to ask once more.
+      const stayed = place === 'in place' && look.own === undefined && look.alias === undefined
+      const found = await this.#sidecars.read(name, stats, look, () => stayed || isAt(path, stats))
+      if (found) return { fd, stats, ...found }
+    } catch (error) {
+      closeRead(fd)
+      throw error
+    }
+    closeRead(fd)
+    return null
+  }
+
+  /** Where a file really is, and its state; null if there is none. */
+  async find(name: Name): Promise<{ readonly path: string; readonly stats: BigIntStats } | null> {
+    const path = await this.#root.follow(this.#root.pathOf(name))
+    if (path === null) return null
+    // Synchronous: the kernel has just been there.
+    const stats = lstatNow(path)
+    return stats?.isFile() ? { path, stats } : null
+  }
+
+  /** A file and its attributes; null if there is none. */
+  async describe(name: Name): Promise<FoundFile | null> {
+    for (let attempt = 0; attempt < READ_ATTEMPTS; attempt++) {
+      const found = await this.find(name)
+      if (found === null) return null
+      const { path, stats } = found
+      const look = this.#sidecars.look(name, stats)
+      const attributes = await this.#sidecars.read(name, stats, look, () => isAt(path, stats))
+      if (attributes) return { stats, ...attributes }
+    }
+    throw keepsChanging()
+  }
+}
+
+/** Whether a version is still what is at a path. */
+function isAt(path: string, version: Version): boolean {
+  const current = lstatNow(path)
+  return current !== undefined && isSameVersion(current, version)
+}
+
+function noSuchFile(): Problem {
+  return new Problem('NotFound', 'there is no such file')
+}
+
+function keepsChanging(): Problem {
+  return new Problem('Unavailable', 'the file kept changing while it was opened; try again')
+}
