@@ -15,9 +15,10 @@ import type {
 } from '../driver.js'
 import { inContext, isProblem, Problem } from '../errors.js'
 import { pickAttributes } from '../headers.js'
-import { compareNames, type Folder, type Name } from '../names.js'
+import type { Folder, Name } from '../names.js'
 import { hasFile, type Storage } from '../storage.js'
 import { explainErrors, type OpenBody, StoredFile } from '../stored-file.js'
+import { type Merged, mergeListings } from './merged.js'
 import { type Inner, innerOf, WrappedStorage } from './wrapped.js'
 
 /**
@@ -186,21 +187,11 @@ class ReadThroughDriver implements StorageDriver {
     for await (const { entries } of this.#merged(folder, recursive, signal)) yield entries
   }
 
-  /**
-   * Two sorted listings as one; an entry of both is the newer driver's. A part of the older listing is always read
-   * before the same part of the newer one. Otherwise a file that is copied over and then removed would be in neither.
-   */
-  async *#merged(folder: Folder, recursive: boolean, signal: AbortSignal | undefined): AsyncIterable<Merged> {
-    let after = ''
-    for await (const { entries, end } of partsOf(this.#older().entries(folder, recursive, signal))) {
-      yield* mergePart(
-        this.#newer().entries(folder, recursive, signal, after || undefined),
-        entries,
-        after,
-        end,
-      )
-      if (end !== undefined) after = end
-    }
+  #merged(folder: Folder, recursive: boolean, signal: AbortSignal | undefined): AsyncIterable<Merged> {
+    return mergeListings(
+      (after) => this.#newer().entries(folder, recursive, signal, after),
+      this.#older().entries(folder, recursive, signal),
+    )
   }
 
   locate(name: Name): string {
@@ -222,75 +213,6 @@ class ReadThroughDriver implements StorageDriver {
   classify(error: unknown): Problem {
     return this.#newer().classify(error)
   }
-}
-
-/** Some entries of the two listings. */
-interface Merged {
-  readonly entries: readonly Entry[]
-  /** Files among them that both storages have. */
-  readonly inBoth: number
-}
-
-/** Entries of the older listing that are held at a time: a page of S3, since the newer listing begins anew for each part. */
-const PART = 1000
-
-interface Part {
-  readonly entries: readonly Entry[]
-  /** The key of the last entry. Undefined for the last part, which ends where the listing ends. */
-  readonly end: string | undefined
-}
-
-async function* partsOf(batches: AsyncIterable<readonly Entry[]>): AsyncIterable<Part> {
-  let entries: Entry[] = []
-  for await (const batch of batches) {
-    for (const entry of batch) {
-      const last = entries.length === PART ? entries.at(-1) : undefined
-      if (last) {
-        yield { entries, end: keyOf(last) }
-        entries = []
-      }
-      entries.push(entry)
-    }
-  }
-  yield { entries, end: undefined }
-}
-
-/** Merges a part of the older listing with the newer entries behind `after` and up to `end`. */
-async function* mergePart(
-  newer: AsyncIterable<readonly Entry[]>,
-  older: readonly Entry[],
-  after: string,
-  end: string | undefined,
-): AsyncIterable<Merged> {
-  let index = 0
-  for await (const batch of newer) {
-    const entries: Entry[] = []
-    let inBoth = 0
-    let isPast = false
-    for (const entry of batch) {
-      const key = keyOf(entry)
-      if (after !== '' && compareNames(key, after) <= 0) continue
-      isPast = end !== undefined && compareNames(key, end) > 0
-      if (isPast) break
-      for (let next = older[index]; next && compareNames(keyOf(next), key) < 0; next = older[++index]) {
-        entries.push(next)
-      }
-      const next = older[index]
-      if (next && keyOf(next) === key) {
-        index += 1
-        inBoth += 1
-      }
-      entries.push(entry)
-    }
-    if (entries.length > 0) yield { entries, inBoth }
-    if (isPast) break
-  }
-  if (index < older.length) yield { entries: older.slice(index), inBoth: 0 }
-}
-
-/** Listings are in the order of these: a folder sorts as the names in it begin. */
-function keyOf({ kind, name }: Entry): string {
-  return kind === 'directory' ? `${name}/` : name
 }
 
 /** `driver` explains an error that is no Problem. */
