@@ -313,7 +313,7 @@ describe('readThrough', () => {
     for (const { reads } of results) assert.ok(reads > 20, `${reads} reads`)
     assert.equal((await namesIn(target)).length, count)
     assert.ok((await namesIn(older)).length < count, 'the operators deleted something')
-  })
+  }, 240_000)
 })
 
 function heapAfterCollection(): number {

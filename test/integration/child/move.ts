@@ -22,7 +22,7 @@ export function movedContent(index: number): string {
   return `${index} `.repeat(1 + ((index * 7919) % 20_000))
 }
 
-const TOGETHER = 10
+const TOGETHER = 5
 
 /** Reads every file in every way, over and over. Returns what went wrong, and how many reads did not. */
 export async function readWhileMoved({ location, r2, count, deletes, until }: MoveArguments) {
@@ -56,7 +56,7 @@ export async function readWhileMoved({ location, r2, count, deletes, until }: Mo
   for (let start = 0; !isOver(); start += TOGETHER) {
     await Promise.all(Array.from({ length: TOGETHER }, (_, index) => readOne((start + index) % count)))
     await list()
-    await sleep(10) // The server is for the move, too.
+    await sleep(50) // The server is for the move, too.
   }
   return { reads, failures: failures.slice(0, 10) }
 }
