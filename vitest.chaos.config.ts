@@ -1,7 +1,7 @@
 import { configDefaults, defineConfig } from 'vitest/config'
 import base from './vitest.config.js'
 
-/** The tests that break things at length, one after the other. `--mode` says how long: quick, long or soak. */
+/** The tests that break things, in sequence. `--mode` sets their length: quick, long or soak. */
 export default defineConfig(({ mode }) => ({
   ...base,
   test: {

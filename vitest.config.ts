@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url'
 import { configDefaults, defineConfig } from 'vitest/config'
 import { BaseSequencer, type TestSpecification } from 'vitest/node'
 
-/** By far the longest file comes first, so that the others run beside it. */
+/** Starts the longest file first, so that the others run beside it. */
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     const rank = ({ moduleId }: TestSpecification) => (moduleId.endsWith('/conformance.test.ts') ? 0 : 1)
@@ -22,7 +22,7 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     exclude: [...configDefaults.exclude, 'test/chaos/**'],
     globalSetup: ['test/servers/setup.ts'],
-    // One more than there are cores of a small machine: many of the tests mostly wait.
+    // One more than the cores of a small machine, because many tests mostly wait.
     maxWorkers: Math.max(3, availableParallelism()),
     sequence: { sequencer: LongestFirst },
     testTimeout: 60_000,

@@ -1,6 +1,6 @@
 // npm run bench [-- --only=s3,fs,streams,bulk,start] [--rounds=9]      everything, several minutes
 // npm run bench:quick                                                  fewer rounds and contestants, within a minute
-// Runs the floor, the peers and the built package in turns, prints tables, and writes results/latest.json and .md.
+// Runs the floor, the peers and the built package in turns. Prints tables, and writes results/latest.json and .md.
 import { fork, spawn } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
@@ -18,7 +18,7 @@ const only = option('only')?.split(',')
 const rounds = Number(option('rounds') ?? (quick ? 3 : 9))
 const MIB = 2 ** 20
 
-/** What is run: the whole set, or what fits in a minute. */
+/** The settings of a run: the whole set, or the part that fits into a minute. */
 const plan = quick
   ? {
       turnMs: 20,
@@ -84,7 +84,7 @@ async function runS3() {
   return { s3: await child(['--expose-gc', 'small.mjs', 's3', JSON.stringify(settings)]) }
 }
 
-/** At 16 at a time it is the throughput that is measured; one at a time, how long one caller waits. */
+/** 16 at a time measure the throughput; one at a time measures how long one caller waits. */
 async function runFs() {
   const { turnMs, minimum } = plan
   const settings = { folder, rounds, turnMs, minimum }
@@ -110,7 +110,7 @@ async function runBulk() {
   }
 }
 
-/** Each contestant in a fresh process, in a rotated order; what one has no call for, or fails at, is left out. */
+/** Each contestant in a fresh process, in a rotated order. Leaves out contestants without the call, or that fail. */
 async function onceEach(task, settings, times) {
   const found = {}
   for (let round = 0; round < times; round++) {
@@ -161,7 +161,7 @@ async function runStart() {
   return { start }
 }
 
-/** Runs one of the programs here and reads the line that it prints. */
+/** Runs a program of this folder and reads the line that it prints. */
 async function child(args) {
   const running = spawn(process.execPath, ['--no-warnings', ...args], {
     cwd: here,
@@ -216,7 +216,7 @@ function versions() {
   return dependencies
 }
 
-/** Peers that say they need a newer Node than this one. They are run all the same. */
+/** A note for each peer that asks for a newer Node than this one. It runs nevertheless. */
 function notes() {
   const major = Number(process.versions.node.split('.')[0])
   return Object.keys(versions()).flatMap((name) => {
@@ -224,7 +224,7 @@ function notes() {
     const needed = Number(/^>=\s*(\d+)/.exec(engines?.node ?? '')?.[1] ?? 0)
     return needed > major
       ? [
-          `${name} ${versions()[name]} asks for Node ${engines.node}; it was run on Node ${process.versions.node} all the same.`,
+          `${name} ${versions()[name]} asks for Node ${engines.node}; here it ran on Node ${process.versions.node}.`,
         ]
       : []
   })

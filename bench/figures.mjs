@@ -1,17 +1,17 @@
-// The figures that the package is to reach, judged on the medians of one run.
+// The figures that the package has to reach, judged by the medians of one run.
 import { median } from './rounds.mjs'
 
 const S3_PEERS = ['@aws-sdk', 'flydrive', 'files-sdk', 'flystorage', 's3mini', 'minio']
 const FS_PEERS = ['flydrive', 'files-sdk', 'flystorage', 'unstorage']
-/** unstorage's `exists` is synchronous: the process stands still meanwhile. It is told of, and no rival. */
+/** unstorage's `exists` is synchronous and blocks the process. It is reported, but not compared. */
 const BLOCKING = { exists: 'unstorage' }
 
-/** The median of the rounds' ratios: two that stood side by side in a round had the same machine. */
+/** The median of the ratios within each round. Two contestants of one round had the same machine load. */
 export function ratio(own, other) {
   return median(own.map((value, round) => value / other[round]))
 }
 
-/** `{ row, must, aim, measured }` for each figure that this run can tell; `must` and `aim` are PASS or MISS. */
+/** `{ row, must, aim, measured }` for each figure that this run has measured. `must` and `aim` are PASS or MISS. */
 export function judge({ s3 = {}, fs = {}, fsSingle = {}, up, down, list, deleteMany, start, plan }) {
   const verdicts = []
   const mark = (met) => (met ? 'PASS' : 'MISS')
@@ -158,7 +158,7 @@ export const NAMES = {
   signedUrl: 'signedUrl',
 }
 
-/** Beside the peers: the ratio to the best of them. */
+/** The ratio to the best peer. */
 function against(own, results, peers, metric) {
   const ratios = peers
     .filter((peer) => results[peer])
@@ -170,7 +170,7 @@ function against(own, results, peers, metric) {
     : { worst: 0, text: '' }
 }
 
-/** The same one at a time. */
+/** The ratio to the floor, one at a time. */
 const alone = (results) =>
   results ? [`one at a time ${ratio(results.floor.wall, results.stowage.wall).toFixed(2)} ×`] : []
 

@@ -1,5 +1,4 @@
-// The floor of the S3 cases: one HTTP request by undici and one hand-made signature, and nothing else. It shares no line
-// with the package.
+// The floor of the S3 cases: one HTTP request by undici with a hand-made signature. It shares no code with the package.
 import { createHash, createHmac } from 'node:crypto'
 import { Pool } from 'undici'
 
@@ -17,7 +16,7 @@ export function createFloor({ endpoint, bucket, region, accessKeyId, secretAcces
   let second = 0
   let stamp = ''
 
-  /** `20260102T030405Z`, made once a second; the signing key once a day. */
+  /** `20260102T030405Z`, computed once a second. The signing key is computed once a day. */
   function now() {
     const current = Math.floor(Date.now() / 1000)
     if (current !== second) {
@@ -37,7 +36,7 @@ export function createFloor({ endpoint, bucket, region, accessKeyId, secretAcces
     return createHmac('sha256', signingKey).update(text).digest('hex')
   }
 
-  /** `extra`: further headers to sign, as pairs in the order of their names, all before `host` or all after `x-amz-date`. */
+  /** Signs a request. `headers` are signed as well. */
   function sign(method, path, query, headers) {
     const date = now()
     const scope = `${keyDay}/${region}/s3/aws4_request`
@@ -103,7 +102,7 @@ export function createFloor({ endpoint, bucket, region, accessKeyId, secretAcces
       const canonical = `GET\n${path}\n${query}\nhost:${host}\n\nhost\nUNSIGNED-PAYLOAD`
       return `${endpoint}${path}?${query}&X-Amz-Signature=${signatureOf(canonical, date, scope)}`
     },
-    /** One plain PUT: it has to be told the length that nobody else is told. */
+    /** One plain PUT. It needs the length; the other contestants do not get it. */
     async upload(key, stream, length) {
       const { body } = await send('PUT', key, {
         headers: { 'content-type': 'application/octet-stream' },

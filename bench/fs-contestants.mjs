@@ -1,5 +1,5 @@
-// Everybody who takes part in the filesystem cases: the bare system calls, stowage, and the peers' local drivers. Each
-// has a folder of its own on the same disk. Only stowage and the floor write all or nothing and never overwrite.
+// The contestants of the filesystem cases: the bare system calls, stowage, and the peers' local drivers. Each has its
+// own folder on the same disk. Only stowage and the floor write all or nothing and never overwrite.
 import fs from 'node:fs'
 import { join } from 'node:path'
 import { stowage } from './stowage.mjs'
@@ -15,7 +15,7 @@ export const FS_CONTESTANTS = {
 
 const { O_CREAT, O_EXCL, O_RDONLY, O_WRONLY } = fs.constants
 
-/** In the cheapest way that Node has: callbacks all the way, one promise for each operation. */
+/** The cheapest way in Node: callbacks, and one promise for each operation. */
 function ofSystemCalls(root) {
   const temp = join(root, '.temp')
   fs.mkdirSync(temp, { recursive: true })
@@ -100,7 +100,7 @@ async function ofStowage(root) {
   }
 }
 
-/** The peers have one kind of save: straight into the file, without a temporary one and without `fsync`. */
+/** The peers have one kind of save: straight into the file, without a temporary file and without `fsync`. */
 const plain = (save, open, exists) => ({ save, saveOver: save, open, exists })
 
 async function ofFlydrive(root) {

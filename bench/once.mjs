@@ -1,5 +1,5 @@
-// A child of bench.mjs: one thing, once, by one contestant in a fresh process, with its CPU, its time and the growth of
-// its memory. Prints one line of JSON. node --expose-gc once.mjs up|down|list|deleteMany <contestant> '<settings>'
+// A child of bench.mjs: one contestant does one task once in a fresh process. Prints CPU, time and memory growth as one
+// line of JSON. node --expose-gc once.mjs up|down|list|deleteMany <contestant> '<settings>'
 import './builtin-fetch.mjs'
 import { createReadStream } from 'node:fs'
 import { Writable } from 'node:stream'
@@ -7,13 +7,13 @@ import { pipeline } from 'node:stream/promises'
 import { S3_CONTESTANTS } from './s3-contestants.mjs'
 
 const [, , task, name, json] = process.argv
-/** `file`: one of that many bytes, all of them a hole, so that no disk is measured. */
+/** `file` has `bytes` bytes, all in a hole, so that the disk is not measured. */
 const { endpoint, bytes, count, file } = JSON.parse(json)
 const CHUNK = 64 * 1024
-/** Milliseconds between two looks at the memory. */
+/** Milliseconds between two samples of the memory. */
 const SAMPLE = 50
 
-/** A file stream, as most uploads are: each chunk has memory of its own, and nobody is told the length. */
+/** A file stream, like most uploads: each chunk has its own memory, and the length is unknown. */
 function source(length) {
   return createReadStream(file, { end: length - 1 })
 }
@@ -85,7 +85,7 @@ const tasks = {
   },
 }
 
-/** What a list holds on to: the heap after a collection near its end, less that near its start. */
+/** Memory that a list retains: the heap after a collection near its end, minus the heap near its start. */
 async function listRetains() {
   const heap = []
   let listed = 0

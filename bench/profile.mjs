@@ -1,6 +1,6 @@
 // npm --prefix bench run profile -- <case> [s3|fs] [contestant] [seconds]
-// Runs one case of one contestant (default: stowage) under --cpu-prof, and prints where the time went, by function. The
-// .cpuprofile in results/ opens in Chrome's DevTools and in VS Code.
+// Runs one case of one contestant (default: stowage) under --cpu-prof, and prints the time by function. The .cpuprofile
+// in results/ opens in Chrome's DevTools and in VS Code.
 import { fork, spawn } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import os from 'node:os'

@@ -1,8 +1,8 @@
-// The results of a run as tables: for the terminal, and as Markdown for the README.
+// The results of a run as tables: as text for the terminal, and as Markdown for RESULTS.md and docs/performance.md.
 import { NAMES, ratio } from './figures.mjs'
 import { median } from './rounds.mjs'
 
-/** Tables as `{ title, head, rows }`, the same for both forms. */
+/** The tables as `{ title, head, rows }`. Both forms are made of them. */
 function tablesOf(results) {
   const { s3, fs, fsSingle, up, down, list, deleteMany, start, plan } = results
   const mib = Math.round(plan.streamBytes / 2 ** 20)
@@ -125,9 +125,9 @@ export function toText(results) {
   return `${lines.join('\n')}\n`
 }
 
-/** All tables, or those that the README shows. */
-export function toMarkdown(results, inReadme = false) {
-  const tables = tablesOf(results).filter(({ title }) => !inReadme || IN_README.test(title))
+/** All tables for RESULTS.md, or the main ones for docs/performance.md. */
+export function toMarkdown(results, mainOnly = false) {
+  const tables = tablesOf(results).filter(({ title }) => !mainOnly || MAIN.test(title))
   const lines = [machineLine(results), ...results.notes, `Peers: ${peersLine(results)}.`, '']
   for (const { title, head, rows } of tables) {
     const line = (row) => `| ${row.join(' | ')} |`
@@ -135,14 +135,14 @@ export function toMarkdown(results, inReadme = false) {
     lines.push(`**${title}**`, '', line(head), rule, ...rows.map((row) => line(bold(row))), '')
   }
   lines.push(
-    inReadme
-      ? 'Repeat it with `npm run bench`. More tables are in [`bench/RESULTS.md`](bench/RESULTS.md), how to read them in [`bench/README.md`](bench/README.md).'
-      : 'Repeat it with `npm run bench`; how to read it is in [`README.md`](README.md).',
+    mainOnly
+      ? 'Run it with `npm run bench`. More tables are in [`bench/RESULTS.md`](../bench/RESULTS.md), how to read them is in [`bench/README.md`](../bench/README.md).'
+      : 'Run it with `npm run bench`. How to read it is in [`README.md`](README.md).',
   )
   return `${lines.join('\n')}\n`
 }
 
-/** What decides: CPU on S3, time on the filesystem, streams, the start. */
-const IN_README = /^(S3, .*CPU|Filesystem, .*: time|Stream|Start)/
+/** The tables that decide: CPU on S3, time on the filesystem, streams, the start. */
+const MAIN = /^(S3, .*CPU|Filesystem, .*: time|Stream|Start)/
 
 const bold = (row) => (row[0] === 'stowage' ? row.map((cell) => `**${cell}**`) : row)

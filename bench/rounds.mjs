@@ -1,15 +1,15 @@
-// The measuring of small operations: all contestants in one process, in turns. A machine's speed wanders; what stands
-// side by side in one round is compared with what was measured a moment before and after it.
+// Measures small operations: all contestants in one process, in turns. The speed of a machine changes over time; within
+// one round the contestants are measured shortly after each other, so they can be compared.
 
 const MAX_OPERATIONS = 6000
-/** The share of a turn that runs before its clock: see `turn`. */
+/** The share of a turn that runs before the clock starts: see `turn`. */
 const RUN_IN = 1 / 3
 
 /**
  * @param {Record<string, (index: number) => Promise<unknown>>} contestants  name to one operation
  * @param {{ rounds: number, turnMs: number, minimum: number, concurrency: number, before?: (name: string, count: number) => unknown,
  *   after?: (name: string) => unknown }} options  `turnMs`: about the CPU time of one contestant's turn;
- *   `minimum`: the operations it has at least
+ *   `minimum`: the least number of operations
  * @returns {Promise<Record<string, { cpu: number[], wall: number[], operations: number }>>} µs an operation, by round
  */
 export async function measureInTurns(contestants, { rounds, turnMs, minimum, concurrency, before, after }) {
@@ -29,8 +29,8 @@ export async function measureInTurns(contestants, { rounds, turnMs, minimum, con
       while (next < end) await operate(next++)
     }
     const run = (end) => Promise.all(Array.from({ length: concurrency }, () => runUntil(end)))
-    // A collection throws away compiled code that was not used since a few others, and makes the heap small: without this
-    // whoever has more code would be measured while it is compiled again, which no running server does.
+    // A collection discards compiled code that was unused for a while, and shrinks the heap. Without this run-in, a
+    // contestant with more code would be measured while it is compiled again. A running server does not do that.
     await run(start + runIn)
     const cpuBefore = process.cpuUsage()
     const wallBefore = process.hrtime.bigint()
@@ -41,11 +41,11 @@ export async function measureInTurns(contestants, { rounds, turnMs, minimum, con
     return { cpu: (user + system) / operations, wall: wall / operations }
   }
 
-  // The warm-up compiles the code and opens the connections, then tells how many operations fill a turn.
+  // The warm-up compiles the code and opens the connections. Then it finds how many operations fill a turn.
   for (const name of names) {
     await turn(name, minimum)
     const { cpu, wall } = await turn(name, minimum * 2)
-    // By its CPU time, for a busy machine is no reason to measure less; waiting (`fsync`) is bounded all the same.
+    // Counts CPU time, so that a busy machine does not shorten the measurement. Waiting (`fsync`) is bounded as well.
     const fitting = Math.round((turnMs * 1000) / Math.max(cpu, wall / 4))
     const operations = Math.min(MAX_OPERATIONS, Math.max(minimum, fitting))
     await turn(name, operations)

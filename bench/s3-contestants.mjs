@@ -1,14 +1,14 @@
-// Everybody who takes part in the S3 cases, each used as its own documentation shows. A case that a peer has no call for
-// is left out. Modules are loaded only by the contestant that needs them.
+// The contestants of the S3 cases, each used as its documentation shows. A peer without a call for a case is left out.
+// Each contestant loads only its own modules.
 import { createFloor } from './floor.mjs'
 import { stowage } from './stowage.mjs'
 
-/** Not credentials of anything: the benchmark's server checks none. */
+/** Not real credentials: the benchmark's server checks none. */
 const KEYS = { accessKeyId: 'AKIDEXAMPLE', secretAccessKey: 'wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY' }
 const BUCKET = 'bench'
 const REGION = 'us-east-1'
 
-/** Name to a factory; the floor first, then stowage, then the peers. */
+/** Factories by name: the floor first, then stowage, then the peers. */
 export const S3_CONTESTANTS = {
   floor: (endpoint) => createFloor({ endpoint, bucket: BUCKET, region: REGION, ...KEYS }),
   stowage: (endpoint) => ofStowage(endpoint, {}),

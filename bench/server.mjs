@@ -1,5 +1,5 @@
-// The S3 server of the benchmarks, in a process of its own, so that only the clients' work is counted as theirs.
-// It checks no signature and keeps objects in memory; of bodies over 1 MiB it keeps the length only.
+// The S3 server of the benchmarks. It has its own process, so that only the clients' work is measured. It checks no
+// signature and keeps objects in memory. Of bodies over 1 MiB it keeps only the length.
 import http from 'node:http'
 
 const MIB = 1024 * 1024
@@ -51,7 +51,7 @@ const xml = (response, body, status = 200) =>
 const failure = (response, status, code) =>
   xml(response, `<Error><Code>${code}</Code><Message>${code}</Message></Error>`, status)
 
-/** Takes a body in: all of it up to 1 MiB, else its length. AWS's chunk framing is counted with it. */
+/** Receives a body: all of it up to 1 MiB, otherwise its length. AWS's chunk framing counts as well. */
 function receive(request, done) {
   const chunks = []
   let size = 0
@@ -86,14 +86,14 @@ function deliver(request, response, object) {
   pump()
 }
 
-/** minio looks for an upload to go on with. There is none. */
+/** minio asks for open uploads to continue. The answer is always an empty list. */
 const listUploads = (response, bucket) =>
   xml(
     response,
     `<ListMultipartUploadsResult><Bucket>${bucket}</Bucket><KeyMarker></KeyMarker><UploadIdMarker></UploadIdMarker><MaxUploads>1000</MaxUploads><IsTruncated>false</IsTruncated></ListMultipartUploadsResult>`,
   )
 
-/** `generated-<count>/…` lists that many names that are stored nowhere; everything else is what is stored. */
+/** `generated-<count>/…` lists that many made-up names. Any other prefix lists stored objects. */
 function list(response, bucket, query) {
   const prefix = query.get('prefix') ?? ''
   const size = Math.min(Number(query.get('max-keys') ?? 1000), 1000)
@@ -128,7 +128,7 @@ function storedBelow(start, cut) {
 function put(request, response, key, query) {
   if (request.headers['content-length'] === undefined) {
     request.resume()
-    return failure(response, 411, 'MissingContentLength') // As S3 and R2 do.
+    return failure(response, 411, 'MissingContentLength') // Like S3 and R2.
   }
   receive(request, ({ size, body }) => {
     const etag = newEtag()
@@ -181,7 +181,7 @@ function post(request, response, key, bucket, query) {
   })
 }
 
-/** For the benchmark itself: `fill` stores many small objects, `clear` removes them, `counts` tells and forgets. */
+/** For the benchmark: `fill` stores many small objects, `clear` removes them, `counts` reads and resets counters. */
 function control(response, action, query) {
   const prefix = query.get('prefix') ?? ''
   if (action === 'fill') {

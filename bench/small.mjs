@@ -32,7 +32,7 @@ async function ready(factories, place) {
   return made
 }
 
-/** The contestants that have a call for the case and get through it once, and the requests they need for it. */
+/** The contestants that can do the case once without an error, and the number of requests each needs. */
 async function able(contestants, call, toArguments, prepare) {
   const operations = {}
   const requests = {}
@@ -67,7 +67,7 @@ async function runS3() {
   let serial = 0
   const fresh = () => [`fresh/42/report-${serial++}`, bytes]
   const clear = () => control('clear?prefix=fresh/')
-  /** Names as `fill` numbers them: each turn deletes its own. */
+  /** The names that `fill` has stored. Each turn deletes its own. */
   let filled = 0
   const cases = {
     save: [(index) => [...existing(index), bytes]],

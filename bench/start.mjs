@@ -1,4 +1,4 @@
-// What it costs to start: the code that a fresh process runs, and (as a program) the count of the modules that it loads.
+// The cost of a start: the code that a fresh process runs. As a program it counts the loaded modules:
 // node start.mjs <contestant> <folder> prints { modules, aws } of that contestant.
 import { Session } from 'node:inspector'
 import { fileURLToPath, pathToFileURL } from 'node:url'
@@ -7,7 +7,7 @@ import { dist, entry } from './stowage.mjs'
 const peer = (specifier) => JSON.stringify(import.meta.resolve(specifier))
 const text = (value) => JSON.stringify(value)
 
-/** Name to the source of an ES module (or a CommonJS script) that starts it; the save goes to `folder`. */
+/** By name, the source of an ES module (or a CommonJS script) that starts a contestant. The save goes to `folder`. */
 export const STARTS = {
   'node -e 0': () => ({ code: '0' }),
   'import stowage': () => ({ module: true, code: `await import(${text(entry)})` }),
@@ -44,7 +44,7 @@ await createStorage({ driver: driver({ base: ${text(folder)} }) }).setItem('a/b.
   'import @aws-sdk/client-s3': () => ({ module: true, code: `await import(${peer('@aws-sdk/client-s3')})` }),
 }
 
-/** The arguments of `node` for a start. */
+/** The arguments of `node` for one start. */
 export function argumentsOf(name, folder) {
   const { code, module } = STARTS[name](folder)
   return [...(module ? ['--input-type=module'] : []), '-e', code]
@@ -61,7 +61,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
     if (url.startsWith('file:')) files.add(url)
     else if (url.startsWith('/')) files.add(pathToFileURL(url).href)
   })
-  // Tells of the scripts that are there already, this one among them, too.
+  // Also reports the scripts that are already loaded, such as this one.
   session.post('Debugger.enable')
   const before = new Set(files)
   if (module) await import(`data:text/javascript,${encodeURIComponent(code)}`)

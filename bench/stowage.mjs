@@ -1,4 +1,4 @@
-// What is measured is what is published: the built package. STOWAGE_DIST names another build, to compare two.
+// Measures the built package, as it is published. STOWAGE_DIST names another build, to compare two.
 import { resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 

@@ -1,6 +1,6 @@
-// npm --prefix bench run trips: what holds back open and exists on the filesystem (see README.md).
+// npm --prefix bench run trips: why open and exists on the filesystem are slower than the floor (see README.md).
 // 1. The bare system calls, 16 at a time, with a pause of some µs of arithmetic after each operation.
-// 2. The main thread's own time for one operation of stowage, with the trips through the thread pool answered at once.
+// 2. The main thread's time for one operation of stowage, with immediate answers of the thread pool.
 import fs, { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { syncBuiltinESMExports } from 'node:module'
 import os from 'node:os'
@@ -50,7 +50,7 @@ fs.realpath.native = (given, options, done) => queueMicrotask(() => (done ?? opt
 syncBuiltinESMExports()
 const { FileSystemStorage } = await stowage()
 const storage = new FileSystemStorage({ location: root })
-/** The calls on the main thread that stowage's checks need, and nothing else. */
+/** Only the calls on the main thread that stowage's checks need. */
 const checks = {
   open: () => [fs.fstatSync(fd, { bigint: true }), fs.readlinkSync(`/proc/self/fd/${fd}`)],
   exists: () => fs.lstatSync(path, { bigint: true }),
@@ -61,7 +61,7 @@ for (const call in whole) {
   print(`${call} without its trips: ${all.toFixed(1)} µs, of this system calls ${some.toFixed(1)} µs`)
 }
 
-/** µs of one call, one after the other; the median of nine times ten thousand, after as many that warm up. */
+/** µs of one call, in sequence: the median of nine runs of ten thousand, after a warm-up of the same size. */
 async function timeOf(operate) {
   const times = []
   for (let round = 0; round < 10; round++) {

@@ -17,7 +17,7 @@ it('keeps one avatar per user', async () => {
   assert.deepEqual((await defaultStorage.listdir('user_avatars')).files, ['7.png'])
 })
 
-it('refuses what is no picture', async () => {
+it('refuses a file that is not a picture', async () => {
   await assert.rejects(setAvatar(7, '<script>'), { code: 'Rejected', status: 415 })
   assert.equal(await defaultStorage.exists('user_avatars/7.png'), false)
 })

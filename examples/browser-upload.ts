@@ -1,9 +1,9 @@
 import { chatUploadPath, chatUploadRules, defaultStorage, type SignedUpload } from 'stowage'
 
 // #region server
-/** On the server: `filename`, `size` and `type` are what the browser says of the file it wants to send. */
+/** On the server. The browser sends the `filename`, `size` and `type` of the file that the user has chosen. */
 export async function prepareUpload(filename: string, size: number, type: string): Promise<SignedUpload> {
-  // A recorder says `audio/webm;codecs=opus`.
+  // A recorder sends `audio/webm;codecs=opus`.
   const essence = type.split(';')[0] ?? ''
   if (size > chatUploadRules.maxSize || !chatUploadRules.allowedTypes.includes(essence)) {
     throw new Error('This file is not allowed here.')
@@ -22,7 +22,7 @@ export async function upload(file: Blob, { method, url, headers, name }: SignedU
 // #endregion
 
 // #region check
-/** On the server, when the browser says that it is done: what was signed is the claim, the bytes are looked at here. */
+/** On the server, when the browser has finished. Only the claimed type was signed; this checks the bytes. */
 export async function acceptUpload(name: string): Promise<string> {
   const accepted = await defaultStorage.save(
     name.replace('chat_uploads/', 'accepted/'),

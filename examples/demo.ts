@@ -1,6 +1,6 @@
 /**
- * The main job, on real files: `npm run demo`. With nothing configured it works in ./uploads; with the R2_* variables
- * set, the same code works in that bucket. It deletes what it stored, unless it is told to `--keep` it.
+ * The main job, on real files: `npm run demo`. Without configuration it works in ./uploads. With the R2_* variables the
+ * same code works in that bucket. It deletes its files at the end; `--keep` keeps them.
  */
 import { randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
@@ -24,7 +24,7 @@ import {
 const keep = process.argv.includes('--keep')
 const stored: string[] = []
 
-/** Room, user and message have ids of their own, so that the demo never meets files of yours. */
+/** Room, user and message have unique ids, so that the demo never touches your files. */
 const id = `demo-${randomBytes(3).toString('hex')}`
 
 const kinds: { kind: string; file: string; name: string; options?: SaveOptions }[] = [

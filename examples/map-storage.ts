@@ -1,25 +1,41 @@
 import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
-import { type FileInfo, Problem, Storage } from 'stowage'
+import {
+  type Attributes,
+  compareNames,
+  type FileState,
+  type Folder,
+  type Name,
+  Problem,
+  type ReadRequest,
+  resolveRange,
+  type StageCopyRequest,
+  type StageRequest,
+  Storage,
+  type StorageDriver,
+} from 'stowage'
 
-/** What the hooks are given, as `Storage` declares it: all of it is checked and complete. */
-type StageRequest = Parameters<Storage['stage']>[0]
-type StageCopyRequest = Parameters<Storage['stageCopy']>[0]
-type ReadRequest = Parameters<Storage['read']>[0]
-
-interface File {
-  bytes: Buffer
-  state: Omit<FileInfo, 'name'>
+/** A storage of your own is its driver and this class. */
+export class MapStorage extends Storage {
+  constructor() {
+    super(new MapDriver())
+  }
 }
 
-/** A complete backend on a `Map`: it does the I/O, everything else is done above it. */
-export class MapStorage extends Storage {
-  protected readonly label = 'MapStorage'
-  readonly #files = new Map<string, File>()
+interface StoredBytes {
+  bytes: Buffer
+  state: FileState
+}
+
+/** A complete backend on a `Map`: it does the I/O, `Storage` does everything else. */
+class MapDriver implements StorageDriver {
+  readonly label = 'MapStorage'
+  readonly nameLimit = 1024
+  readonly #files = new Map<string, StoredBytes>()
 
   // #region stage
   /** Takes the content in, where nobody sees it yet. */
-  protected async stage({ body, attributes, signal, progress }: StageRequest) {
+  async stage({ body, attributes, signal, progress }: StageRequest) {
     const chunks: Uint8Array[] = []
     let size = 0
     for await (const chunk of body.chunks(signal)) {
@@ -30,10 +46,10 @@ export class MapStorage extends Storage {
     return this.#staged(() => toFile(Buffer.concat(chunks), attributes))
   }
 
-  /** Makes it visible in one step, and says false where the name is taken: `Storage` comes back with another. */
-  #staged(take: () => File) {
+  /** Makes it visible in one step. Returns false where the name is taken: `Storage` calls again with another name. */
+  #staged(take: () => StoredBytes) {
     return {
-      publish: async (name: string, createOnly: boolean) => {
+      publish: async (name: Name, createOnly: boolean) => {
         if (createOnly && this.#files.has(name)) return false
         this.#files.set(name, take())
         return true
@@ -43,7 +59,7 @@ export class MapStorage extends Storage {
   }
   // #endregion
 
-  protected async stageCopy({ from, move }: StageCopyRequest) {
+  async stageCopy({ from, move }: StageCopyRequest) {
     this.#get(from)
     return this.#staged(() => {
       const { bytes, state } = this.#get(from)
@@ -52,74 +68,71 @@ export class MapStorage extends Storage {
     })
   }
 
-  protected async read({ name, range }: ReadRequest) {
+  async read({ name, range }: ReadRequest) {
     const { bytes, state } = this.#get(name)
-    const size = bytes.byteLength
-    const asked = range?.offset ?? 0
-    const offset = asked < 0 ? Math.max(0, size + asked) : asked
-    if (range && offset >= size) throw new Problem('RangeNotSatisfiable', `the file has ${size} bytes`)
-    const part = Buffer.from(bytes.subarray(offset, offset + (range?.length ?? size)))
-    const stream = () => Readable.from(part.byteLength > 0 ? [part] : [], { objectMode: false })
+    const { offset, length } = resolveRange(range, bytes.byteLength)
+    const part = Buffer.from(bytes.subarray(offset, offset + length))
+    const stream = () => Readable.from(length > 0 ? [part] : [], { objectMode: false })
     const body = { bytes: async () => part, stream, close: async () => {} }
-    return { state: structuredClone(state), range: { offset, length: part.byteLength }, body }
+    return { state: structuredClone(state), range: { offset, length }, body }
   }
 
-  protected async head(name: string) {
+  async head(name: Name) {
     return structuredClone(this.#files.get(name)?.state) ?? null
   }
 
-  protected async remove(names: readonly string[]) {
+  async remove(names: readonly string[]) {
     for (const name of names) this.#files.delete(name)
     return []
   }
 
-  protected async removeBelow(folder: string, dryRun: boolean) {
-    const names = this.#below(`${folder}/`)
+  async removeBelow(folder: Name, dryRun: boolean) {
+    const names = this.#below(folder)
     if (!dryRun) await this.remove(names)
     return names.length
   }
 
-  protected async *entries(folder: string, recursive: boolean) {
+  async *entries(folder: Folder, recursive: boolean) {
     const start = folder === '' ? 0 : folder.length + 1
-    const names = this.#below(start === 0 ? '' : `${folder}/`)
-    const isFile = (name: string) => recursive || !name.includes('/', start)
-    const toEntry = (name: string) => (isFile(name) ? name : name.slice(0, name.indexOf('/', start) + 1))
-    for (const name of new Set(names.map(toEntry))) {
-      if (name.endsWith('/')) yield [{ kind: 'directory' as const, name: name.slice(0, -1) }]
-      else yield [{ kind: 'file' as const, name, ...structuredClone(this.#get(name).state) }]
+    const directories = new Set<string>()
+    for (const name of this.#below(folder)) {
+      const slash = recursive ? -1 : name.indexOf('/', start)
+      const directory = name.slice(0, Math.max(0, slash))
+      if (slash === -1) yield [{ kind: 'file' as const, name, ...structuredClone(this.#get(name).state) }]
+      else if (!directories.has(directory)) yield [{ kind: 'directory' as const, name: directory }]
+      directories.add(directory)
     }
   }
 
-  protected locate(name: string) {
+  locate(name: Name) {
     return `/uploads/${name.split('/').map(encodeURIComponent).join('/')}`
   }
 
-  protected async sign(): Promise<never> {
+  async sign(): Promise<never> {
     throw new Problem('Unsupported', 'MapStorage has no signed addresses')
   }
 
-  protected async signUpload(): Promise<never> {
+  async signUpload(): Promise<never> {
     return this.sign()
   }
 
-  protected classify(error: unknown) {
-    return new Problem('Unknown', String(error), { cause: error })
+  classify(error: unknown) {
+    return new Problem('Unknown', 'the map failed', { cause: error })
   }
 
-  #get(name: string): File {
+  #get(name: string): StoredBytes {
     const file = this.#files.get(name)
     if (!file) throw new Problem('NotFound', 'there is no such file')
     return file
   }
 
-  /** In the order of their UTF-8 bytes. */
-  #below(start: string): string[] {
-    const names = [...this.#files.keys()].filter((name) => name.startsWith(start))
-    return names.sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)))
+  #below(folder: Folder): string[] {
+    const start = folder === '' ? '' : `${folder}/`
+    return [...this.#files.keys()].filter((name) => name.startsWith(start)).sort(compareNames)
   }
 }
 
-function toFile(bytes: Buffer, attributes: StageRequest['attributes']): File {
+function toFile(bytes: Buffer, attributes: Attributes): StoredBytes {
   const etag = `"${createHash('md5').update(bytes).digest('hex')}"`
   return { bytes, state: { ...attributes, size: bytes.byteLength, etag, lastModified: new Date() } }
 }

@@ -13,7 +13,8 @@ const folder = resolve(process.argv[2] ?? './uploads')
 
 try {
   if (!(await stat(folder).catch(() => null))?.isDirectory()) throw new Error(`There is no folder ${folder}`)
-  const target = createDefaultStorage()
+  // With a fallback, the target would read the folder itself and find every file in place.
+  const target = createDefaultStorage({ ...process.env, R2_FALLBACK_ROOT: undefined })
   if (target instanceof FileSystemStorage && (await overlap(folder, dirname(target.path('x'))))) {
     throw new Error(
       `${folder} is, or holds, or is in the folder that the environment selects: set the R2_* variables, or another MEDIA_ROOT`,
@@ -26,7 +27,7 @@ try {
       verify: true,
       onProgress({ copied, skipped, failed, name }) {
         const line = `${copied} copied, ${skipped} there already, ${failed} failed`
-        // One line that is written over on a terminal, a line for each file in a log.
+        // On a terminal one line is overwritten; in a log each file has its line.
         process.stderr.write(process.stderr.isTTY ? `\r\x1b[K${line}` : `${line}: ${name}\n`)
       },
     },
@@ -40,7 +41,7 @@ try {
   process.exitCode = 1
 }
 
-/** Whether one of two folders is the other or is in it, also by way of symbolic links. */
+/** Whether two folders are the same or one is inside the other, also through symbolic links. */
 async function overlap(a: string, b: string): Promise<boolean> {
   const [from, to] = [await real(a), await real(b)]
   return [relative(from, to), relative(to, from)].some(
@@ -48,7 +49,7 @@ async function overlap(a: string, b: string): Promise<boolean> {
   )
 }
 
-/** The real path, also of a folder that is not there yet. */
+/** The real path, also of a folder that does not exist yet. */
 async function real(path: string): Promise<string> {
   const found = await realpath(path).catch(() => null)
   return found ?? join(await real(dirname(path)), relative(dirname(path), path))

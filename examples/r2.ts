@@ -1,6 +1,6 @@
 import { R2Storage, setDefaultStorage } from 'stowage'
 
-/** For applications that keep their settings somewhere else than in the environment. */
+/** For applications whose settings are not in the environment. */
 export function useR2(settings: { accountId: string; bucket: string; keyId: string; secret: string }): void {
   // #region r2-in-code
   const storage = new R2Storage({

@@ -1,11 +1,11 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { chatUploadPath, chatUploadRules, defaultStorage, isStorageError } from 'stowage'
 
-/** `PUT /photo.png` with the file as the body; answers with the name and the address it was stored under. */
+/** `PUT /photo.png` with the file as the body. Answers with the stored name and its address. */
 export async function handleUpload(request: IncomingMessage, response: ServerResponse): Promise<void> {
   try {
     const filename = decodeURIComponent((request.url ?? '/').slice(1))
-    // Read this way the request stays open after a refusal, so that the refusal can be sent.
+    // Keeps the request open after a refusal, so that the answer can be sent.
     const body = request.iterator({ destroyOnReturn: false })
     const name = await defaultStorage.save(chatUploadPath(filename), body, chatUploadRules)
     answer(response, 201, { name, url: defaultStorage.url(name) })
@@ -16,7 +16,7 @@ export async function handleUpload(request: IncomingMessage, response: ServerRes
     } else if (isStorageError(error) && (error.code === 'Rejected' || error.code === 'InvalidName')) {
       answer(response, error.status, { error: error.code, message: error.message })
     } else {
-      // Not the user's fault, and nothing to tell them about: 503 try again later, 507 storage full, else 500.
+      // Not the user's fault, so no details: 503 try again later, 507 storage full, else 500.
       console.error(error)
       const status = isStorageError(error) && error.status > 500 ? error.status : 500
       answer(response, status, { error: 'NotStored', message: 'The file could not be stored.' })

@@ -1,4 +1,4 @@
-/** What one does with a storage all day; the test runs it on the disk and against a server that is as strict as R2. */
+/** The daily work with a storage. The test runs it on the disk and against a server as strict as R2. */
 import { createReadStream } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { pipeline } from 'node:stream/promises'
@@ -43,7 +43,7 @@ export async function createOnce(): Promise<boolean> {
     await defaultStorage.save('invoices/2026-0001.pdf', 'the first one wins', { ifExists: 'error' })
   } catch (error) {
     if (!(error instanceof FileExistsError)) throw error
-    return false // somebody else has written this invoice, and theirs is untouched
+    return false // another writer was first; its invoice is untouched
   }
   // #endregion
   return true

@@ -2,14 +2,24 @@ import { Readable } from 'node:stream'
 import { types } from 'node:util'
 import { Problem, SourceFailure } from './errors.js'
 import type { AttributeSource } from './headers.js'
-import { StoredFile } from './stored-file.js'
+import { isMediaType } from './media-types.js'
+import {
+  bytesOf,
+  describe,
+  isNodeStream,
+  isWebStream,
+  readSource,
+  releaseStream,
+  type Source,
+} from './source.js'
+import { isStoredFile, type StoredFile } from './stored-file.js'
 
 /** One piece of a streamed content. Strings are UTF-8. */
 export type Chunk = string | Uint8Array | ArrayBuffer | ArrayBufferView
 
 /**
- * Whatever can be saved: text (stored as UTF-8), bytes, a `Blob` or `File`, a Node or web stream, any iterable of
- * chunks, or a file that another storage has opened. A view into a larger buffer saves its own bytes only.
+ * What `save` accepts: text (stored as UTF-8), bytes, a `Blob` or `File`, a Node or web stream, any iterable of chunks,
+ * or a file opened from a storage. A view into a larger buffer saves only its own bytes.
  */
 export type Content =
   | Chunk
@@ -20,72 +30,74 @@ export type Content =
   | AsyncIterable<Chunk>
   | StoredFile
 
-/** A content ready to be stored: the only form that backends see. */
+/** Milliseconds. */
+const SOURCE_TIMEOUT = 300_000
+
+/** A content that is ready to be stored. Drivers get contents only in this form. */
 export interface Body {
-  /** Bytes in all, where the content tells. */
+  /** Total bytes, or undefined if unknown. */
   readonly size: number | undefined
-  /** All of the bytes, where they are in memory anyway. */
+  /** All bytes, if they are in memory already. */
   readonly bytes: Uint8Array | undefined
-  /** Whether `chunks` may be called again to have the same bytes once more. */
+  /** Whether `chunks` can be called again for the same bytes. */
   readonly replayable: boolean
   /**
-   * The bytes as they come. An error of the source is thrown as a `SourceFailure`; an abort as the signal's reason,
-   * at once, also while the source stalls. Leaving the loop early destroys the source.
+   * The bytes as they arrive. An error of the source is thrown as a `SourceFailure`. An abort throws the signal's
+   * reason at once, even if the source stalls. Leaving the loop early releases the source.
    */
   chunks(signal?: AbortSignal): AsyncIterable<Uint8Array>
 }
 
 /**
- * Listens to the errors of a stream that is going to be read later, or never if the save is refused: without a listener
- * an early one (the file is not there) would end the process.
+ * Adds an error listener to a stream that is read later, or never if the save is refused. Without a listener an early
+ * error, such as a missing file, would end the process.
  */
 export function silence(content: unknown): void {
   if (isNodeStream(content)) content.on('error', ignore)
 }
 
-/** Frees what a content holds that will not be read, or not to its end: a descriptor, a connection. */
+/** Frees the descriptor or connection of a content that is not read to its end. */
 export function abandon(content: unknown): void {
-  if (isNodeStream(content)) content.destroy()
-  else if (content instanceof StoredFile) void content.close()
-  else if (content instanceof ReadableStream && !content.locked) content.cancel().catch(ignore)
+  if (isNodeStream(content)) releaseStream(content)
+  else if (isStoredFile(content)) void content.close()
+  else if (isWebStream(content) && !content.locked) content.cancel().catch(ignore)
 }
 
-/** Also one of the package `readable-stream`, which is no instance of Node's. */
-function isNodeStream(content: unknown): content is Readable {
-  if (content instanceof Readable) return true
-  if (typeof content !== 'object' || content === null || !(Symbol.asyncIterator in content)) return false
-  return (
-    typeof Reflect.get(content, 'on') === 'function' && typeof Reflect.get(content, 'destroy') === 'function'
-  )
-}
-
-/** The attributes that a content brings along: those of a file of another storage. */
+/** The attributes that a content brings along: all of a `StoredFile`, the type of a `Blob`. */
 export function defaultsOf(content: unknown): AttributeSource {
-  return content instanceof StoredFile ? content : {}
+  if (isStoredFile(content)) return content
+  if (isBlob(content) && isMediaType(content.type)) return { contentType: content.type }
+  return {}
 }
 
-/** The one coercion of everything that can be saved. What the content itself throws is its source's error. */
-export function toBody(content: Content): Body {
+/**
+ * Turns a content into a body: the only coercion. An error that the content throws is a `SourceFailure`.
+ * `sourceTimeout`: milliseconds without a chunk after which a stream counts as dead; 0 waits for ever.
+ */
+export function toBody(content: Content, sourceTimeout: number = SOURCE_TIMEOUT): Body {
   try {
-    return coerce(content)
+    return coerce(content, sourceTimeout)
   } catch (error) {
     throw error instanceof Problem ? error : new SourceFailure(error)
   }
 }
 
-function coerce(content: Content): Body {
-  if (typeof content === 'string') return ofBytes(Buffer.from(content))
-  if (types.isAnyArrayBuffer(content)) return ofBytes(new Uint8Array(content))
-  if (ArrayBuffer.isView(content)) return ofBytes(bytesOf(content))
-  if (content instanceof Blob) {
-    return {
-      size: content.size,
-      bytes: undefined,
-      replayable: true,
-      chunks: (signal) => read(() => content.stream(), signal),
-    }
+function coerce(content: Content, timeout: number): Body {
+  const ofStream = (open: () => Source, size?: number): Body => ({
+    size,
+    bytes: undefined,
+    replayable: false,
+    chunks: (signal) => readSource(open, { timeout, signal }),
+  })
+  if (typeof content === 'string') {
+    warnOfPath(content)
+    return ofBytes(Buffer.from(content))
   }
-  if (content instanceof StoredFile) return ofStream(() => content.stream(), content.range.length)
+  if (types.isAnyArrayBuffer(content) || ArrayBuffer.isView(content)) return ofBytes(bytesOf(content))
+  if (isStoredFile(content)) return ofStream(() => content.stream(), content.range.length)
+  if (isBlob(content)) {
+    return { ...ofStream(() => streamOf(content), content.size), replayable: true }
+  }
   if (isNodeStream(content)) {
     if (content.readableEnded || (content.destroyed && !content.errored)) {
       throw new Problem(
@@ -95,16 +107,18 @@ function coerce(content: Content): Body {
     }
     return ofStream(() => content)
   }
-  if (content instanceof ReadableStream) {
+  if (isWebStream(content)) {
     if (content.locked) throw new Problem('InvalidArgument', 'the stream is locked by another reader')
-    // Node's types know Node's own streams only.
+    // Node's types accept only Node's own streams.
     if (Reflect.apply(Readable.isDisturbed, undefined, [content]))
       throw new Problem('InvalidArgument', 'the stream was already read from')
+    return ofStream(() => content)
   }
   if (isIterable(content)) return ofStream(() => content)
+  const advice = adviceFor(content)
   throw new Problem(
     'InvalidArgument',
-    `the content must be a string, bytes, a Blob, a stream or an iterable of those, not ${describe(content)}`,
+    `the content must be a string, bytes, a Blob, a stream or an iterable of those, not ${describe(content)}${advice === '' ? '' : `: ${advice}`}`,
   )
 }
 
@@ -120,164 +134,33 @@ export function ofBytes(bytes: Uint8Array): Body {
   }
 }
 
-function ofStream(open: () => Source, size?: number): Body {
-  return { size, bytes: undefined, replayable: false, chunks: (signal) => read(open, signal) }
+/** Any class that behaves as a `Blob`: of fetch-blob, formdata-node, jsdom, another realm. */
+function isBlob(content: unknown): content is Blob {
+  if (content instanceof Blob) return true
+  if (typeof content !== 'object' || content === null) return false
+  const { size, type, slice } = content as Partial<Blob> // Each of them is looked at.
+  return typeof size === 'number' && typeof type === 'string' && typeof slice === 'function'
 }
 
-type Source = AsyncIterable<unknown> | Iterable<unknown> | ReadableStream
-
-/** Iterates a source by hand: `for await` could neither tell the source's errors from ours nor leave a stalled source. */
-function read(open: () => Source, signal: AbortSignal | undefined): AsyncIterable<Uint8Array> {
-  return {
-    [Symbol.asyncIterator]: () => {
-      try {
-        return new SourceReader(open(), signal)
-      } catch (error) {
-        throw error instanceof Problem ? error : new SourceFailure(error)
-      }
-    },
-  }
+/** jsdom's `Blob` has no `stream`, and in some versions no `arrayBuffer` either. */
+function streamOf(blob: Blob): Source {
+  if (typeof blob.stream === 'function') return blob.stream()
+  return (async function* () {
+    yield await (typeof blob.arrayBuffer === 'function' ? blob.arrayBuffer() : readByEvents(blob))
+  })()
 }
 
-class SourceReader implements AsyncIterator<Uint8Array> {
-  readonly #source: Source
-  readonly #iterator: AsyncIterator<unknown> | Iterator<unknown>
-  readonly #signal: AbortSignal | undefined
-  readonly #encode = chunkEncoder()
-  /** A generator may fill one buffer again and again; a stream never touches a chunk that it gave away. */
-  readonly #givesAway: boolean
-  #rejectPending: ((reason: unknown) => void) | undefined
-  #done = false
-  #emptyChunks = 0
-
-  constructor(source: Source, signal: AbortSignal | undefined) {
-    this.#source = source
-    this.#iterator =
-      Symbol.asyncIterator in source
-        ? source[Symbol.asyncIterator]()
-        : (source as Iterable<unknown>)[Symbol.iterator]()
-    this.#givesAway = isNodeStream(source) || source instanceof ReadableStream
-    this.#signal = signal
-    signal?.addEventListener('abort', this.#onAbort)
-  }
-
-  next(): Promise<IteratorResult<Uint8Array>> {
-    if (this.#done) return Promise.resolve({ done: true, value: undefined })
-    return new Promise((resolve, reject) => {
-      if (this.#signal?.aborted) {
-        this.#finish(true)
-        reject(this.#signal.reason)
-        return
-      }
-      this.#rejectPending = reject
-      this.#pull(resolve, reject)
-    })
-  }
-
-  async return(): Promise<IteratorResult<Uint8Array>> {
-    this.#finish(true)
-    return { done: true, value: undefined }
-  }
-
-  #pull(resolve: (result: IteratorResult<Uint8Array>) => void, reject: (reason: unknown) => void): void {
-    const failed = (error: unknown) => {
-      this.#finish(true)
-      reject(error instanceof Problem ? error : new SourceFailure(error))
+function readByEvents(blob: Blob): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    const Reader: unknown = Reflect.get(globalThis, 'FileReader')
+    if (typeof Reader !== 'function') {
+      throw new Problem('InvalidArgument', 'the Blob can be read neither by stream() nor by arrayBuffer()')
     }
-    const received = (result: IteratorResult<unknown>) => {
-      try {
-        // Nothing else would end the loop of an iterator that answers nonsense.
-        if (typeof result !== 'object' || result === null) {
-          throw new Problem('InvalidArgument', `the iterator of the content answers ${describe(result)}`)
-        }
-        const encoded = this.#encode(result.done ? END : result.value)
-        const bytes = this.#givesAway ? encoded : new Uint8Array(encoded)
-        if (bytes.byteLength > 0) {
-          this.#rejectPending = undefined
-          if (result.done) this.#finish(false)
-          resolve({ done: false, value: bytes })
-        } else if (result.done) {
-          this.#finish(false)
-          resolve({ done: true, value: undefined })
-        } else {
-          this.#pullOn(resolve, reject)
-        }
-      } catch (error) {
-        failed(error)
-      }
-    }
-    try {
-      Promise.resolve(this.#iterator.next()).then(received, failed)
-    } catch (error) {
-      failed(error)
-    }
-  }
-
-  /** After a chunk of no bytes. Nothing, without end, must not keep timers, and with them an abort, from their turn. */
-  #pullOn(resolve: (result: IteratorResult<Uint8Array>) => void, reject: (reason: unknown) => void): void {
-    this.#emptyChunks += 1
-    if (this.#emptyChunks % 64 !== 0) this.#pull(resolve, reject)
-    else setImmediate(() => this.#done || this.#pull(resolve, reject))
-  }
-
-  #onAbort = (): void => {
-    this.#rejectPending?.(this.#signal?.reason)
-    this.#finish(true)
-  }
-
-  #finish(release: boolean): void {
-    if (this.#done) return
-    this.#done = true
-    this.#rejectPending = undefined
-    this.#signal?.removeEventListener('abort', this.#onAbort)
-    if (!release) return
-    // A Node stream is destroyed directly: its iterator would first wait for the chunk that never comes.
-    if (isNodeStream(this.#source)) this.#source.destroy()
-    else void leave(this.#iterator)
-  }
-}
-
-/** Whatever the source does on its way out, nobody waits for it, and the reason why it was left counts more. */
-async function leave(iterator: AsyncIterator<unknown> | Iterator<unknown>): Promise<void> {
-  try {
-    await iterator.return?.()
-  } catch {
-    // A generator that is just running (it has aborted the save itself) cannot be left, for example.
-  }
-}
-
-const END = Symbol('end')
-
-/** Turns chunks, and at last their end, into bytes. A surrogate pair cut in two by string chunks is put together again. */
-function chunkEncoder(): (chunk: unknown) => Uint8Array {
-  let half = ''
-  return (chunk) => {
-    if (typeof chunk === 'string') {
-      let text = half + chunk
-      half = ''
-      const last = text.charCodeAt(text.length - 1)
-      if (last >= 0xd800 && last <= 0xdbff) {
-        half = text.slice(-1)
-        text = text.slice(0, -1)
-      }
-      return Buffer.from(text)
-    }
-    const before = Buffer.from(half)
-    half = ''
-    if (chunk === END) return before
-    if (!(chunk instanceof ArrayBuffer || ArrayBuffer.isView(chunk))) {
-      throw new Problem(
-        'InvalidArgument',
-        `a chunk of the content must be a string or bytes, not ${describe(chunk)}`,
-      )
-    }
-    const bytes = chunk instanceof ArrayBuffer ? new Uint8Array(chunk) : bytesOf(chunk)
-    return before.byteLength > 0 ? Buffer.concat([before, bytes]) : bytes
-  }
-}
-
-function bytesOf(view: ArrayBufferView): Uint8Array {
-  return view instanceof Uint8Array ? view : new Uint8Array(view.buffer, view.byteOffset, view.byteLength)
+    const reader = Reflect.construct(Reader, [])
+    reader.onload = () => resolve(reader.result)
+    reader.onerror = () => reject(reader.error)
+    reader.readAsArrayBuffer(blob)
+  })
 }
 
 function isIterable(value: unknown): value is AsyncIterable<unknown> | Iterable<unknown> {
@@ -286,10 +169,34 @@ function isIterable(value: unknown): value is AsyncIterable<unknown> | Iterable<
   )
 }
 
-function describe(value: unknown): string {
-  if (value === null) return 'null'
-  if (typeof value !== 'object') return typeof value
-  return value.constructor?.name ? `an object of type ${value.constructor.name}` : 'an object'
+let warned = false
+
+/** `save('a.png', './photo.png')` stores the path itself, which is legal and hardly ever meant. */
+function warnOfPath(text: string): void {
+  if (
+    warned ||
+    text.length > 1000 ||
+    !/^(?:\.{0,2}\/|~\/|[A-Za-z]:[\\/]|file:\/\/)[^\r\n]*\.\w{1,5}$/.test(text)
+  )
+    return
+  warned = true
+  const message =
+    'save() was given a text that looks like a path, and stores that text. To store the file, pass createReadStream(path).'
+  process.emitWarning(message, { code: 'STOWAGE_PATH_AS_CONTENT' })
+}
+
+/** What to pass instead of an object that upload libraries hand out, or of nothing at all. */
+function adviceFor(content: unknown): string {
+  if (content === undefined || content === null) return 'was there a file in the form?'
+  const has = (field: string) => typeof content === 'object' && field in content
+  if (has('buffer')) return "pass the file's buffer, file.buffer"
+  if (has('filepath')) return 'pass createReadStream(file.filepath)'
+  if (has('path')) return 'pass createReadStream(file.path)'
+  if (has('file')) return 'pass its stream, part.file'
+  if (has('data') && has('type'))
+    return 'a Buffer that went through JSON becomes one again by Buffer.from(value.data)'
+  if (has('body')) return 'pass its body'
+  return ''
 }
 
 function ignore(): void {}

@@ -1,84 +1,16 @@
-import { FileSystemStorage } from './backends/filesystem.js'
-import { R2Storage } from './backends/r2.js'
 import { silence } from './content.js'
-import { toEndpoint, toPublicBaseUrl } from './drivers/s3/options.js'
-import { ConfigurationError, inContext, Problem } from './errors.js'
+import { createDefaultStorage } from './create-storage.js'
+import { ConfigurationError } from './errors.js'
 import { DRIVER, driverOf, Storage } from './storage.js'
-import { readThrough } from './wrappers/read-through.js'
-
-/** Environment variables, as in `process.env`. */
-export type Environment = Readonly<Record<string, string | undefined>>
-
-/**
- * Makes the storage that the environment asks for: R2 with `R2_ENABLED=1` and the `R2_*` variables, else the folder
- * `MEDIA_ROOT` on the filesystem. Empty variables count as unset.
- *
- * @throws {ConfigurationError} that names every variable that is missing or malformed, and never a secret.
- */
-export function createDefaultStorage(env: Environment = process.env): Storage {
-  return inContext({ operation: 'createDefaultStorage' }, () => create(env))
-}
-
-function create(env: Environment): Storage {
-  const read = (variable: string) => env[variable]?.trim() || undefined
-  if (!isEnabled(read('R2_ENABLED'))) {
-    const signingSecret = read('STORAGE_SIGNING_SECRET')
-    if (signingSecret !== undefined && Buffer.byteLength(signingSecret) < 32) {
-      throw new Problem('Misconfigured', 'STORAGE_SIGNING_SECRET must have 32 bytes or more')
-    }
-    return new FileSystemStorage({ location: read('MEDIA_ROOT'), baseUrl: read('MEDIA_URL'), signingSecret })
-  }
-  const missing: string[] = []
-  const need = (variable: string) => {
-    const value = read(variable)
-    if (value === undefined) missing.push(variable)
-    return value ?? ''
-  }
-  const accessKeyId = need('R2_ACCESS_KEY_ID')
-  const secretAccessKey = need('R2_SECRET_ACCESS_KEY')
-  const bucket = need('R2_BUCKET_NAME')
-  const endpoint = need('R2_ENDPOINT_URL')
-  if (missing.length > 0) {
-    const verb = missing.length > 1 ? 'are' : 'is'
-    const advice = 'set them, or unset R2_ENABLED to keep files on the disk'
-    throw new Problem(
-      'Misconfigured',
-      `R2_ENABLED is on, but ${missing.join(', ')} ${verb} not set: ${advice}`,
-    )
-  }
-  const storage = new R2Storage({
-    accessKeyId,
-    secretAccessKey,
-    bucket,
-    endpoint: toEndpoint(endpoint, bucket, 'R2_ENDPOINT_URL'),
-    region: read('R2_REGION'),
-    sessionToken: read('R2_SESSION_TOKEN'),
-    prefix: read('R2_PREFIX'),
-    cacheControl: read('R2_CACHE_CONTROL'),
-    publicBaseUrl: toPublicBaseUrl(read('R2_PUBLIC_BASE_URL'), 'R2_PUBLIC_BASE_URL'),
-  })
-  const older = read('R2_FALLBACK_ROOT')
-  return older === undefined ? storage : readThrough(storage, new FileSystemStorage({ location: older }))
-}
-
-const SWITCH = new Map(Object.entries({ 1: true, true: true, yes: true, 0: false, false: false, no: false }))
-
-function isEnabled(value: string | undefined): boolean {
-  const enabled = value === undefined ? false : SWITCH.get(value.toLowerCase())
-  if (enabled === undefined) {
-    throw new Problem('Misconfigured', 'R2_ENABLED must be 1, true or yes, or 0, false, no or nothing')
-  }
-  return enabled
-}
 
 interface Shared {
-  /** What the environment asked for, once it was read. */
+  /** The storage of the environment, once it was made. */
   made?: Storage
-  /** What was put in its place, the latest last. */
+  /** Storages that replace it. The last one is in use. */
   readonly set: { readonly storage: Storage }[]
 }
 
-/** Shared by the ESM and the CommonJS copy of this package in one process. */
+/** Shared by the ESM and the CommonJS copy of this package. */
 const shared = sharedState()
 
 function sharedState(): Shared {
@@ -102,8 +34,8 @@ function current(): Storage {
 }
 
 /**
- * The storage of the application. Importing it reads nothing; its first use reads the environment, see
- * {@link createDefaultStorage}. Tests replace it with {@link setDefaultStorage}.
+ * The storage of the application. Its first use reads the environment, see {@link createDefaultStorage}; the import does
+ * not. Tests replace it with {@link setDefaultStorage}.
  *
  * @example
  * import { defaultStorage, documentPath } from 'stowage'
@@ -113,7 +45,7 @@ export const defaultStorage: Storage = new Proxy<Storage>(Object.create(Storage.
   get(target, property) {
     if (property === DRIVER) return driverOf(current())
     if (property === 'toString') return describe
-    // Only a use as a storage reads the environment: not `then` of an await, nor `inspect`, nor what a test put there.
+    // `then` of an await, `inspect` and properties that a test has set do not read the environment.
     if (typeof property === 'symbol' || PROBED.has(property) || (property in target && !isMethod(property))) {
       return Reflect.get(target, property)
     }
@@ -127,7 +59,7 @@ export const defaultStorage: Storage = new Proxy<Storage>(Object.create(Storage.
       const value: unknown = Reflect.get(current(), property)
       return typeof value === 'function' ? value.bind(current()) : value
     }
-    // A method rejects where the environment is wrong, as everything else that goes wrong in it.
+    // If the environment is wrong, a method rejects, as for every other error.
     return async (...given: unknown[]) => {
       if (property === 'save') silence(given[1])
       const storage = current()
@@ -136,12 +68,12 @@ export const defaultStorage: Storage = new Proxy<Storage>(Object.create(Storage.
   },
 })
 
-/** Does not make the storage, so that a log line before its first use reads no environment. */
+/** Does not make the storage: a log line before the first use must not read the environment. */
 function describe(): string {
   return String(shared.set.at(-1)?.storage ?? shared.made ?? 'defaultStorage, not used yet')
 }
 
-/** Whether `defaultStorage` has it from `Storage`, and nobody has put another in its place. */
+/** Whether a property is a method of `Storage` that no test has replaced. */
 function isMethod(property: string | symbol): boolean {
   return (
     property !== 'constructor' &&
@@ -150,12 +82,16 @@ function isMethod(property: string | symbol): boolean {
   )
 }
 
-/** What the language and tools look for on every object. */
+/** Properties that the language and tools look up on every object. */
 const PROBED: ReadonlySet<string> = new Set(['then', 'toJSON'])
 
 /**
- * Puts `storage` in the place of the default one; what it returns takes it away again, as `using` does, whatever was put
- * there before or since.
+ * Replaces the default storage. Returns a function that removes this replacement again, in any order with others;
+ * `using` works as well.
+ *
+ * @throws {ConfigurationError} if `storage` is not a storage.
+ * @example
+ * const restore = setDefaultStorage(new MemoryStorage())
  */
 export function setDefaultStorage(storage: Storage): (() => void) & Disposable {
   if (storage === defaultStorage || typeof storage?.save !== 'function') {

@@ -55,11 +55,14 @@ export interface StorageDriver {
    * The entries below a folder, in batches, in UTF-8 byte order of their full names; a folder sorts as its name and
    * `/`. A missing folder has none. `recursive`: files of all depths and no folders; else one level.
    * Memory MUST NOT grow with the number of entries on S3-like backends, nor beyond one folder a level elsewhere.
+   * `after`, where it is given, is the place in the order from which entries are needed. Entries up to it may be left
+   * out: S3 has `start-after` for this.
    */
   entries(
     folder: Folder,
     recursive: boolean,
     signal: AbortSignal | undefined,
+    after?: string,
   ): AsyncIterable<readonly Entry[]>
   /** The public address. MUST NOT do I/O. */
   locate(name: Name): string
@@ -75,8 +78,11 @@ export interface StorageDriver {
 export interface StageRequest {
   /** The name that was asked for. `publish` is told the one that the file gets. */
   readonly name: Name
+  /** The content. */
   readonly body: Body
+  /** The headers and metadata to store. */
   readonly attributes: Attributes
+  /** Ends the work when it is aborted. */
   readonly signal: AbortSignal | undefined
   /** Call it with the number of bytes stored so far. What it throws MUST be thrown on. */
   progress(bytes: number): void
@@ -84,9 +90,11 @@ export interface StageRequest {
 
 /** A copy or a move. */
 export interface StageCopyRequest {
+  /** The source. */
   readonly from: Name
   /** Whether the source is removed once the copy is published. */
   readonly move: boolean
+  /** Ends the work when it is aborted. */
   readonly signal: AbortSignal | undefined
 }
 
@@ -106,22 +114,27 @@ export type FileState = Omit<FileInfo, 'name'>
 
 /** One read. */
 export interface ReadRequest {
+  /** The file. */
   readonly name: Name
   /** Undefined for the whole file. See `resolveRange`. */
   readonly range: ByteRange | undefined
+  /** Ends the work when it is aborted. */
   readonly signal: AbortSignal | undefined
 }
 
 /** A file that was opened. */
 export interface OpenedFile {
+  /** The state of the version that was opened. */
   readonly state: FileState
   /** The bytes that `body` delivers. */
   readonly range: DeliveredRange
+  /** The content, not yet read. */
   readonly body: OpenBody
 }
 
 /** One name that could not be deleted. */
 export interface RemoveFailure {
+  /** One of the names given. */
   readonly name: Name
   /** As it was thrown; `Storage` classifies it. */
   readonly error: unknown
@@ -134,33 +147,41 @@ export type Entry =
 
 /** A signed GET. */
 export interface SignRequest {
+  /** The file. */
   readonly name: Name
   /** Seconds from `signedAt`. */
   readonly expiresIn: number
+  /** The start of the signature's validity. */
   readonly signedAt: Date
   /** The header to answer with. */
   readonly contentDisposition: string | undefined
   /** The type to answer with. */
   readonly contentType: string | undefined
+  /** Ends the work when it is aborted. */
   readonly signal: AbortSignal | undefined
 }
 
 /** A signed PUT. */
 export interface SignUploadRequest {
+  /** The name that the upload will have. */
   readonly name: Name
   /** The exact size in bytes. MUST be bound by the signature. */
   readonly size: number
   /** Seconds from `signedAt`. */
   readonly expiresIn: number
+  /** The start of the signature's validity. */
   readonly signedAt: Date
   /** Whether a taken name MUST be refused at upload. */
   readonly createOnly: boolean
+  /** The headers and metadata to store. */
   readonly attributes: Attributes
+  /** Ends the work when it is aborted. */
   readonly signal: AbortSignal | undefined
 }
 
 /** An address, and what belongs to it. */
 export interface SignedRequest {
+  /** The address, to be used within its time. */
   readonly url: string
   /** The headers that the uploader has to send. */
   readonly headers: Record<string, string>

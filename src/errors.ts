@@ -115,7 +115,13 @@ setName(ConfigurationError, 'ConfigurationError')
 /** The upload rule that was broken, and by how much. */
 export type Rejection =
   | { readonly reason: 'size'; readonly limit: number; readonly found: number }
-  | { readonly reason: 'type'; readonly allowed: readonly string[]; readonly found: string }
+  | {
+      readonly reason: 'type'
+      readonly allowed: readonly string[]
+      readonly found: string
+      /** Whether there was no byte at all, as of a form without a file. */
+      readonly empty?: boolean
+    }
 
 /** An upload broke `maxSize` or `allowedTypes`; nothing was stored. */
 export class UploadRejectedError extends StorageError {
@@ -143,7 +149,7 @@ setName(UploadRejectedError, 'UploadRejectedError')
 function describeRejection(rejection: Rejection): string {
   return rejection.reason === 'size'
     ? `the content is larger than the allowed ${rejection.limit} bytes (${rejection.found} bytes seen)`
-    : `the content is ${rejection.found}, allowed are ${rejection.allowed.join(', ')}`
+    : `the content is ${rejection.empty ? 'empty' : rejection.found}, allowed are ${rejection.allowed.join(', ')}`
 }
 
 /** One name that could not be deleted, and why. */

@@ -28,9 +28,12 @@ export const HEADERS: { readonly [Header in HeaderName]-?: HeaderRule } = {
   contentEncoding: { http: 'content-encoding', check: toHeaderValue },
 }
 
+let names: readonly HeaderName[] | undefined
+
 /** The keys of {@link HEADERS}, in its order. */
 export function headerNames(): readonly HeaderName[] {
-  return Object.keys(HEADERS) as HeaderName[] // `Object.keys` knows no literal types.
+  names ??= Object.keys(HEADERS) as HeaderName[] // `Object.keys` knows no literal types.
+  return names
 }
 
 /** A value for every header. */

@@ -3,7 +3,8 @@ export { MemoryStorage, type MemoryStorageOptions } from './backends/memory.js'
 export { R2Storage } from './backends/r2.js'
 export { S3Storage, type StaleUploadsOptions } from './backends/s3.js'
 export type { Body, Chunk, Content } from './content.js'
-export { createDefaultStorage, defaultStorage, type Environment, setDefaultStorage } from './default.js'
+export { createDefaultStorage, createStorage, type Environment } from './create-storage.js'
+export { defaultStorage, setDefaultStorage } from './default.js'
 export type {
   Entry,
   FileState,
@@ -41,7 +42,8 @@ export {
   type StorageErrorInit,
   UploadRejectedError,
 } from './errors.js'
-export { compareNames, type Folder, type Name, sanitizeFilename } from './names.js'
+export { sanitizeFilename } from './filenames.js'
+export { compareNames, type Folder, type Name } from './names.js'
 export {
   aiSpeechPath,
   chatUploadPath,

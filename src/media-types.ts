@@ -2,12 +2,12 @@ import { extname } from 'node:path'
 import { Problem } from './errors.js'
 import { baseName } from './names.js'
 
-/** The type of a file that nothing is known about. */
+/** The type of a file with an unknown extension. */
 export const DEFAULT_CONTENT_TYPE = 'application/octet-stream'
 /** RFC 9110 §8.3.1: type "/" subtype, then parameters. */
 const MEDIA_TYPE = /^[\w!#$&^.+-]+\/[\w!#$&^.+-]+(?: *;[\x20-\x7e]*[\x21-\x7e])?$/
 
-/** The types of most files, as `mime-types` has them: its whole table takes longer to load than all of this package. */
+/** The types of most files, as in `mime-types`. Its whole table takes longer to load than this package. */
 export const COMMON_TYPES: Readonly<Record<string, string>> = {
   txt: 'text/plain',
   html: 'text/html',
@@ -80,7 +80,7 @@ export const COMMON_TYPES: Readonly<Record<string, string>> = {
   wasm: 'application/wasm',
 }
 
-/** The type that a name's extension stands for. */
+/** The type of a name, by its extension. */
 export async function contentTypeOf(name: string): Promise<string> {
   const extension = extname(baseName(name)).slice(1).toLowerCase()
   if (extension === '') return DEFAULT_CONTENT_TYPE
@@ -89,9 +89,14 @@ export async function contentTypeOf(name: string): Promise<string> {
   return lookup(extension) || DEFAULT_CONTENT_TYPE
 }
 
-/** A MIME type as the caller gave it, checked. */
+/** Whether a value is a MIME type. */
+export function isMediaType(value: unknown): value is string {
+  return typeof value === 'string' && MEDIA_TYPE.test(value)
+}
+
+/** Checks a MIME type of the caller. Parameters are kept. */
 export function toContentType(value: unknown): string {
-  if (typeof value !== 'string' || !MEDIA_TYPE.test(value)) {
+  if (!isMediaType(value)) {
     throw new Problem('InvalidArgument', 'contentType must be a MIME type such as "image/png"')
   }
   return value

@@ -2,15 +2,15 @@ import { Problem } from './errors.js'
 import { encodeExtended } from './percent.js'
 
 /**
- * Bytes of keys and values that the metadata of a file may have: R2's limit of 8,192, less the room in which the S3
- * driver marks its own writes.
+ * Most bytes of a file's metadata, keys and values together. R2's limit is 8,192; the S3 driver marks its own writes in
+ * the rest.
  */
 export const MAX_METADATA_BYTES = 8_000
 
-/** A caller's metadata, checked; keys in lower case. */
+/** Checks the metadata of a caller. Returns a copy with keys in lower case. */
 export function toMetadata(metadata: unknown): Record<string, string> {
   if (metadata === undefined) return {}
-  // A Map, Headers or a Date would be kept as nothing at all.
+  // A Map, Headers or a Date has no own entries and would be stored as `{}`.
   if (Object.prototype.toString.call(metadata) !== '[object Object]') {
     throw new Problem('InvalidArgument', 'metadata must be a plain object of strings')
   }
@@ -18,11 +18,11 @@ export function toMetadata(metadata: unknown): Record<string, string> {
   let bytes = 0
   for (const [key, value] of Object.entries(Object(metadata))) {
     const lower = key.toLowerCase()
-    // `_` and the rest are legal in HTTP, but proxies and servers drop or rewrite such headers.
+    // HTTP allows more, `_` for example, but proxies and servers drop or rewrite such headers.
     if (!/^[A-Za-z0-9-]+$/.test(key)) {
       throw new Problem(
         'InvalidArgument',
-        `the metadata key ${JSON.stringify(key.slice(0, 100))} may have letters, digits and "-" only`,
+        `the metadata key ${JSON.stringify(key.slice(0, 100))} may only have letters, digits and "-"`,
       )
     }
     if (Object.hasOwn(checked, lower)) {
@@ -48,15 +48,15 @@ export function toMetadata(metadata: unknown): Record<string, string> {
   return checked
 }
 
-/** The metadata key under which the S3 backends sign their writes; never shown to callers. */
+/** The metadata key by which the S3 driver recognises its own writes. Never shown to callers. */
 export const WRITE_ID_KEY = 'stowage-write-id'
-/** Marks a placeholder that holds a name on servers without conditional completion; for readers it is no file. */
+/** Marks a placeholder, which holds a name on servers without conditional completion. Readers treat it as missing. */
 export const CLAIM_KEY = 'stowage-claim'
 
 /**
- * A metadata value as an HTTP header. ASCII goes as it is. Anything else goes as RFC 2047, which R2 decodes and
- * encodes again, so that its dashboard and Workers show the text. What HTTP would trim, drop or mistake for an encoded
- * word goes as an RFC 8187 value, which nobody touches.
+ * A metadata value as an HTTP header. ASCII stays unchanged. Other text is encoded by RFC 2047: R2 decodes and encodes
+ * it again, so its dashboard and Workers show the text. HTTP would trim or drop some values, or mistake them for an
+ * encoded word. Those are encoded by RFC 8187, which no server touches.
  */
 export function encodeMetadataValue(value: string): string {
   if (needsExtended(value)) return EXTENDED + encodeExtended(value)
@@ -67,12 +67,12 @@ function needsExtended(value: string): boolean {
   return value === '' || value.trim() !== value || value.includes('=?') || value.startsWith(EXTENDED)
 }
 
-/** What a value counts towards the limit: R2 decodes RFC 2047 before it counts, and nothing else. */
+/** The bytes of a value that count. R2 decodes RFC 2047 before it counts, but not RFC 8187. */
 function storedBytes(value: string): number {
   return Buffer.byteLength(needsExtended(value) ? encodeMetadataValue(value) : value)
 }
 
-/** The opposite of {@link encodeMetadataValue}; understands what other writers encode by RFC 2047, too. */
+/** The opposite of {@link encodeMetadataValue}. Also decodes RFC 2047 values of other writers. */
 export function decodeMetadataValue(header: string): string {
   if (header.startsWith(EXTENDED)) {
     try {

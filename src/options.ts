@@ -14,9 +14,10 @@ import type {
   SignedUrlOptions,
 } from './types.js'
 
-/** Seconds; the limit of SigV4, and R2's. */
+/** Seconds: the limit of SigV4 and of R2. */
 const MAX_EXPIRY = 604_800
 
+/** The option names of each method. */
 export const ABORT_OPTIONS: OptionNames<AbortOptions> = { signal: true }
 export const LIST_OPTIONS: OptionNames<ListOptions> = { ...ABORT_OPTIONS, onInvalidName: true }
 export const OPEN_OPTIONS: OptionNames<OpenOptions> = { ...ABORT_OPTIONS, range: true }
@@ -29,6 +30,7 @@ export const SAVE_OPTIONS: OptionNames<SaveOptions> = {
   maxSize: true,
   allowedTypes: true,
   onProgress: true,
+  sourceTimeout: true,
 }
 export const SIGNED_URL_OPTIONS: OptionNames<SignedUrlOptions> = {
   ...ABORT_OPTIONS,
@@ -46,22 +48,35 @@ export const SIGNED_UPLOAD_OPTIONS: OptionNames<SignedUploadOptions> = {
   metadata: true,
 }
 
-/** Every option of an options type; a type that gains one does not compile until it stands here, too. */
+/** The names of all options of a type. A new option does not compile until it is listed here. */
 export type OptionNames<Options> = { readonly [Option in keyof Required<Options>]: true }
 
-/** What the compiler does for TypeScript, for everybody else: a misspelt option is refused, not ignored. */
+/** Refuses a misspelt option, for callers without TypeScript. */
 export function checkOptions(options: object, known: object): void {
   for (const option in options) {
     if (!Object.hasOwn(known, option)) {
       throw new Problem(
         'InvalidArgument',
-        `there is no option "${option}"; there are ${Object.keys(known).join(', ')}`,
+        `unknown option "${option}"; known options: ${Object.keys(known).join(', ')}`,
       )
     }
   }
 }
 
-/** The signal among the options, which may come from where nothing was compiled. */
+/** The same for the options of a constructor: a storage with a misspelt option would be another one. */
+export function checkConstructorOptions(options: object, known: object): void {
+  if (typeof options !== 'object' || options === null) {
+    throw new Problem('Misconfigured', 'the options must be an object')
+  }
+  for (const option in options) {
+    if (!Object.hasOwn(known, option)) {
+      const list = Object.keys(known).join(', ')
+      throw new Problem('Misconfigured', `there is no option "${option}"; there are ${list}`)
+    }
+  }
+}
+
+/** The signal of the options. Checks both, for callers without TypeScript. */
 export function toSignal(options: AbortOptions): AbortSignal | undefined {
   if (typeof options !== 'object' || options === null) {
     throw new Problem('InvalidArgument', 'the options must be an object')
@@ -70,11 +85,12 @@ export function toSignal(options: AbortOptions): AbortSignal | undefined {
   if (signal !== undefined && typeof signal?.throwIfAborted !== 'function') {
     throw new Problem('InvalidArgument', 'signal must be an AbortSignal')
   }
-  // Any number of operations may share one, which Node 20 warns of as of a leak.
+  // Many operations may share one signal. Node 20 would warn of a leak.
   if (signal instanceof EventTarget) setMaxListeners(0, signal)
   return signal
 }
 
+/** Checks `ifExists`. */
 export function toIfExists(value: IfExists | undefined): IfExists {
   if (value === undefined) return 'rename'
   if (value !== 'rename' && value !== 'overwrite' && value !== 'error') {
@@ -83,22 +99,23 @@ export function toIfExists(value: IfExists | undefined): IfExists {
   return value
 }
 
+/** Checks a range. The whole file is undefined. */
 export function toRange(range: ByteRange | undefined): ByteRange | undefined {
   if (range === undefined) return undefined
-  const { offset, length } = range ?? {} // What is null, by somebody's JSON, has no offset.
+  const { offset, length } = range ?? {} // `null`, which JSON can contain, has no offset.
   if (
     !Number.isSafeInteger(offset) ||
     (length !== undefined && !(Number.isSafeInteger(length) && length >= 0))
   ) {
     throw new Problem(
       'InvalidArgument',
-      'range must have a whole offset and, if any, a whole length of 0 or more bytes',
+      'range.offset must be a whole number of bytes, and range.length, if given, one of 0 or more',
     )
   }
   return offset === 0 && length === undefined ? undefined : { offset, length }
 }
 
-/** When a signature is made and how long it lasts. A stable URL is signed at the start of its window. */
+/** The date of a signature and its lifetime in seconds. A stable URL is signed at the start of its window. */
 export function toSigningTimes(
   expiresIn: number | undefined,
   stableFor: number | undefined,
@@ -121,6 +138,7 @@ export function toSigningTimes(
   return { signedAt: new Date((now - (now % stableFor)) * 1000), expiresIn: seconds + stableFor }
 }
 
+/** Checks `onInvalidName`. */
 export function toOnInvalidName({ onInvalidName }: ListOptions): ListOptions['onInvalidName'] {
   if (onInvalidName !== undefined && typeof onInvalidName !== 'function') {
     throw new Problem('InvalidArgument', 'onInvalidName must be a function')
@@ -128,6 +146,7 @@ export function toOnInvalidName({ onInvalidName }: ListOptions): ListOptions['on
   return onInvalidName
 }
 
+/** Checks `onProgress`. */
 export function toOnProgress({ onProgress }: SaveOptions): SaveOptions['onProgress'] {
   if (onProgress !== undefined && typeof onProgress !== 'function') {
     throw new Problem('InvalidArgument', 'onProgress must be a function')
@@ -135,7 +154,14 @@ export function toOnProgress({ onProgress }: SaveOptions): SaveOptions['onProgre
   return onProgress
 }
 
-/** Passes progress on to the caller: never backwards, and once with everything. */
+export function toSourceTimeout({ sourceTimeout }: SaveOptions): number | undefined {
+  if (sourceTimeout !== undefined && !(Number.isSafeInteger(sourceTimeout) && sourceTimeout >= 0)) {
+    throw new Problem('InvalidArgument', 'sourceTimeout must be a whole number of milliseconds, 0 or more')
+  }
+  return sourceTimeout
+}
+
+/** Reports progress to the caller: never backwards, and at last the total. */
 export function progressReporter(onProgress: SaveOptions['onProgress'], total: number | undefined) {
   let reported = -1
   const report = (bytes: number) => {

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { inContext, Problem } from './errors.js'
-import { sanitizeFilename, toName } from './names.js'
+import { sanitize } from './filenames.js'
+import { toName } from './names.js'
 
 /** An id as databases give it. An id that is empty or has `/`, `\` or `..` in it is refused. */
 export type Id = string | number | bigint
@@ -11,12 +12,12 @@ export type Id = string | number | bigint
  * @example documentPath(42, 'Annual report.pdf') // 'documents/42/Annual_report.pdf'
  */
 export function documentPath(roomId: Id, filename: string): string {
-  return build('documentPath', () => ['documents', plain({ roomId }), sanitizeFilename(filename)])
+  return build('documentPath', () => ['documents', plain({ roomId }), sanitize(filename)])
 }
 
 /** `voice_notes/{roomId}/{filename}`, the file name sanitised. @throws {InvalidNameError} as {@link documentPath}. */
 export function voiceNotePath(roomId: Id, filename: string): string {
-  return build('voiceNotePath', () => ['voice_notes', plain({ roomId }), sanitizeFilename(filename)])
+  return build('voiceNotePath', () => ['voice_notes', plain({ roomId }), sanitize(filename)])
 }
 
 /**
@@ -62,5 +63,5 @@ function plain(given: Readonly<Record<string, Id>>): string {
 
 /** `.png` of `Photo.PNG`, nothing of `photo` or `.hidden`. */
 function extensionOf(filename: string): string {
-  return /[^.]\.([^.]+)$/.exec(sanitizeFilename(filename))?.[1]?.toLowerCase().replace(/^/, '.') ?? ''
+  return /[^.]\.([^.]+)$/.exec(sanitize(filename))?.[1]?.toLowerCase().replace(/^/, '.') ?? ''
 }

@@ -34,6 +34,7 @@ import {
   toRange,
   toSignal,
   toSigningTimes,
+  toSourceTimeout,
 } from './options.js'
 import { StoredFile } from './stored-file.js'
 import type {
@@ -137,8 +138,9 @@ export abstract class Storage {
     const ifExists = toIfExists(options.ifExists)
     const rules = toUploadRules(options)
     const onProgress = toOnProgress(options)
+    const sourceTimeout = toSourceTimeout(options)
     const attributing = toAttributes(target, options, defaultsOf(content))
-    const body = toBody(content)
+    const body = toBody(content, sourceTimeout)
     const attributes = await attributing
     const judged = await applyRules(body, rules, attributes.contentType, signal)
     const progress = progressReporter(onProgress, judged.body.size)
@@ -482,7 +484,8 @@ export abstract class Storage {
   /** The one place that wraps errors. */
   #toStorageError(error: unknown, context: ErrorContext): StorageError {
     if (isStorageError(error)) return error
-    return toStorageError(isProblem(error) ? error : this.#driver.classify(error), context)
+    const problem = isProblem(error) ? error : this.#driver.classify(error)
+    return toStorageError(isAddress(context.file) ? adviseName(problem) : problem, context)
   }
 
   #contextOf(operation: string, file: string | undefined): ErrorContext {
@@ -492,6 +495,16 @@ export abstract class Storage {
       storage: this.#driver.label,
     }
   }
+}
+
+/** `https://cdn.example.com/a.png` is a legal name, and hardly ever meant as one. */
+function isAddress(file: string | undefined): boolean {
+  return file !== undefined && /^https?:\/\//i.test(file)
+}
+
+function adviseName({ code, message, cause, size, file }: Problem): Problem {
+  const advice = code === 'NotFound' ? ': this looks like an address; pass the name that save() returned' : ''
+  return new Problem(code, message + advice, { cause, size, file })
 }
 
 function noFreeName(): Problem {

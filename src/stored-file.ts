@@ -2,21 +2,22 @@ import { addAbortSignal, Readable } from 'node:stream'
 import { Problem, toError } from './errors.js'
 import type { FileInfo } from './types.js'
 
-/** The content of an opened file, as a driver hands it out. */
+/** The content of an opened file, as a driver returns it. */
 export interface OpenBody {
-  /** All the bytes, in one buffer. MUST fail rather than give fewer bytes than the range announced. */
+  /** All bytes in one buffer. MUST fail if there are fewer bytes than the range announced. */
   bytes(): Promise<Buffer>
-  /** The bytes as they come. MUST emit an error rather than end early. Destroying it MUST free everything. */
+  /** The bytes as they arrive. MUST emit an error if they end early. Destroying it MUST free everything. */
   stream(): Readable
-  /** Frees what an unread body holds, and ends a read that is running. Never fails; harmless after a read. */
+  /** Frees an unread body, and ends a running read. Never fails. Harmless after a read. */
   close(): Promise<void>
-  /** Milliseconds after which an unread body is closed, so that forgotten handles hold nothing for ever. Default 60,000. */
+  /** Milliseconds until an unread body is closed, so that forgotten handles free everything. Default 60,000. */
   readonly unreadTimeout?: number
 }
 
 const UNREAD_TIMEOUT = 60_000
+const BRAND = Symbol.for('stowage.StoredFile')
 
-/** The bytes that an opened file delivers, within the whole file. */
+/** The part of a file that an opened file delivers. */
 export interface DeliveredRange {
   /** Bytes before the first one. */
   readonly offset: number
@@ -24,19 +25,23 @@ export interface DeliveredRange {
   readonly length: number
 }
 
-// The fields of a FileInfo, whatever they are, are fields of the class.
+// Gives the class all fields of FileInfo.
 export interface StoredFile extends FileInfo {}
 
 /**
- * A file that has been opened: its {@link FileInfo} and its content, which can be read once, in one of many forms.
- * `size` is that of the whole file, also when only a range was opened; `range` says what is delivered.
+ * An opened file: its {@link FileInfo} and its content. The content can be read once, in one of many forms. `size` is the
+ * size of the whole file, also if only a range was opened. `range` is the part that is delivered.
  *
- * A handle that is never read gives its connection or descriptor back by itself after a while; `close()` or
- * `await using` does it at once.
+ * A handle that is never read frees its connection or descriptor after a while. `close()` or `await using`
+ * frees it at once.
+ *
+ * @example
+ * const file = await storage.open('notes/today.txt')
+ * console.log(file.size, await file.text())
  */
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: the constructor assigns every field of the merged interface.
 export class StoredFile {
-  /** What is delivered: the whole file, or the part that was asked for. */
+  /** The delivered part: the whole file, or the requested range. */
   readonly range: DeliveredRange
   readonly #body: OpenBody
   readonly #explain: (error: unknown) => unknown
@@ -47,7 +52,7 @@ export class StoredFile {
   #closed = false
   #stream: Readable | undefined
 
-  /** Made by `Storage.open`. `explain` turns what the body throws into what callers see; an abort ends the reading. */
+  /** Made by `Storage.open`. `explain` turns an error of the body into the public one. An abort ends a read. */
   constructor(
     info: FileInfo,
     range: DeliveredRange,
@@ -56,6 +61,7 @@ export class StoredFile {
     signal?: AbortSignal,
   ) {
     Object.assign(this, info)
+    Object.defineProperty(this, BRAND, { value: true })
     this.range = range
     this.#body = body
     this.#explain = explain
@@ -79,7 +85,7 @@ export class StoredFile {
         throw this.#explain(error instanceof RangeError ? tooLarge(error) : error)
       }
     }
-    throw this.#explain(new Problem('InvalidArgument', 'the file was closed while it was read'))
+    throw this.#explain(new Problem('InvalidArgument', 'the file was closed during the read'))
   }
 
   /** The same as {@link bytes}, under Django's name. */
@@ -87,6 +93,7 @@ export class StoredFile {
     return this.bytes()
   }
 
+  /** The whole content as an `ArrayBuffer` of its own. */
   async arrayBuffer(): Promise<ArrayBuffer> {
     const bytes = await this.bytes()
     const copy = new ArrayBuffer(bytes.byteLength)
@@ -99,17 +106,17 @@ export class StoredFile {
     return (await this.bytes()).toString('utf8')
   }
 
-  /** The content as JSON. Throws `SyntaxError` where it is none. */
+  /** The content, parsed as JSON. @throws {SyntaxError} if it is not JSON. */
   async json<T = unknown>(): Promise<T> {
-    return JSON.parse(await this.text()) as T // The caller says what is in the file.
+    return JSON.parse(await this.text()) as T // The caller knows the type.
   }
 
-  /** The content as a `Blob` of the file's type. */
+  /** The content as a `Blob` with the file's type. */
   async blob(): Promise<Blob> {
     return new Blob([await this.arrayBuffer()], { type: this.contentType })
   }
 
-  /** The content as a Node stream. A body that is cut short ends in an `error` event, never in a short success. */
+  /** The content as a Node stream. If the body is cut short, the stream emits `error`. */
   stream(): Readable {
     const stream = explainErrors(this.#take().stream(), this.#explain)
     this.#stream = stream
@@ -118,30 +125,32 @@ export class StoredFile {
 
   /** The content as a web stream. */
   webStream(): ReadableStream<Uint8Array> {
-    return Readable.toWeb(this.stream()) as ReadableStream<Uint8Array> // Node types its own ReadableStream apart.
+    return Readable.toWeb(this.stream()) as ReadableStream<Uint8Array> // Node's ReadableStream has a type of its own.
   }
 
+  /** The content in chunks, for `for await`. */
   [Symbol.asyncIterator](): AsyncIterator<Buffer> {
     return this.stream()[Symbol.asyncIterator]()
   }
 
-  /** Frees what the handle holds. Harmless when it was read, or closed before; a read that is running fails. */
+  /** Frees the connection or descriptor. A running read fails. Harmless after a read or another `close`. */
   async close(): Promise<void> {
     this.#used = true
     this.#closed = true
     clearTimeout(this.#timer)
-    // Without an error: whoever reads it is told that it ended early, and one that nobody reads must not end the process.
+    // Without an error: a reader sees the premature end, and an unread stream must not end the process.
     this.#stream?.destroy()
     await this.#body.close()
   }
 
+  /** The same as {@link close}, for `await using`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
   }
 
   #take(): OpenBody {
     if (this.#expired) {
-      const reason = 'the opened file was not read for so long that it was closed; open it again'
+      const reason = 'the opened file was closed because nobody read it; open it again'
       throw this.#explain(new Problem('Unavailable', reason))
     }
     if (this.#used) {
@@ -154,14 +163,19 @@ export class StoredFile {
   }
 }
 
-/** The same stream, whose error is what `explain` makes of it. */
+/** Whether a value is a {@link StoredFile}, also one of another copy of this package. */
+export function isStoredFile(value: unknown): value is StoredFile {
+  return typeof value === 'object' && value !== null && BRAND in value
+}
+
+/** The same stream; `explain` turns its error into another one. */
 export function explainErrors(stream: Readable, explain: (error: unknown) => unknown): Readable {
   const destroy = stream._destroy.bind(stream)
   stream._destroy = (error, done) => destroy(error, (cause) => done(cause && toError(explain(cause))))
   return stream
 }
 
-/** Node has no buffer of this size. */
+/** The error for a content that is larger than any buffer of Node. */
 function tooLarge(cause: RangeError): Problem {
-  return new Problem('InvalidArgument', 'the content is too large for one buffer: use stream()', { cause })
+  return new Problem('InvalidArgument', 'the content is too large for one buffer; use stream()', { cause })
 }

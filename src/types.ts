@@ -7,155 +7,182 @@ export type IfExists =
   /** Reject with `FileExistsError`. */
   | 'error'
 
-/** Every method that does I/O takes a signal. */
+/** Options of every method that does I/O. */
 export interface AbortOptions {
-  /** Ends the work promptly; the promise rejects with code `Aborted`, whose `cause` is the signal's `reason`. */
+  /** Aborts the work promptly. The promise rejects with code `Aborted`; `cause` is the signal's `reason`. */
   signal?: AbortSignal | undefined
 }
 
 /** HTTP headers that are stored with a file. */
 export interface FileHeaders {
   /**
-   * The MIME type. Default: by the name's extension, else `application/octet-stream`. With `allowedTypes` it is what
-   * the bytes are, so that a file is never served as something else than was checked.
+   * The MIME type. Default: by the name's extension, else `application/octet-stream`. With `allowedTypes` it is the
+   * type of the bytes, so that the served type is the checked one.
    */
   contentType?: string | undefined
   /** How caches may keep the file. Default: none on disk and in memory, the storage's `cacheControl` on R2 and S3. */
   cacheControl?: string | undefined
-  /** How browsers show the file. A file name outside ASCII is rewritten as RFC 8187 asks. */
+  /** Whether browsers show or download the file. A file name outside ASCII is encoded by RFC 8187. */
   contentDisposition?: string | undefined
   /** The language of the content, e.g. `en-US`. */
   contentLanguage?: string | undefined
-  /** A coding the caller has already applied, e.g. `gzip`. This package never compresses or decompresses. */
+  /** The coding that the content already has, e.g. `gzip`. This package never compresses or decompresses. */
   contentEncoding?: string | undefined
 }
 
-/** How far a save has come. */
+/** Progress of a save. */
 export interface SaveProgress {
-  /** Bytes that the storage has taken over so far. */
+  /** Bytes stored so far. */
   bytes: number
-  /** Bytes in all, where the content tells. */
+  /** Total bytes; missing if unknown. */
   total?: number
 }
 
+/** Rules for a content, checked on its bytes. See `UploadRejectedError`. */
 export interface UploadRules {
-  /** The most bytes the content may have. */
+  /** Most bytes of the content. */
   maxSize?: number | undefined
-  /** The types it may have, judged by its bytes: `'image/png'`, `'audio/*'`. */
+  /** Allowed types, detected from the bytes: `'image/png'`, `'audio/*'`. */
   allowedTypes?: readonly string[] | undefined
 }
 
+/** Options of `save`. */
 export interface SaveOptions extends AbortOptions, FileHeaders, UploadRules {
   /** What to do when the name is taken. Default `'rename'`. */
   ifExists?: IfExists | undefined
   /**
-   * The caller's own notes: keys of letters, digits and `-` (stored in lower case), Unicode values; 8,000 bytes in all
-   * (a value with white space around it counts percent-encoded).
-   * Come back from `stat` and `open`.
+   * Notes of the caller, returned by `stat` and `open`. Keys have letters, digits and `-`, stored in lower case. Values
+   * are Unicode text. Keys and values have at most 8,000 bytes together. A value with white space at either end
+   * counts percent-encoded.
    */
   metadata?: Readonly<Record<string, string>> | undefined
-  /** Called as bytes are taken over, at last with all of them. An error it throws fails the save. */
+  /** Called as bytes are stored, at last with the total. An error that it throws fails the save. */
   onProgress?: ((progress: SaveProgress) => void) | undefined
+  /**
+   * Milliseconds without a byte from a stream after which the save fails with code `Aborted`. Default 300,000 (5
+   * minutes); 0 waits for ever. A form's file whose client has left may never end by itself.
+   */
+  sourceTimeout?: number | undefined
 }
 
+/** Options of `open`. */
 export interface OpenOptions extends AbortOptions {
   /**
-   * A part of the file: `offset` in bytes, negative counts from the end; `length` in bytes, default to the end.
-   * An end past the file's is clamped; a start at or past it is `RangeNotSatisfiable`.
+   * A part of the file. An end past the file's end is clamped. A start at or past the end is `RangeNotSatisfiable`.
+   * Default: the whole file.
    */
   range?: ByteRange | undefined
 }
 
+/** A part of a file. */
 export interface ByteRange {
+  /** Bytes before the part. A negative offset counts from the end. */
   readonly offset: number
+  /** Bytes of the part. Default: to the end. */
   readonly length?: number | undefined
 }
 
+/** Options of `copy` and `move`. */
 export interface CopyOptions extends AbortOptions {
   /** What to do when the new name is taken. Default `'rename'`. */
   ifExists?: IfExists | undefined
 }
 
+/** Options of `deletePrefix`. */
 export interface DeletePrefixOptions extends AbortOptions {
-  /** Count only, delete nothing. Default false. */
+  /** Only count the files. Default false. */
   dryRun?: boolean | undefined
 }
 
+/** Options of `list`. */
 export interface ListOptions extends AbortOptions {
   /**
-   * Called with the name of each file that is left out because the naming rule refuses it: put there by another program,
-   * such as the key `a//b`, or a name in NFD that a Mac made.
+   * Called with each name that breaks the naming rule; `list` leaves it out. Other programs make such names: the key
+   * `a//b`, or a name in NFD from a Mac.
    */
   onInvalidName?: ((name: string) => void) | undefined
 }
 
 /** One file in a listing. */
 export interface ListedFile {
+  /** The full name, relative to the storage. */
   readonly name: string
   /** Bytes. */
   readonly size: number
+  /** The date of the last write. */
   readonly lastModified: Date
-  /** Quoted, as in HTTP. Changes whenever the content does; compare for equality only. */
+  /** Quoted, as in HTTP. Changes whenever the content changes. Compare it only for equality. */
   readonly etag: string
 }
 
-/** The headers of a file without its type; those that are not set are missing. */
+/** The headers of a file without its type. Unset ones are missing. */
 type OptionalHeaders = Omit<FileHeaders, 'contentType'>
 
 /** The headers and metadata of a stored file. */
 export interface Attributes extends Readonly<Defined<OptionalHeaders>> {
   /** The MIME type. */
   readonly contentType: string
-  /** The caller's own notes: keys in lower case, Unicode values. `{}` if there are none. */
+  /** Notes of the caller: keys in lower case, Unicode values. `{}` if there are none. */
   readonly metadata: Readonly<Record<string, string>>
 }
 
-/** The same optional fields, each of which is missing rather than undefined. */
+/** The same optional fields, without undefined as a value. */
 type Defined<Fields> = { [Field in keyof Fields]?: Exclude<Fields[Field], undefined> }
 
-/** Everything a storage knows about a file. */
+/** All information about a file. */
 export interface FileInfo extends ListedFile, Attributes {}
 
 /** One level of a folder, as base names in UTF-8 byte order. */
 export interface DirectoryListing {
+  /** Base names of the folders in it. */
   directories: string[]
+  /** Base names of the files in it. */
   files: string[]
 }
 
+/** Options of `signedUrl`. */
 export interface SignedUrlOptions extends AbortOptions {
-  /** Seconds the address is good for, 1 to 604,800 (7 days). Default 3,600. */
+  /** Seconds until the address expires, 1 to 604,800 (7 days). Default 3,600. */
   expiresIn?: number | undefined
-  /** Makes browsers save the file rather than show it: `true` under its own base name, or under the given one. */
+  /** Browsers download the file: `true` under its own base name, a string under that name. Default false. */
   download?: boolean | string | undefined
-  /** Serve the file as this type. */
+  /** The type to answer with. Default: the stored type. */
   contentType?: string | undefined
   /**
-   * Seconds. The same URL is given out within each window of this length, so that browsers and CDNs can cache it.
-   * Each URL is good for at least `expiresIn` when it is handed out; the two together are at most 604,800.
+   * Length of a window in seconds. Within one window the URL stays the same, so that browsers and CDNs can cache it.
+   * Each URL is valid for at least `expiresIn`. The two together are at most 604,800.
    */
   stableFor?: number | undefined
 }
 
+/** Options of `signedUpload`. */
 export interface SignedUploadOptions extends AbortOptions {
-  /** The exact size in bytes; the backend refuses any other. */
+  /** The exact size in bytes. The backend refuses any other. */
   size: number
-  /** The type the uploader must send; the backend refuses any other. */
+  /** The type that the uploader must send. The backend refuses any other. */
   contentType: string
-  /** Seconds the address is good for, 1 to 604,800 (7 days). Default 3,600. */
+  /** Seconds until the address expires, 1 to 604,800 (7 days). Default 3,600. */
   expiresIn?: number | undefined
-  /** `'rename'` (default) picks a free name now and signs create-only, `'error'` signs create-only, `'overwrite'` neither. */
+  /**
+   * `'rename'` (default) picks a free name now and signs create-only. `'error'` signs create-only. `'overwrite'` signs
+   * without a condition.
+   */
   ifExists?: IfExists | undefined
+  /** See {@link FileHeaders}. */
   cacheControl?: string | undefined
+  /** See {@link SaveOptions}. */
   metadata?: Readonly<Record<string, string>> | undefined
 }
 
 /** An address that takes one upload. */
 export interface SignedUpload {
   method: 'PUT'
+  /** Where to send the file. */
   url: string
-  /** What the uploader must send along, as it is; `Content-Length` is sent by every HTTP client on its own. */
+  /** Headers that the uploader must send unchanged. Every HTTP client adds `Content-Length` by itself. */
   headers: Record<string, string>
-  /** The name the file will have. */
+  /** The name that the file gets. */
   name: string
+  /** When the address expires. */
   expiresAt: Date
 }

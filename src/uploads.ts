@@ -3,17 +3,17 @@ import { ofBytes } from './content.js'
 import { Problem, RejectedUpload } from './errors.js'
 import type { UploadRules } from './types.js'
 
-/** The rules for what users send in a chat: at most 50 MiB; PDF, JPEG, PNG and WebM audio, judged by their bytes. */
+/** Rules for chat uploads: at most 50 MiB; PDF, JPEG, PNG and WebM audio, checked on their bytes. */
 export const chatUploadRules: { readonly maxSize: number; readonly allowedTypes: readonly string[] } =
   Object.freeze({
     maxSize: 50 * 1024 * 1024,
     allowedTypes: Object.freeze(['application/pdf', 'image/jpeg', 'image/png', 'audio/webm']),
   })
 
-/** Bytes that are enough to tell every type: office files show theirs behind the first zip entries. */
+/** Bytes needed to detect any type. Office files need the most: their type follows the first zip entries. */
 const SAMPLE_BYTES = 64 * 1024
 
-/** The rules among the options of a save, checked. The caller may change the list later. */
+/** Checks the upload rules of a save. Copies the list, because the caller may change it later. */
 export function toUploadRules({ maxSize, allowedTypes }: UploadRules): UploadRules {
   if (maxSize !== undefined && !(Number.isSafeInteger(maxSize) && maxSize >= 0)) {
     throw new Problem('InvalidArgument', 'maxSize must be a whole number of bytes')
@@ -27,15 +27,16 @@ export function toUploadRules({ maxSize, allowedTypes }: UploadRules): UploadRul
   return { maxSize, allowedTypes: allowedTypes && [...allowedTypes] }
 }
 
+/** A body that passed the rules so far. */
 export interface JudgedBody {
   readonly body: Body
-  /** What the bytes are, where `allowedTypes` asked for it. */
+  /** The type of the bytes, if there is `allowedTypes`. */
   readonly contentType: string | undefined
 }
 
 /**
- * Holds a body against the rules, as it streams and without buffering more than a sample. `claimed` is the type that
- * the caller or the name's extension claims: it refines what the bytes only show to be text, and is otherwise ignored.
+ * Checks a body against the rules while it streams, and buffers only a sample. `claimed` is the type that the caller or
+ * the extension claims. It only refines plain text; for other bytes it is ignored.
  *
  * @throws {RejectedUpload} here, or from the body while it is read.
  */
@@ -52,7 +53,8 @@ export async function applyRules(
   const found = await detectType(sample.head.subarray(0, SAMPLE_BYTES), claimed)
   if (!allowedTypes.some((pattern) => matches(found, pattern))) {
     await sample.release()
-    throw new RejectedUpload({ reason: 'type', allowed: allowedTypes, found })
+    const empty = sample.head.byteLength === 0
+    throw new RejectedUpload({ reason: 'type', allowed: allowedTypes, found, empty })
   }
   return { body: judged, contentType: canonical(claimed) === found ? claimed : found }
 }
@@ -78,7 +80,7 @@ function limit(body: Body, maxSize: number): Body {
   }
 }
 
-/** The first bytes of a body, and the body as it was. */
+/** The first bytes of a body, and a body with all of its bytes. */
 async function takeSample(body: Body, signal: AbortSignal | undefined) {
   if (body.bytes !== undefined) {
     return { head: body.bytes.subarray(0, SAMPLE_BYTES), body, release: async () => {} }
@@ -105,7 +107,7 @@ async function takeSample(body: Body, signal: AbortSignal | undefined) {
   if (body.replayable) await release()
   const rest: AsyncIterable<Uint8Array> = { [Symbol.asyncIterator]: () => iterator }
   const chunks = async function* (readerSignal?: AbortSignal) {
-    // The source is read with the signal of the sample; a reader's own must end it, too, while it stalls.
+    // The sample's signal reads the source. The reader's signal must end a stalled source as well.
     const onAbort = () => stop.abort(readerSignal?.reason)
     readerSignal?.addEventListener('abort', onAbort, { once: true })
     try {
@@ -114,29 +116,29 @@ async function takeSample(body: Body, signal: AbortSignal | undefined) {
       yield* rest
     } finally {
       readerSignal?.removeEventListener('abort', onAbort)
-      await release() // Also when it is left before the rest.
+      await release() // Also if the reader leaves before the rest.
     }
   }
   return { head, body: body.replayable ? body : { ...body, chunks }, release }
 }
 
-/** Text formats that have no magic bytes: for these the claim decides, once the bytes are seen to be plain text. */
+/** Text formats without magic bytes. If the bytes are plain text, the claim decides between them. */
 const TEXT_CLAIMS =
   /^(?:text\/(?!html|xml|javascript)[\w.+-]+|application\/(?:json|[\w.+-]+\+json|x-ndjson|yaml|x-yaml|toml|sql|rtf))$/
 
-/** The type that the bytes have, as one name per type: what a browser would make of them counts, not what is claimed. */
+/** The type of the bytes, by one name per type. A browser's reading of the bytes counts, not the claim. */
 async function detectType(head: Uint8Array, claimed: string): Promise<string> {
   const { fileTypeFromBuffer } = await import('file-type')
-  // UTF-16 begins like a frame of MP3.
+  // A UTF-16 byte order mark looks like the start of an MP3 frame.
   const found = utf16Of(head) ? undefined : (await fileTypeFromBuffer(head))?.mime
-  // Whether XML is an image or a web page is told below.
+  // XML may be an image or a web page: see below.
   if (found !== undefined && found !== 'application/xml') {
     return canonical(AUDIO_ONLY[found]?.(latin1(head)) ? found.replace('video', 'audio') : found)
   }
   const text = plainText(head, utf16Of(head) ?? 'utf-8')
   if (text === undefined) return 'application/octet-stream'
   const start = text.replace(/^[\s\ufeff\x1b]+/, '')
-  // Whatever begins with a tag, a browser may take for a page; what only talks about tags is text.
+  // A browser may show text that begins with a tag as a page. Tags further on are only text.
   if (/^<[!/?a-z]/i.test(start)) {
     if (!/^<(?:\?xml\b|!doctype\s+svg\b|svg\b|[\w.-]+:)/i.test(afterComments(start))) return 'text/html'
     return /<svg\b/i.test(start) ? 'image/svg+xml' : 'application/xml'
@@ -145,22 +147,22 @@ async function detectType(head: Uint8Array, claimed: string): Promise<string> {
   return TEXT_CLAIMS.test(claim) ? claim : 'text/plain'
 }
 
-/** By hand: a pattern for any number of comments would take exponential time for some texts. */
+/** Skips leading comments. By hand, because a regular expression could take exponential time. */
 function afterComments(markup: string): string {
   let rest = markup
   while (rest.startsWith('<!--')) {
-    const end = rest.indexOf('-->', 2) // `<!-->` is a whole comment to browsers.
+    const end = rest.indexOf('-->', 2) // Browsers take `<!-->` for a whole comment.
     if (end === -1) return ''
     rest = rest.slice(end + 3).trimStart()
   }
   return rest
 }
 
-/** Containers that browsers record voice notes in: whether the head shows sound and no picture. */
+/** Containers of voice notes: whether the head has sound and no picture. */
 const AUDIO_ONLY: Readonly<Record<string, (head: string) => boolean>> = {
   // Matroska's CodecID element (0x86) names each track's codec: `A_OPUS`, `V_VP9`.
   'video/webm': (head) => {
-    const tracks = head.split('\x1f\x43\xb6\x75', 1)[0] ?? '' // Up to the first Cluster: sound may look like anything.
+    const tracks = head.split('\x1f\x43\xb6\x75', 1)[0] ?? '' // Up to the first Cluster: sound may be any bytes.
     return /\x86[\x80-\xff]A_/.test(tracks) && !/\x86[\x80-\xff]V_/.test(tracks)
   },
   // ISO 14496-12 §8.4.3: each track's handler box says `soun` or `vide`, 8 bytes after its own type.
@@ -171,7 +173,7 @@ function latin1(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1')
 }
 
-/** By the byte order mark that a browser would heed. */
+/** The UTF-16 form by its byte order mark, as browsers detect it. */
 function utf16Of([first, second]: Uint8Array): 'utf-16le' | 'utf-16be' | undefined {
   if (first === 0xff && second === 0xfe) return 'utf-16le'
   return first === 0xfe && second === 0xff ? 'utf-16be' : undefined
@@ -179,7 +181,7 @@ function utf16Of([first, second]: Uint8Array): 'utf-16le' | 'utf-16be' | undefin
 
 function plainText(head: Uint8Array, encoding: string): string | undefined {
   try {
-    // A sample may end in the middle of a character: `stream` leaves that alone.
+    // The sample may end inside a character; `stream` allows that.
     const text = new TextDecoder(encoding, { fatal: true }).decode(head, { stream: true })
     return /[\0-\x08\x0e-\x1a\x1c-\x1f\x7f]/.test(text) ? undefined : text
   } catch {
@@ -187,7 +189,7 @@ function plainText(head: Uint8Array, encoding: string): string | undefined {
   }
 }
 
-/** Other names in use for the same type. */
+/** Other common names of the same type. */
 const ALIASES: Readonly<Record<string, string>> = {
   'image/jpg': 'image/jpeg',
   'image/pjpeg': 'image/jpeg',

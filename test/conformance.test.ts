@@ -5,11 +5,13 @@ import { join } from 'node:path'
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3'
 import {
   defaultStorage,
+  driverOf,
   FileSystemStorage,
   type FileSystemStorageOptions,
   MemoryStorage,
   prefixed,
   R2Storage,
+  readOnly,
   readThrough,
   S3Storage,
   type Storage,
@@ -17,7 +19,10 @@ import {
 } from 'stowage'
 import { type ConformanceHarness, conformanceCases } from 'stowage/testing'
 import { afterAll, beforeAll, describe, inject, it } from 'vitest'
+import { hasFile } from '../src/storage.js'
 import { AS_R2, startStrictR2 } from './servers/r2.js'
+import { altered } from './unit/altered.js'
+import { halfMoved } from './unit/half-moved.js'
 
 interface Backend {
   readonly name: string
@@ -29,31 +34,38 @@ interface Backend {
   readonly serial?: boolean
 }
 
-function inMemory(): Backend {
+/** A storage on nothing but memory and, given a folder of its own each time, on the disk. */
+function made(name: string, makeStorage: (folder: string) => Storage): Backend {
+  let root: string
+  let folders = 0
   return {
-    name: 'MemoryStorage',
-    makeHarness: () => ({ makeStorage: async () => new MemoryStorage(), signedUrls: 'unsupported' }),
-  }
-}
-
-/** Wrappers pass what the storages in them pass. */
-function wrapped(name: string, makeStorage: () => Storage): Backend {
-  return { name, makeHarness: () => ({ makeStorage: async () => makeStorage(), signedUrls: 'unsupported' }) }
-}
-
-function onDisk(options: FileSystemStorageOptions): Backend {
-  let folder: string
-  let made = 0
-  return {
-    name: `FileSystemStorage ${JSON.stringify(options)}`,
+    name,
     makeHarness: async () => {
-      folder = await mkdtemp(join(tmpdir(), 'stowage-conformance-'))
-      const makeStorage = async () =>
-        new FileSystemStorage({ ...options, location: join(folder, `${++made}`) })
-      return { makeStorage, signedUrls: 'unsupported' }
+      root = await mkdtemp(join(tmpdir(), 'stowage-conformance-'))
+      const next = async () => makeStorage(join(root, `${++folders}`))
+      return { makeStorage: next, signedUrls: 'unsupported' }
     },
-    close: () => rm(folder, { recursive: true }),
+    close: () => rm(root, { recursive: true }),
   }
+}
+
+const disk = (location: string, options: FileSystemStorageOptions = { fsync: false }) =>
+  new FileSystemStorage({ ...options, location })
+
+/** Everything is read by way of `readOnly`, and written past it. */
+function readThroughReadOnly(): Storage {
+  const storage = new MemoryStorage()
+  const reading = driverOf(readOnly(storage))
+  return altered(storage, () => ({
+    label: reading.label,
+    read: (request) => reading.read(request),
+    head: (...given) => reading.head(...given),
+    has: (...given) => hasFile(reading, ...given),
+    entries: (...given) => reading.entries(...given),
+    locate: (name) => reading.locate(name),
+    sign: (request) => reading.sign(request),
+    classify: (error) => reading.classify(error),
+  }))
 }
 
 /** R2 by the strict stand-in; without a prefix each storage has a server, and so a bucket, of its own. */
@@ -119,6 +131,7 @@ function byDefault(): Backend {
     serial: true,
     makeHarness: () => ({
       signedUrls: 'unsupported',
+      concurrency: 1,
       makeStorage: async () => {
         restore()
         restore = setDefaultStorage(new MemoryStorage())
@@ -129,21 +142,38 @@ function byDefault(): Backend {
   }
 }
 
-/** Every backend, one entry each. */
+const ceph = inject('ceph') !== null
+
+/** Every backend and wrapper, one entry each. */
 const BACKENDS: readonly Backend[] = [
-  inMemory(),
-  wrapped('prefixed(MemoryStorage)', () => prefixed(new MemoryStorage(), 'deep/ä b')),
-  wrapped('readThrough(MemoryStorage, MemoryStorage)', () =>
-    readThrough(new MemoryStorage(), new MemoryStorage()),
+  made('MemoryStorage', () => new MemoryStorage()),
+  made('prefixed(MemoryStorage)', () => prefixed(new MemoryStorage(), 'deep/ä b')),
+  made('readThrough(MemoryStorage, FileSystemStorage)', (folder) =>
+    readThrough(new MemoryStorage(), disk(folder)),
   ),
-  onDisk({}),
-  onDisk({ fsync: false }),
+  made('readThrough in the middle of a move', () => halfMoved(new MemoryStorage(), new MemoryStorage())),
+  made('readOnly(MemoryStorage) for reading', readThroughReadOnly),
+  made('FileSystemStorage', (folder) => disk(folder, {})),
+  made('FileSystemStorage without fsync', (folder) => disk(folder)),
   onR2(false, true),
   onR2(true, true),
   onR2(false, false),
-  onR2(true, false),
-  ...(inject('ceph') ? [onCeph(false, true), onCeph(true, true), onCeph(true, false)] : []),
+  ...(ceph ? [onCeph(false, true)] : []),
   byDefault(),
+]
+
+/** Combinations of those above, for `npm run test:long`. */
+const COMBINATIONS: readonly Backend[] = [
+  made('prefixed(FileSystemStorage)', (folder) => prefixed(disk(folder), 'deep/ä b')),
+  made('prefixed(prefixed(MemoryStorage))', () => prefixed(prefixed(new MemoryStorage(), 'a/b'), 'c')),
+  made('prefixed(readThrough in the middle of a move)', () =>
+    prefixed(halfMoved(new MemoryStorage(), new MemoryStorage()), 'deep'),
+  ),
+  made('readThrough in the middle of a move, from the disk', (folder) =>
+    halfMoved(new MemoryStorage(), disk(folder)),
+  ),
+  onR2(true, false),
+  ...(ceph ? [onCeph(true, true), onCeph(false, false), onCeph(true, false)] : []),
 ]
 
 it('every case has a name of its own', () => {
@@ -154,14 +184,17 @@ it('every case has a name of its own', () => {
   )
 })
 
-describe.each(BACKENDS)('$name', ({ makeHarness, close, serial = false }) => {
-  let harness: ConformanceHarness
-  beforeAll(async () => {
-    harness = await makeHarness()
-  })
-  afterAll(() => close?.())
+describe.each(process.env.MODE === 'long' ? COMBINATIONS : BACKENDS)(
+  '$name',
+  ({ makeHarness, close, serial = false }) => {
+    let harness: ConformanceHarness
+    beforeAll(async () => {
+      harness = await makeHarness()
+    })
+    afterAll(() => close?.())
 
-  // Each case has storages of its own, so they may run side by side: most of the time goes into waiting for servers.
-  const run = serial ? it : it.concurrent
-  for (const testCase of conformanceCases) run(testCase.name, () => testCase.run(harness))
-})
+    // Each case has storages of its own, so they may run side by side: most of the time goes into waiting for servers.
+    const run = serial ? it : it.concurrent
+    for (const testCase of conformanceCases) run(testCase.name, () => testCase.run(harness))
+  },
+)

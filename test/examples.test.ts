@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { PassThrough } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
@@ -16,6 +16,7 @@ import {
   MemoryStorage,
   Problem,
   R2Storage,
+  type Storage,
   setDefaultStorage,
 } from 'stowage'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, it, vi } from 'vitest'
@@ -23,9 +24,11 @@ import * as browserUpload from '../examples/browser-upload.js'
 import { moveToR2 } from '../examples/move-to-r2.js'
 import * as privateFiles from '../examples/private-files.js'
 import { useR2 } from '../examples/r2.js'
+import * as storages from '../examples/storages.js'
 import { server as uploadServer } from '../examples/upload-server.js'
 import * as using from '../examples/using.js'
 import { type StrictR2, startStrictR2 } from './servers/r2.js'
+import { altered } from './unit/altered.js'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const examples = join(root, 'examples')
@@ -80,8 +83,11 @@ async function filesBelow(path: string): Promise<string[]> {
     .map(({ name }) => name)
 }
 
-describe('README.md', () => {
-  it('shows no code but that of examples/', async () => {
+const README = 'README.md'
+const DOCUMENTS = [README, 'CHANGELOG.md', 'SECURITY.md', 'bench/README.md', ...pagesIn('docs')]
+
+describe('the documents', () => {
+  it.each(DOCUMENTS)('%s shows no code but that of examples/', async (document) => {
     const sources = new Set<string>()
     for (const file of await readdir(examples)) {
       if (!/\.(ts|json)$/.test(file)) continue
@@ -91,25 +97,32 @@ describe('README.md', () => {
         sources.add(dedent(region ?? ''))
       }
     }
-    const readme = await readFile(join(root, 'README.md'), 'utf8')
-    const blocks = [...readme.matchAll(/^( *)```(?:ts|js|json)\n([\s\S]*?)^\1```$/gm)].map(([, , block]) =>
+    const page = await readFile(join(root, document), 'utf8')
+    const blocks = [...page.matchAll(/^( *)```(?:ts|js|json)\n([\s\S]*?)^\1```$/gm)].map(([, , block]) =>
       dedent(block ?? ''),
     )
-    assert.ok(blocks.length > 10)
+    assert.ok(document !== README || blocks.length > 10)
     assert.deepEqual(
       blocks.filter((block) => !sources.has(block)),
       [],
     )
   })
 
-  it('leads nowhere that is not there', async () => {
-    const readme = await readFile(join(root, 'README.md'), 'utf8')
-    const anchors = new Set([...readme.matchAll(/^#+ (.*)$/gm)].map(([, title]) => `#${slug(title ?? '')}`))
-    const links = [...readme.matchAll(/\]\((?!https?:)([^)\s]+)\)/g)].map(([, link]) => link ?? '')
-    assert.deepEqual(
-      links.filter((link) => !anchors.has(link) && !existsSync(join(root, link))),
-      [],
-    )
+  it.each(DOCUMENTS)('%s leads nowhere that is not there', async (document) => {
+    const page = await readFile(join(root, document), 'utf8')
+    const links = [...page.matchAll(/\]\((?!https?:)([^)\s]+)\)/g)].map(([, link]) => link ?? '')
+    const broken: string[] = []
+    for (const link of links) {
+      const [file = '', anchor] = link.split('#')
+      const target = file === '' ? join(root, document) : join(root, dirname(document), file)
+      if (!existsSync(target)) broken.push(link)
+      else if (anchor !== undefined && !(await anchorsOf(target)).has(anchor)) broken.push(link)
+    }
+    assert.deepEqual(broken, [])
+  })
+
+  it('has a README of less than 20 KB', async () => {
+    assert.ok((await readFile(join(root, README))).byteLength < 20_000)
   })
 })
 
@@ -252,7 +265,7 @@ describe.each(['disk', 'R2'])('on %s', (place) => {
       assert.equal((await put('large.png', large)).status, 413)
       assert.equal(await count(defaultStorage.list()), 1)
 
-      const restoreBroken = setDefaultStorage(new BrokenStorage())
+      const restoreBroken = setDefaultStorage(full())
       const error = vi.spyOn(console, 'error').mockImplementation(() => {})
       const refused = await put('holiday.png', new Uint8Array(await readFile(photo)))
       restoreBroken()
@@ -313,6 +326,26 @@ it('files move from the disk to a bucket', async () => {
   assert.deepEqual(await moveToR2(folder, options), { copied: 0, skipped: 2, failed: [], bytes: 0 })
 })
 
+it('storages are made of storages', async () => {
+  const restore = setDefaultStorage(new MemoryStorage())
+  try {
+    assert.equal(await storages.saveForTenant(7, 'report'), 'report.pdf')
+    assert.equal(await defaultStorage.exists('tenants/7/report.pdf'), true)
+    await assert.rejects(storages.storageForJob().delete('tenants/7/report.pdf'), {
+      code: 'PermissionDenied',
+    })
+    await new FileSystemStorage({ location: folder }).save('old.txt', 'old')
+    const { endpoint, accessKeyId, secretAccessKey } = server
+    const options = { endpoint, bucket: 'test-bucket', accessKeyId, secretAccessKey }
+    const moving = storages.storageForMove(folder, options)
+    assert.equal(await (await moving.open('old.txt')).text(), 'old')
+    assert.equal(await moving.save('old.txt', 'new', { ifExists: 'overwrite' }), 'old.txt')
+    assert.equal(await (await r2Storage.open('old.txt')).text(), 'new')
+  } finally {
+    restore()
+  }
+})
+
 it('an R2 storage made in code becomes the default', () => {
   const restore = setDefaultStorage(new MemoryStorage())
   useR2({ accountId: '0123456789abcdef0123456789abcdef', bucket: 'files', keyId: 'id', secret: 'secret' })
@@ -320,15 +353,26 @@ it('an R2 storage made in code becomes the default', () => {
   restore()
 })
 
-class BrokenStorage extends MemoryStorage {
-  protected override async stage(): Promise<never> {
-    throw new Problem('Full', 'the disk quota is used up')
-  }
+function full(): Storage {
+  return altered(new MemoryStorage(), () => ({
+    stage: async () => {
+      throw new Problem('Full', 'the disk quota is used up')
+    },
+  }))
 }
 
 function dedent(text: string): string {
   const indent = /^ */.exec(text)?.[0] ?? ''
   return text.replaceAll(new RegExp(`^${indent}`, 'gm'), '').trim()
+}
+
+function pagesIn(folder: string): string[] {
+  return readdirSync(join(root, folder)).map((page) => `${folder}/${page}`)
+}
+
+async function anchorsOf(path: string): Promise<Set<string>> {
+  const page = await readFile(path, 'utf8')
+  return new Set([...page.matchAll(/^#+ (.*)$/gm)].map(([, title]) => slug(title ?? '')))
 }
 
 /** As GitHub makes anchors of headings. */

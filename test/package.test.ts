@@ -40,6 +40,7 @@ beforeAll(async () => {
   await mkdir(copy)
   for (const entry of [
     'src',
+    'docs',
     'package.json',
     'tsconfig.json',
     'tsup.config.ts',
@@ -70,17 +71,19 @@ beforeAll(async () => {
 afterAll(() => rm(work, { recursive: true, force: true }))
 
 describe.concurrent('the tarball', () => {
-  it('holds the build, the README, the changelog, the security policy and the licence, and nothing else', async () => {
+  it('holds the build, the documents and the licence, and nothing else', async () => {
     const listing = await run('tar', ['-tzf', tarball], work)
     const files = listing
       .trim()
       .split('\n')
       .map((line) => line.replace('package/', ''))
+    const pages = (await readdir(join(root, 'docs'))).map((page) => `docs/${page}`)
     assert.deepEqual(files.filter((file) => !file.startsWith('dist/')).sort(), [
       'CHANGELOG.md',
       'LICENSE',
       'README.md',
       'SECURITY.md',
+      ...pages.sort(),
       'package.json',
     ])
     for (const entry of ['index', 'testing']) {
@@ -88,7 +91,9 @@ describe.concurrent('the tarball', () => {
         assert.ok(files.includes(`dist/${entry}.${ending}`))
     }
     assert.ok(
-      files.every((file) => /^(?:dist\/[\w-]+\.(?:d\.)?c?[jt]s|[A-Z]+(?:\.md)?|package\.json)$/.test(file)),
+      files.every((file) =>
+        /^(?:dist\/[\w-]+\.(?:d\.)?c?[jt]s|docs\/[\w-]+\.md|[A-Z]+(?:\.md)?|package\.json)$/.test(file),
+      ),
     )
   })
 
@@ -189,6 +194,26 @@ describe.concurrent('the installed package', () => {
       )`,
     )
     assert.equal(output, 'true shared false true true NotFound false')
+  })
+
+  it('wraps storages of the copy that was required in the copy that was imported', async () => {
+    const output = await runFile(
+      'mjs',
+      `import { createRequire } from 'node:module'
+      import * as esm from 'stowage'
+      const cjs = createRequire(import.meta.url)('stowage')
+      const [newer, older] = [new esm.MemoryStorage(), new cjs.MemoryStorage()]
+      await older.save('tenants/7/a.txt', 'old')
+      const storage = esm.readThrough(newer, esm.prefixed(cjs.prefixed(older, 'tenants'), '7'))
+      const restore = cjs.setDefaultStorage(storage)
+      const wrapped = esm.readOnly(esm.defaultStorage)
+      const text = await (await wrapped.open('a.txt')).text()
+      const refused = await wrapped.delete('a.txt').catch((error) => error)
+      const missing = await cjs.readOnly(storage).open('b.txt').catch((error) => error)
+      restore()
+      console.log(text, refused.code, missing.code, refused instanceof esm.StorageError, missing instanceof cjs.StorageError)`,
+    )
+    assert.equal(output, 'old PermissionDenied NotFound true true')
   })
 
   it('takes an aborted request back at once also in a minified bundle', async () => {

@@ -1,6 +1,7 @@
 import { MemoryDriver } from '../drivers/memory.js'
 import { toBaseUrl } from '../drivers/options.js'
 import { inContext } from '../errors.js'
+import { checkConstructorOptions, type OptionNames } from '../options.js'
 import { Storage } from '../storage.js'
 
 /** Options of {@link MemoryStorage}. */
@@ -9,12 +10,19 @@ export interface MemoryStorageOptions {
   baseUrl?: string | undefined
 }
 
+const OPTIONS: OptionNames<MemoryStorageOptions> = { baseUrl: true }
+
 /**
  * Files in the memory of this process: the reference for the other backends, and the fastest one for an application's
  * own tests. Folders do not exist by themselves, as on R2 and S3.
  */
 export class MemoryStorage extends Storage {
   constructor(options: MemoryStorageOptions = {}) {
-    super(inContext({ operation: 'new MemoryStorage' }, () => new MemoryDriver(toBaseUrl(options.baseUrl))))
+    super(
+      inContext({ operation: 'new MemoryStorage' }, () => {
+        checkConstructorOptions(options, OPTIONS)
+        return new MemoryDriver(toBaseUrl(options.baseUrl))
+      }),
+    )
   }
 }

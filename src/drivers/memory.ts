@@ -101,10 +101,16 @@ export class MemoryDriver implements StorageDriver {
     return names.length
   }
 
-  async *entries(folder: Folder, recursive: boolean): AsyncIterable<readonly Entry[]> {
+  async *entries(
+    folder: Folder,
+    recursive: boolean,
+    _signal?: AbortSignal,
+    after = '',
+  ): AsyncIterable<readonly Entry[]> {
     const start = folder === '' ? 0 : folder.length + 1
     let lastDirectory: string | undefined
-    for (const name of this.#namesBelow(folder).sort(compareNames)) {
+    const names = this.#namesBelow(folder).filter((name) => compareNames(name, after) > 0)
+    for (const name of names.sort(compareNames)) {
       const slash = name.indexOf('/', start)
       const file = this.#files.get(name)
       if (!recursive && slash !== -1) {

@@ -1,13 +1,15 @@
 import assert from 'node:assert/strict'
 import { Readable } from 'node:stream'
 import type { Content } from '../content.js'
-import { isStorageError } from '../errors.js'
+import { isStorageError, StorageError } from '../errors.js'
 import type { Storage } from '../storage.js'
 import { type Check, type ConformanceCase, cases } from './case.js'
 import { deferred, MiB, never, pseudoRandom } from './contents.js'
 import { assertEmpty, assertFiles, collect, namesOf, rejects, textOf, within } from './expect.js'
 
 const REASON = new Error('the user went away')
+/** An abort may pass on the failure of another operation. It is still an abort. */
+const ERROR_OF_OURS = new StorageError('Full', { operation: 'save', file: 'z.txt', reason: 'no space' })
 
 /** Every method that does I/O, with a signal. */
 const METHODS: Readonly<Record<string, (storage: Storage, signal: AbortSignal) => Promise<unknown>>> = {
@@ -110,11 +112,12 @@ export const abortCases: readonly ConformanceCase[] = cases('abort', {
     (call) => async (storage) => {
       const files = { 'a.txt': 'content', 'folder/b.txt': 'content' }
       for (const [name, content] of Object.entries(files)) await storage.save(name, content)
-      for (const reason of [REASON, 'a string', undefined]) {
+      for (const reason of [REASON, ERROR_OF_OURS, 'a string', undefined]) {
         const signal = AbortSignal.abort(reason)
         const error = await rejects('Aborted', () => call(storage, signal))
         assert.deepEqual([error.status, error.retryable], [499, false])
         assert.equal(error.cause, signal.reason)
+        assert.equal(error.storage, String(storage))
       }
       await assertFiles(storage, files)
     },

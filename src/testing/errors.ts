@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { isStorageError, type StorageErrorCode } from '../errors.js'
+import { type DeleteFailure, isStorageError, type StorageErrorCode } from '../errors.js'
 import type { Storage } from '../storage.js'
 import { type Check, type ConformanceCase, cases } from './case.js'
 import { rejects } from './expect.js'
@@ -11,6 +11,8 @@ interface Failure {
   readonly operation: string
   readonly file: string
   readonly work: (storage: Storage) => Promise<unknown>
+  /** More about it, where two failures would have the same title. */
+  readonly detail?: string
 }
 
 const missing = (operation: string, work: Failure['work']): Failure => ({
@@ -31,6 +33,25 @@ const taken = (operation: string, file: string, work: Failure['work']): Failure 
   work,
 })
 
+const misnamed = (operation: string, work: Failure['work']): Failure => ({
+  error: 'InvalidNameError',
+  code: 'InvalidName',
+  status: 400,
+  operation,
+  file: '../up.txt',
+  work,
+})
+
+const mistaken = (operation: string, work: Failure['work'], detail?: string): Failure => ({
+  error: 'StorageError',
+  code: 'InvalidArgument',
+  status: 500,
+  operation,
+  file: 'a.txt',
+  work,
+  ...(detail !== undefined && { detail }),
+})
+
 /** Failures as users meet them; `taken.txt` is there, `folder/missing.txt` is not. */
 const FAILURES: readonly Failure[] = [
   missing('open', (storage) => storage.open('folder/missing.txt')),
@@ -41,14 +62,11 @@ const FAILURES: readonly Failure[] = [
   taken('save', 'taken.txt', (storage) => storage.save('taken.txt', 'x', { ifExists: 'error' })),
   taken('copy', 'a.txt', (storage) => storage.copy('a.txt', 'taken.txt', { ifExists: 'error' })),
   taken('move', 'a.txt', (storage) => storage.move('a.txt', 'taken.txt', { ifExists: 'error' })),
-  {
-    error: 'InvalidNameError',
-    code: 'InvalidName',
-    status: 400,
-    operation: 'save',
-    file: '../up.txt',
-    work: (storage) => storage.save('../up.txt', 'x'),
-  },
+  misnamed('save', (storage) => storage.save('../up.txt', 'x')),
+  misnamed('url', async (storage) => storage.url('../up.txt')),
+  misnamed('copy', (storage) => storage.copy('a.txt', '../up.txt')),
+  misnamed('move', (storage) => storage.move('a.txt', '../up.txt')),
+  misnamed('deleteMany', (storage) => storage.deleteMany(['a.txt', '../up.txt'])),
   {
     error: 'UploadRejectedError',
     code: 'Rejected',
@@ -58,6 +76,14 @@ const FAILURES: readonly Failure[] = [
     work: (storage) => storage.save('big.txt', 'too much', { maxSize: 1 }),
   },
   {
+    error: 'UploadRejectedError',
+    code: 'Rejected',
+    status: 415,
+    operation: 'save',
+    file: 'x.png',
+    work: (storage) => storage.save('x.png', '<html>', { allowedTypes: ['image/png'] }),
+  },
+  {
     error: 'StorageError',
     code: 'RangeNotSatisfiable',
     status: 416,
@@ -65,14 +91,24 @@ const FAILURES: readonly Failure[] = [
     file: 'a.txt',
     work: (storage) => storage.open('a.txt', { range: { offset: 100 } }),
   },
-  {
-    error: 'StorageError',
-    code: 'InvalidArgument',
-    status: 500,
-    operation: 'signedUrl',
-    file: 'a.txt',
-    work: (storage) => storage.signedUrl('a.txt', { expiresIn: 0 }),
-  },
+  mistaken('signedUrl', (storage) => storage.signedUrl('a.txt', { expiresIn: 0 })),
+  mistaken('signedUpload', (storage) =>
+    storage.signedUpload('a.txt', { size: -1, contentType: 'text/plain' }),
+  ),
+  mistaken('read', async (storage) => {
+    const file = await storage.open('a.txt')
+    await file.text()
+    return file.text()
+  }),
+  mistaken(
+    'read',
+    async (storage) => {
+      const file = await storage.open('a.txt')
+      await file.close()
+      return file.bytes()
+    },
+    'of a closed file',
+  ),
   {
     error: 'StorageError',
     code: 'Aborted',
@@ -97,13 +133,26 @@ function explains({ error: name, code, status, operation, file, work }: Failure)
   }
 }
 
+function titleOf({ operation, code, status, detail }: Failure): string {
+  const what = [operation, detail].filter(Boolean).join(' ')
+  return `${what} that fails with ${code} ${status} names the operation, the file and the storage`
+}
+
 export const errorCases: readonly ConformanceCase[] = cases('errors', {
-  ...Object.fromEntries(
-    FAILURES.map((failure) => [
-      `${failure.operation} that fails with ${failure.code} says what, which file and why`,
-      explains(failure),
-    ]),
-  ),
+  ...Object.fromEntries(FAILURES.map((failure) => [titleOf(failure), explains(failure)])),
+  'each file that deleteMany leaves has an error of its own': async (storage) => {
+    const names = async function* () {
+      yield* ['a.txt', '../up.txt']
+    }
+    const error = await rejects('PartialDelete', () => storage.deleteMany(names()))
+    assert.deepEqual([error.operation, error.storage], ['deleteMany', String(storage)])
+    const [failure]: DeleteFailure[] = Reflect.get(error, 'failures')
+    assert(failure)
+    assert.deepEqual(
+      [failure.name, failure.error.operation, failure.error.file, failure.error.storage],
+      ['../up.txt', 'deleteMany', '../up.txt', String(storage)],
+    )
+  },
   'a name with odd signs stays on one line of the message': async (storage) => {
     const name = 'line\u2028separator "quoted" \u202Egpj.txt'
     const error = await rejects('NotFound', () => storage.open(name))

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { isStorageError } from '../errors.js'
 import type { Storage } from '../storage.js'
-import { type Check, type ConformanceCase, type ConformanceHarness, cases } from './case.js'
+import { type ConformanceCase, type ConformanceHarness, caseOfMany, cases } from './case.js'
 import { assertEmpty, assertFiles, invoke, invokeList, namesOf, rejects, textOf } from './expect.js'
 import {
   LEGAL_NAMES,
@@ -45,6 +45,7 @@ async function keeps(name: string, storage: Storage, harness: ConformanceHarness
   await storage.delete(name)
   assert.equal(await storage.exists(name), false)
   assert.deepEqual(await namesOf(storage), [copy])
+  await storage.delete(copy)
 }
 
 function folderOf(name: string): string {
@@ -123,152 +124,172 @@ const BY_FOLDER: Readonly<Record<string, (storage: Storage, folder: unknown) => 
   deletePrefix: (storage, folder) => invoke(storage, 'deletePrefix', folder),
 }
 
+const BAITS = { a: 'content of a', b: 'content of b' }
+
 async function refuses(refused: RefusedName, storage: Storage): Promise<void> {
-  const baits = { a: 'content of a', b: 'content of b' }
-  for (const [name, content] of Object.entries(baits)) await storage.save(name, content)
+  for (const [name, content] of Object.entries(BAITS)) await storage.save(name, content)
   for (const [label, call] of Object.entries(BY_NAME)) {
-    await assertRefused(label, () => call(storage, refused.name))
+    await assertRefused(label, storage, refused.name, call)
   }
   for (const [label, call] of Object.entries(BY_FOLDER)) {
     const fine = refused.asFolder === 'folder' || (refused.asFolder === 'root' && label !== 'deletePrefix')
     if (fine) await call(storage, refused.name)
-    else await assertRefused(label, () => call(storage, refused.name))
+    else await assertRefused(label, storage, refused.name, call)
   }
-  await assertFiles(storage, baits)
+  await assertFiles(storage, BAITS)
+  await storage.deleteMany(Object.keys(BAITS))
 }
 
-async function assertRefused(label: string, work: () => Promise<unknown>): Promise<void> {
-  const error = await rejects('InvalidName', work, label)
+async function assertRefused(
+  label: string,
+  storage: Storage,
+  name: unknown,
+  call: (storage: Storage, name: unknown) => Promise<unknown>,
+): Promise<void> {
+  const error = await rejects('InvalidName', () => call(storage, name), label)
   assert.deepEqual([error.name, error.status, error.retryable], ['InvalidNameError', 400, false])
-  assert.equal(error.operation, label.split(' ')[0])
+  assert.deepEqual([error.operation, error.storage], [label.split(' ')[0], String(storage)])
+  if (typeof name === 'string') assert.equal(error.file, name)
 }
 
-function table<T>(
-  rows: readonly T[],
-  title: (row: T) => string,
-  check: (row: T) => Check,
-): Record<string, Check> {
-  return Object.fromEntries(rows.map((row) => [title(row), check(row)]))
+/** A name in another form than the one it is stored under. */
+async function normalises(
+  [input, stored]: readonly [input: string, stored: string],
+  storage: Storage,
+  harness: ConformanceHarness,
+): Promise<void> {
+  assert.equal(await storage.save(input, 'content'), stored)
+  for (const name of [input, stored]) {
+    assert.equal(await textOf(storage, name), 'content')
+    assert.equal((await storage.stat(name)).name, stored)
+    assert.equal((await storage.open(name)).name, stored)
+    assert.equal(await storage.exists(name), true)
+    assert.equal(storage.url(name), storage.url(stored))
+  }
+  assert.deepEqual(await namesOf(storage), [stored])
+  assert.notEqual(await storage.save(input, 'another'), stored)
+  assert.equal(await storage.copy(input, `copy/${input}`), `copy/${stored}`)
+  if (harness.signedUrls === 'http') {
+    const response = await fetch(await storage.signedUrl(input))
+    assert.equal(await response.text(), 'content')
+  }
+  await storage.delete(input)
+  assert.equal(await storage.exists(stored), false)
+  await storage.deleteMany(await namesOf(storage))
 }
 
-export const nameCases: readonly ConformanceCase[] = cases('names', {
-  ...table(
-    LEGAL_NAMES,
-    (name) => `${shown(name)} is kept as it is by every method`,
-    (name) => (storage, harness) => keeps(name, storage, harness),
+/** A name of 1,024 bytes: a storage whose prefix takes its share refuses it. */
+async function keepsOrRefuses(
+  character: string,
+  storage: Storage,
+  harness: ConformanceHarness,
+): Promise<void> {
+  const name = nameOf(1024, character)
+  assert.equal(Buffer.byteLength(name), 1024)
+  try {
+    assert.equal(await storage.save(name, 'content'), name)
+  } catch (error) {
+    assert(isStorageError(error) && error.code === 'InvalidName', String(error))
+    await assertEmpty(storage)
+    for (const [label, call] of Object.entries(BY_NAME)) await assertRefused(label, storage, name, call)
+    return
+  }
+  assert.equal(await textOf(storage, name), 'content')
+  assert.deepEqual(await namesOf(storage), [name])
+  assert.equal((await storage.stat(name)).name, name)
+  assertAddress(storage.url(name), name)
+  if (harness.signedUrls === 'http') {
+    assert.equal(await (await fetch(await storage.signedUrl(name))).text(), 'content')
+  }
+  await storage.delete(name)
+  assert.equal(await storage.exists(name), false)
+}
+
+export const nameCases: readonly ConformanceCase[] = [
+  ...Object.entries(LEGAL_NAMES).map(([sort, names]) =>
+    caseOfMany(`names: every method keeps names of ${sort}`, names, shown, keeps),
   ),
-  ...table(
-    Object.entries(LONG_NAMES),
-    ([label]) => `${label} is kept as it is by every method`,
-    ([, name]) =>
-      (storage, harness) =>
-        keeps(name, storage, harness),
+  caseOfMany(
+    'names: every method keeps the longest names',
+    LONG_NAMES,
+    ({ label }) => label,
+    ({ name }, ...given) => keeps(name, ...given),
   ),
-  ...table(
+  caseOfMany(
+    'names: other forms of a name are the same file',
     NORMALISED_NAMES,
-    ([input]) =>
-      `${shown(input.length > 40 ? `${input.slice(0, 40)}…` : input)} is one name with its plain form`,
-    ([input, stored]) =>
-      async (storage, harness) => {
-        assert.equal(await storage.save(input, 'content'), stored)
-        for (const name of [input, stored]) {
-          assert.equal(await textOf(storage, name), 'content')
-          assert.equal((await storage.stat(name)).name, stored)
-          assert.equal((await storage.open(name)).name, stored)
-          assert.equal(await storage.exists(name), true)
-          assert.equal(storage.url(name), storage.url(stored))
-        }
-        assert.deepEqual(await namesOf(storage), [stored])
-        assert.notEqual(await storage.save(input, 'another'), stored)
-        assert.equal(await storage.copy(input, `copy/${input}`), `copy/${stored}`)
-        if (harness.signedUrls === 'http') {
-          const response = await fetch(await storage.signedUrl(input))
-          assert.equal(await response.text(), 'content')
-        }
-        await storage.delete(input)
-        assert.equal(await storage.exists(stored), false)
-      },
+    ([input]) => shown(input),
+    normalises,
   ),
-  ...table(
-    REFUSED_NAMES,
-    ({ label }) => `${label} is refused by every method, and nothing is touched`,
-    (refused) => (storage) => refuses(refused, storage),
-  ),
-  'what is no string is refused by every method, and nothing is touched': async (storage) => {
-    await storage.save('a', 'content of a')
-    for (const value of [undefined, null, 42, true, {}, ['a'], Buffer.from('a')]) {
-      for (const [label, call] of Object.entries(BY_NAME)) {
-        await assertRefused(label, () => call(storage, value))
-      }
-      for (const [label, call] of Object.entries(BY_FOLDER)) {
-        const isDefault = value === undefined && label !== 'deletePrefix'
-        if (!isDefault) await assertRefused(label, () => call(storage, value))
-      }
-    }
-    await assertFiles(storage, { a: 'content of a' })
-  },
-  'a refused name is refused in the same words whether or not a file is there': async (storage) => {
-    const before = await rejects('InvalidName', () => storage.stat('a/../secret'))
-    await storage.save('secret', 'content')
-    const after = await rejects('InvalidName', () => storage.stat('a/../secret'))
-    assert.equal(after.message, before.message)
-  },
-  'names that differ only in what a URL decoder drops are different files': async (storage) => {
-    const names = [
-      'a b',
-      'a%20b',
-      'a+b',
-      'a%2Bb',
-      'a%2520b',
-      'a  b',
-      'a b ',
-      ' a b',
-      'anyfilename%25.txt',
-      'anyfilename%.txt',
-    ]
-    for (const name of names) assert.equal(await storage.save(name, `content of ${name}`), name)
-    await assertFiles(storage, Object.fromEntries(names.map((name) => [name, `content of ${name}`])))
-  },
-  'names that differ only in case are two files, or the second is renamed': async (storage) => {
-    await storage.save('Report.txt', 'upper')
-    const second = await storage.save('report.txt', 'lower')
-    assert.notEqual(second, 'Report.txt')
-    assert.equal(await textOf(storage, 'Report.txt'), 'upper')
-    assert.equal(await textOf(storage, second), 'lower')
-  },
-  'folder arguments follow the rule for names, but may end in a slash': async (storage) => {
-    await storage.save('caf\u00E9/menu/a.txt', 'content')
-    for (const folder of ['caf\u00E9/menu', 'cafe\u0301/menu/', 'caf\u00E9\\menu\\', './caf\u00E9//menu/.']) {
-      assert.deepEqual(await namesOf(storage, folder), ['caf\u00E9/menu/a.txt'])
-      assert.deepEqual(await storage.listdir(folder), { directories: [], files: ['a.txt'] })
-      assert.deepEqual(await storage.deletePrefix(folder, { dryRun: true }), { deleted: 1 })
-    }
-  },
-  ...table(
+  caseOfMany(
+    'names: a name of 1,024 bytes is kept, or refused where a prefix takes its share',
     ['n', '☺'],
-    (character) =>
-      `a name of 1,024 bytes (${shown(character)}) is kept, or refused where a prefix takes its share`,
-    (character) => async (storage, harness) => {
-      const name = nameOf(1024, character)
-      assert.equal(Buffer.byteLength(name), 1024)
-      try {
-        assert.equal(await storage.save(name, 'content'), name)
-      } catch (error) {
-        assert(isStorageError(error) && error.code === 'InvalidName', String(error))
-        await assertEmpty(storage)
-        for (const [label, call] of Object.entries(BY_NAME))
-          await assertRefused(label, () => call(storage, name))
-        return
-      }
-      assert.equal(await textOf(storage, name), 'content')
-      assert.deepEqual(await namesOf(storage), [name])
-      assert.equal((await storage.stat(name)).name, name)
-      assertAddress(storage.url(name), name)
-      if (harness.signedUrls === 'http') {
-        assert.equal(await (await fetch(await storage.signedUrl(name))).text(), 'content')
-      }
-      await storage.delete(name)
-      assert.equal(await storage.exists(name), false)
-    },
+    shown,
+    keepsOrRefuses,
   ),
-})
+  ...Object.entries(REFUSED_NAMES).map(([sort, names]) =>
+    caseOfMany(
+      `names: every method refuses ${sort} and touches nothing`,
+      names,
+      ({ label }) => label,
+      refuses,
+    ),
+  ),
+  ...cases('names', {
+    'every method refuses a value that is not a string and touches nothing': async (storage) => {
+      await storage.save('a', 'content of a')
+      for (const value of [undefined, null, 42, true, {}, ['a'], Buffer.from('a')]) {
+        for (const [label, call] of Object.entries(BY_NAME)) {
+          await assertRefused(label, storage, value, call)
+        }
+        for (const [label, call] of Object.entries(BY_FOLDER)) {
+          const isDefault = value === undefined && label !== 'deletePrefix'
+          if (!isDefault) await assertRefused(label, storage, value, call)
+        }
+      }
+      await assertFiles(storage, { a: 'content of a' })
+    },
+    'the error of a refused name does not tell whether a file is there': async (storage) => {
+      const before = await rejects('InvalidName', () => storage.stat('a/../secret'))
+      await storage.save('secret', 'content')
+      const after = await rejects('InvalidName', () => storage.stat('a/../secret'))
+      assert.equal(after.message, before.message)
+    },
+    'names that differ only in what a URL decoder drops are different files': async (storage) => {
+      const names = [
+        'a b',
+        'a%20b',
+        'a+b',
+        'a%2Bb',
+        'a%2520b',
+        'a  b',
+        'a b ',
+        ' a b',
+        'anyfilename%25.txt',
+        'anyfilename%.txt',
+      ]
+      for (const name of names) assert.equal(await storage.save(name, `content of ${name}`), name)
+      await assertFiles(storage, Object.fromEntries(names.map((name) => [name, `content of ${name}`])))
+    },
+    'names that differ only in case are two files, or the second is renamed': async (storage) => {
+      await storage.save('Report.txt', 'upper')
+      const second = await storage.save('report.txt', 'lower')
+      assert.notEqual(second, 'Report.txt')
+      assert.equal(await textOf(storage, 'Report.txt'), 'upper')
+      assert.equal(await textOf(storage, second), 'lower')
+    },
+    'a folder argument follows the rule for names, and may end in a slash': async (storage) => {
+      await storage.save('caf\u00E9/menu/a.txt', 'content')
+      for (const folder of [
+        'caf\u00E9/menu',
+        'cafe\u0301/menu/',
+        'caf\u00E9\\menu\\',
+        './caf\u00E9//menu/.',
+      ]) {
+        assert.deepEqual(await namesOf(storage, folder), ['caf\u00E9/menu/a.txt'])
+        assert.deepEqual(await storage.listdir(folder), { directories: [], files: ['a.txt'] })
+        assert.deepEqual(await storage.deletePrefix(folder, { dryRun: true }), { deleted: 1 })
+      }
+    },
+  }),
+]

@@ -8,79 +8,87 @@ import type { Storage } from '../storage.js'
 import { StoredFile } from '../stored-file.js'
 import type { AbortOptions, ListedFile } from '../types.js'
 
+/** Options of {@link migrate}. */
 export interface MigrateOptions extends AbortOptions {
-  /** The folder of the source whose files are copied. Default all. */
+  /** The folder of the source to copy. Default: all files. */
   prefix?: string | undefined
-  /** The folder of the target that they are put below, by their names relative to `prefix`. Default the root. */
+  /** The folder of the target. A copy keeps its name relative to `prefix`. Default: the root. */
   targetPrefix?: string | undefined
-  /** Files on their way at a time, 1 to 1,000. Default 16. */
+  /** Files copied at a time, 1 to 1,000. Default 16. */
   concurrency?: number | undefined
   /**
-   * What to do with a name that the target has already. `'skip'` (default) leaves a file of the same content alone and
-   * fails one that differs, `'error'` fails either, `'overwrite'` replaces either.
+   * What to do with a name that the target already has. `'skip'` (default) skips the same content and fails other
+   * content. `'error'` fails both. `'overwrite'` replaces both.
    */
   ifExists?: 'skip' | 'overwrite' | 'error' | undefined
-  /** Tell what would happen and write nothing. Files that are there already are still read to compare. Default false. */
+  /** Report the result and write nothing. Existing files are still read to compare them. Default false. */
   dryRun?: boolean | undefined
   /**
-   * Read every copy back and compare its size and MD5 with what was sent. With `'skip'`, files that are there already
-   * are compared by their bytes, too, and never by ETag. Default false.
+   * Read every copy back, and compare its size and MD5 with the sent bytes. With `'skip'`, existing files are also
+   * compared by their bytes, never by ETag. Default false.
    */
   verify?: boolean | undefined
   /** Called after each file. An error it throws ends the migration. */
   onProgress?: ((progress: MigrateProgress) => void) | undefined
 }
 
-/** How far a migration has come. */
+/** Progress of a migration. */
 export interface MigrateProgress {
-  /** The file that has just been dealt with, by its name in the source. */
+  /** The file that was just handled, by its name in the source. */
   readonly name: string
+  /** Files copied so far. */
   readonly copied: number
+  /** Files skipped so far. */
   readonly skipped: number
+  /** Files failed so far. */
   readonly failed: number
   /** Bytes of the files copied so far. */
   readonly bytes: number
 }
 
-/** One file that was not copied, by its name in the source, and why. */
+/** One file that was not copied. */
 export interface MigrateFailure {
+  /** Its name in the source. */
   readonly name: string
+  /** Why it was not copied. */
   readonly error: StorageError
 }
 
+/** The result of {@link migrate}. */
 export interface MigrateResult {
-  /** Files that were copied; with `dryRun`, that would have been. */
+  /** Files that were copied. With `dryRun`: files that would be copied. */
   copied: number
-  /** Files that the target had already, with the same content. */
+  /** Files that the target already had with the same content. */
   skipped: number
-  /** Files that the target does not have, or not with this content. */
+  /** Files that could not be copied, or that the target has with other content. */
   failed: MigrateFailure[]
-  /** Bytes of the files that were copied. */
+  /** Bytes of the copied files. */
   bytes: number
 }
 
 /**
- * Copies the files of one storage to another, say from the disk to R2, with content type, headers and metadata, under
- * the names they have. Run it again after any interruption: it copies what is missing and ends with an exact copy.
+ * Copies the files of one storage to another, for example from the disk to R2. Names, content types, headers and
+ * metadata stay the same. Run it again after an interruption: it copies the missing files and ends with an exact copy.
  *
- * - Deletes nothing in the source and, but for a copy that `verify` finds broken, nothing in the target. A file that the
- *   target has and the source does not is left alone.
- * - A file whose name the naming rule refuses (such as one in NFD, from a Mac) is in `failed`, too: rename it at the source.
- *   Symbolic links are not listed, and so not copied.
- * - A file that fails is in `failed` and stops no other. One that is deleted between its listing and its turn is a
- *   failure, too (`NotFound`), so that nothing is lost without a word; in the next run it is no longer listed.
- * - Contents are equal if their sizes and MD5s are. They are read to find out, except where an ETag proves it: the
- *   target's that is the MD5 just computed, or two that both have the form of an MD5 and are equal. Headers and metadata
- *   of a file that is already there are not compared.
- * - A copy that `verify` finds to differ from what was sent is deleted and fails with `Corrupt`: a broken file must not
- *   be served, and the next run copies it afresh. One that somebody else replaced meanwhile stays.
- * - Memory is constant but for the failures, whatever the number and the sizes of the files.
- * - The two folders must not overlap, for the copies would be listed and copied again. That is known by the storages'
- *   being one object, or having the same `toString()`, and by what `path()` or else `url()` says of the folders.
+ * - Deletes nothing in the source. In the target it deletes only a broken copy that `verify` has found. A file that only
+ *   the target has is left alone.
+ * - A file that fails is in `failed` and does not stop the others.
+ * - A name that breaks the naming rule, such as one in NFD from a Mac, is in `failed`: rename the file at the source.
+ *   Symbolic links are not listed, so they are not copied.
+ * - A file that is deleted after it was listed is in `failed` with `NotFound`. The next run does not list it.
+ * - Contents are equal if their sizes and MD5s are equal. Both files are read unless an ETag proves it: the ETag is the
+ *   MD5 just computed, or both ETags are MD5s and equal. Headers and metadata of an existing file are not compared.
+ * - If `verify` finds that a copy differs from the sent bytes, the copy is deleted and fails with `Corrupt`, so that no
+ *   broken file is served. The next run copies it again. A copy that another writer has replaced stays.
+ * - Memory is constant for any number and size of files; only failures are collected.
+ * - The two folders must not overlap, because copies would be listed and copied again. An overlap is detected if both
+ *   storages are one object or have the same `toString()`, and one folder's `path()`, or else `url()`, contains the
+ *   other's.
+ * - The target must not be a `readThrough` storage whose older storage is the source: it finds every file in place.
  *
- * @throws {StorageError} `InvalidArgument` for options; `Aborted` once no copy is under way any more; whatever the
- * listing of the source fails with.
- * @throws {InvalidNameError} for a prefix that is no folder name.
+ * @throws {StorageError} `InvalidArgument` for options, `Aborted` after all running copies have ended, or the error of
+ * the source's listing.
+ * @throws {InvalidNameError} for a prefix that breaks the naming rule.
  * @example
  * const { copied, failed } = await migrate(new FileSystemStorage(), createDefaultStorage(), { verify: true })
  */
@@ -98,6 +106,11 @@ export async function migrate(
   if (plan.signal?.aborted) throw aborted(plan.signal)
   if (overlap(placeOf(source, plan.from), placeOf(target, plan.to)) && areSame(source, target)) {
     throw invalid('source and target are the same storage: prefix and targetPrefix must not overlap')
+  }
+  if (readsThrough(target, source)) {
+    throw invalid(
+      'target reads through to source, so nothing would be copied: give the storage in front of it',
+    )
   }
   return new Migration(source, target, plan).run()
 }
@@ -119,7 +132,7 @@ class Migration {
   readonly #target: Storage
   readonly #plan: Plan
   readonly #result: MigrateResult = { copied: 0, skipped: 0, failed: [], bytes: 0 }
-  /** Ends all workers when one of them meets what is no matter of a single file. */
+  /** Ends all workers if one of them meets an error that is not about a single file. */
   readonly #stop = new AbortController()
   readonly #signal: AbortSignal
 
@@ -128,7 +141,7 @@ class Migration {
     this.#target = target
     this.#plan = plan
     this.#signal = plan.signal ? AbortSignal.any([plan.signal, this.#stop.signal]) : this.#stop.signal
-    setMaxListeners(0, this.#signal) // Every file on its way listens; ten are no leak.
+    setMaxListeners(0, this.#signal) // Every running copy adds a listener.
   }
 
   async run(): Promise<MigrateResult> {
@@ -141,7 +154,7 @@ class Migration {
     return this.#result
   }
 
-  /** Never rejects, so that all workers have come to rest when `run` goes on. */
+  /** Never rejects, so that `run` continues only after all workers have ended. */
   async #work(files: AsyncIterator<ListedFile>): Promise<void> {
     try {
       while (!this.#signal.aborted) {
@@ -184,7 +197,7 @@ class Migration {
     return to === '' ? relative : `${to}/${relative}`
   }
 
-  /** The bytes that were copied, or null where they were there already. */
+  /** The number of bytes copied, or null if the target already had the file. */
   async #transfer(file: ListedFile, name: string): Promise<number | null> {
     const { ifExists, dryRun } = this.#plan
     if (ifExists === 'overwrite') return dryRun ? file.size : this.#copy(file.name, name)
@@ -193,14 +206,14 @@ class Migration {
     try {
       return await this.#copy(file.name, name)
     } catch (error) {
-      // Somebody else, perhaps another run of this migration, stored it in the meantime.
+      // Another writer, perhaps another run of this migration, stored it meanwhile.
       if (isStorageError(error) && error.code === 'AlreadyExists' && (await this.#isThere(file, name)))
         return null
       throw error
     }
   }
 
-  /** Whether the target has the very file; throws if it has another, or any at all with `ifExists: 'error'`. */
+  /** Whether the target has the same file. Throws if it has another one, or any with `ifExists: 'error'`. */
   async #isThere(file: ListedFile, name: string): Promise<boolean> {
     const found = await this.#find(name)
     if (found === null) return false
@@ -217,7 +230,7 @@ class Migration {
     try {
       return await this.#target.stat(name, { signal: this.#signal })
     } catch (error) {
-      // A missing bucket is "not found" as well; the save will say so.
+      // A missing bucket is `NotFound` as well. Then the save fails.
       if (isStorageError(error) && error.code === 'NotFound') return null
       throw error
     }
@@ -230,7 +243,7 @@ class Migration {
     if (this.#plan.verify) return (await digestOurs()) === (await digestTheirs())
     const [etag, other] = [digestOf(ours.etag), digestOf(theirs.etag)]
     if (etag !== undefined && etag === other) return true
-    // The side without an MD5 in its ETag is read first: if it is the MD5 that the other side tells, that will do.
+    // Reads the side without an MD5 in its ETag first: if its MD5 is the other ETag, one read is enough.
     if (etag === undefined) {
       const digest = await digestOurs()
       return digest === other || digest === (await digestTheirs())
@@ -239,14 +252,14 @@ class Migration {
     return digest === etag || digest === (await digestOurs())
   }
 
-  /** The MD5 of what a storage holds, streamed. */
+  /** The MD5 of a file in a storage, streamed. */
   async #digest(storage: Storage, name: string): Promise<string> {
     return this.#read(await storage.open(name, { signal: this.#signal }))
   }
 
   async #read(file: StoredFile): Promise<string> {
     const hash = createHash('md5')
-    // A body may stall long after it was opened.
+    // The body may stall after it was opened.
     for await (const chunk of addAbortSignal(this.#signal, file.stream())) hash.update(chunk)
     return hash.digest('hex')
   }
@@ -273,22 +286,22 @@ class Migration {
     const held = await this.#target.open(to, { signal: this.#signal })
     if (held.size !== size) await held.close()
     else if ((await this.#read(held)) === digest) return
-    const reason = `what the target holds as ${JSON.stringify(to)} is not what was sent`
+    const reason = `the copy ${JSON.stringify(to)} differs from the bytes that were sent`
     const current = await this.#target.stat(to, { signal: this.#signal })
     if (held.etag !== etag || current.etag !== etag)
-      throw corrupt(from, `${reason}: it was replaced meanwhile`)
+      throw corrupt(from, `${reason}; another writer has replaced it meanwhile`)
     try {
-      await this.#target.delete(to) // Without the signal: an abort just now must not save the broken copy.
+      await this.#target.delete(to) // Without the signal: an abort must not keep the broken copy.
     } catch (cause) {
       throw corrupt(from, `${reason}, and it could not be deleted`, cause)
     }
-    throw corrupt(from, `${reason}; it was deleted, so that running again copies it afresh`)
+    throw corrupt(from, `${reason}; it was deleted, so run the migration again`)
   }
 }
 
 /**
- * The same file, its content hashed on the way where a hash is given. It keeps its size, which spares a save on S3 the
- * parts. Closing it frees an unread body only: one that is being read is freed by its stream.
+ * The same file, with its content hashed on the way if there is a hash. It keeps its size, so a save on S3 may need no
+ * parts. Closing it frees only an unread body; a stream frees its own.
  */
 function tap(file: StoredFile, hash: Hash | undefined): StoredFile {
   let taken = false
@@ -301,7 +314,7 @@ function tap(file: StoredFile, hash: Hash | undefined): StoredFile {
         done(null, chunk)
       },
     })
-    // An error of the one ends the other; whoever reads gets to see it.
+    // An error of one stream ends the other, and reaches the reader.
     pipeline(file.stream(), hashing, () => {})
     return hashing
   }
@@ -315,12 +328,12 @@ function tap(file: StoredFile, hash: Hash | undefined): StoredFile {
   return new StoredFile(file, file.range, body, (error) => error)
 }
 
-/** The MD5 that an ETag has the form of. Those of multipart uploads and of the filesystem have another. */
+/** The MD5 in an ETag. ETags of multipart uploads and of the filesystem have another form. */
 function digestOf(etag: string): string | undefined {
   return /^"([0-9a-f]{32})"$/i.exec(etag)?.[1]?.toLowerCase()
 }
 
-/** Each file on its way takes a descriptor or a connection at either end. */
+/** Each running copy takes a descriptor or a connection at both ends. */
 const MAX_CONCURRENCY = 1000
 
 const OPTIONS: OptionNames<MigrateOptions> = {
@@ -344,7 +357,7 @@ function toPlan(options: MigrateOptions): Plan {
   if (ifExists !== 'skip' && ifExists !== 'overwrite' && ifExists !== 'error') {
     throw invalid("ifExists must be 'skip', 'overwrite' or 'error'")
   }
-  // A 'false' out of a configuration file must not become a real run, or the other way round.
+  // The text 'false' of a configuration file must not count as true.
   for (const [option, value] of Object.entries({ dryRun, verify })) {
     if (typeof value !== 'boolean') throw invalid(`${option} must be true or false`)
   }
@@ -355,7 +368,7 @@ function toPlan(options: MigrateOptions): Plan {
   return { from, to, concurrency, ifExists, dryRun, verify, onProgress, signal }
 }
 
-/** Where a folder of a storage is: a path, or else a public address, or else its name. */
+/** The place of a folder: its path, or else its public address, or else its name. */
 function placeOf(storage: Storage, folder: Folder): string {
   const name = folder === '' ? 'x' : `${folder}/x`
   const path: unknown = Reflect.get(storage, 'path')
@@ -371,12 +384,18 @@ function overlap(a: string, b: string): boolean {
   return a.startsWith(b) || b.startsWith(a)
 }
 
-/** Whether two storages may keep the same files. Folders on disk are compared by their paths alone. */
+/** Whether two storages may hold the same files. On disk only the paths of the folders count. */
 function areSame(a: Storage, b: Storage): boolean {
   if (a === b || (hasPaths(a) && hasPaths(b))) return true
   const [one, other] = [String(a), String(b)]
-  // `R2Storage(bucket)/folder` of a wrapper is a part of `R2Storage(bucket)`. A label without `(…)` tells nothing.
+  // `R2Storage(bucket)/folder` of a wrapper is a part of `R2Storage(bucket)`. Only a label with `(…)` is an identity.
   return one.includes('(') && other.includes('(') && (one.startsWith(other) || other.startsWith(one))
+}
+
+/** Whether every file of `older` is already seen through `storage`: `readThrough(R2Storage(b), FileSystemStorage(/x))`. */
+function readsThrough(storage: Storage, older: Storage): boolean {
+  const [label, part] = [String(storage), String(older)]
+  return label.startsWith('readThrough(') && part.includes('(') && label.endsWith(`, ${part})`)
 }
 
 function hasPaths(storage: Storage): boolean {

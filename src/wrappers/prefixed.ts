@@ -91,8 +91,10 @@ export class PrefixedDriver implements StorageDriver {
     folder: Folder,
     recursive: boolean,
     signal: AbortSignal | undefined,
+    after?: string,
   ): AsyncIterable<readonly Entry[]> {
-    for await (const batch of this.#inner().entries(this.#full(folder), recursive, signal)) {
+    const from = after === undefined ? undefined : this.#start + after
+    for await (const batch of this.#inner().entries(this.#full(folder), recursive, signal, from)) {
       yield batch.map((entry) => ({ ...entry, name: this.#relative(entry.name) }))
     }
   }

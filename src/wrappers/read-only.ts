@@ -46,8 +46,9 @@ class ReadOnlyDriver implements StorageDriver {
     folder: Folder,
     recursive: boolean,
     signal: AbortSignal | undefined,
+    after?: string,
   ): AsyncIterable<readonly Entry[]> {
-    return this.#inner().entries(folder, recursive, signal)
+    return this.#inner().entries(folder, recursive, signal, after)
   }
 
   locate(name: Name): string {

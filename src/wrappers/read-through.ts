@@ -173,7 +173,7 @@ class ReadThroughDriver implements StorageDriver {
 
   async removeBelow(folder: Name, dryRun: boolean, signal: AbortSignal | undefined): Promise<number> {
     let both = 0
-    for await (const { isInBoth } of this.#merged(folder, true, signal)) if (isInBoth) both += 1
+    for await (const batch of this.#merged(folder, true, signal)) both += batch.inBoth
     const older = await this.#older().removeBelow(folder, dryRun, signal)
     return older + (await this.#newer().removeBelow(folder, dryRun, signal)) - both
   }
@@ -183,39 +183,23 @@ class ReadThroughDriver implements StorageDriver {
     recursive: boolean,
     signal: AbortSignal | undefined,
   ): AsyncIterable<readonly Entry[]> {
-    let batch: Entry[] = []
-    for await (const { entry } of this.#merged(folder, recursive, signal)) {
-      batch.push(entry)
-      if (batch.length < BATCH) continue
-      yield batch
-      batch = []
-    }
-    if (batch.length > 0) yield batch
+    for await (const { entries } of this.#merged(folder, recursive, signal)) yield entries
   }
 
-  /** Two sorted listings as one. An entry of both is the newer driver's. */
-  async *#merged(
-    folder: Folder,
-    recursive: boolean,
-    signal: AbortSignal | undefined,
-  ): AsyncIterable<{ entry: Entry; isInBoth: boolean }> {
-    const newer = new Cursor(this.#newer().entries(folder, recursive, signal))
-    const older = new Cursor(this.#older().entries(folder, recursive, signal))
-    try {
-      for (;;) {
-        // The older listing goes ahead: what is copied over and removed meanwhile is still to come in the newer one.
-        const theirs = await older.peek()
-        const ours = await newer.peek()
-        if (ours === undefined && theirs === undefined) return
-        const order =
-          ours === undefined ? 1 : theirs === undefined ? -1 : compareNames(keyOf(ours), keyOf(theirs))
-        const entry = order <= 0 ? ours : theirs
-        if (entry) yield { entry, isInBoth: order === 0 }
-        if (order <= 0) newer.advance()
-        if (order >= 0) older.advance()
-      }
-    } finally {
-      await Promise.all([newer.close(), older.close()])
+  /**
+   * Two sorted listings as one; an entry of both is the newer driver's. A part of the older listing is always read
+   * before the same part of the newer one. Otherwise a file that is copied over and then removed would be in neither.
+   */
+  async *#merged(folder: Folder, recursive: boolean, signal: AbortSignal | undefined): AsyncIterable<Merged> {
+    let after = ''
+    for await (const { entries, end } of partsOf(this.#older().entries(folder, recursive, signal))) {
+      yield* mergePart(
+        this.#newer().entries(folder, recursive, signal, after || undefined),
+        entries,
+        after,
+        end,
+      )
+      if (end !== undefined) after = end
     }
   }
 
@@ -240,8 +224,69 @@ class ReadThroughDriver implements StorageDriver {
   }
 }
 
-/** Entries that are handed on together. */
-const BATCH = 1000
+/** Some entries of the two listings. */
+interface Merged {
+  readonly entries: readonly Entry[]
+  /** Files among them that both storages have. */
+  readonly inBoth: number
+}
+
+/** Entries of the older listing that are held at a time: a page of S3, since the newer listing begins anew for each part. */
+const PART = 1000
+
+interface Part {
+  readonly entries: readonly Entry[]
+  /** The key of the last entry. Undefined for the last part, which ends where the listing ends. */
+  readonly end: string | undefined
+}
+
+async function* partsOf(batches: AsyncIterable<readonly Entry[]>): AsyncIterable<Part> {
+  let entries: Entry[] = []
+  for await (const batch of batches) {
+    for (const entry of batch) {
+      const last = entries.length === PART ? entries.at(-1) : undefined
+      if (last) {
+        yield { entries, end: keyOf(last) }
+        entries = []
+      }
+      entries.push(entry)
+    }
+  }
+  yield { entries, end: undefined }
+}
+
+/** Merges a part of the older listing with the newer entries behind `after` and up to `end`. */
+async function* mergePart(
+  newer: AsyncIterable<readonly Entry[]>,
+  older: readonly Entry[],
+  after: string,
+  end: string | undefined,
+): AsyncIterable<Merged> {
+  let index = 0
+  for await (const batch of newer) {
+    const entries: Entry[] = []
+    let inBoth = 0
+    let isPast = false
+    for (const entry of batch) {
+      const key = keyOf(entry)
+      if (after !== '' && compareNames(key, after) <= 0) continue
+      isPast = end !== undefined && compareNames(key, end) > 0
+      if (isPast) break
+      for (let next = older[index]; next && compareNames(keyOf(next), key) < 0; next = older[++index]) {
+        entries.push(next)
+      }
+      const next = older[index]
+      if (next && keyOf(next) === key) {
+        index += 1
+        inBoth += 1
+      }
+      entries.push(entry)
+    }
+    if (entries.length > 0) yield { entries, inBoth }
+    if (isPast) break
+  }
+  if (index < older.length) yield { entries: older.slice(index), inBoth: 0 }
+}
 
 /** Listings are in the order of these: a folder sorts as the names in it begin. */
 function keyOf({ kind, name }: Entry): string {
@@ -252,36 +297,6 @@ function keyOf({ kind, name }: Entry): string {
 function isMissing(error: unknown, driver?: StorageDriver): boolean {
   const problem = isProblem(error) ? error : driver?.classify(error)
   return problem?.code === 'NotFound'
-}
-
-/** A listing, one entry at a time. */
-class Cursor {
-  readonly #batches: AsyncIterator<readonly Entry[]>
-  #batch: readonly Entry[] = []
-  #index = 0
-
-  constructor(batches: AsyncIterable<readonly Entry[]>) {
-    this.#batches = batches[Symbol.asyncIterator]()
-  }
-
-  /** Undefined at the end. */
-  async peek(): Promise<Entry | undefined> {
-    while (this.#index >= this.#batch.length) {
-      const next = await this.#batches.next()
-      if (next.done) return undefined
-      this.#batch = next.value
-      this.#index = 0
-    }
-    return this.#batch[this.#index]
-  }
-
-  advance(): void {
-    this.#index += 1
-  }
-
-  async close(): Promise<void> {
-    await this.#batches.return?.()
-  }
 }
 
 /** What is needed of the older driver. All of its errors are Problems: `classify` belongs to the newer one. */

@@ -2,7 +2,7 @@ import { appendFileSync, mkdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { FORM } from './form.js'
 
-/** One line of the table in the README: what was tried, how often, and what came of it. */
+/** One row of the table in docs/robustness.md: what was tried, how often, and what came of it. */
 export interface Figure {
   /** `kill -9 in the midst of filesystem writes` */
   readonly trial: string
@@ -14,7 +14,7 @@ export interface Figure {
 
 const RESULTS = new URL('results/', import.meta.url)
 
-/** Prints a figure, and keeps it for `npm run test:chaos`, which puts the table into the README. */
+/** Prints a figure, and keeps it for `npm run test:chaos:docs`, which writes the table into docs/robustness.md. */
 export function report(figure: Figure): void {
   console.log(`figure: ${figure.trial} | ${figure.tried} | ${figure.outcome}`)
   mkdirSync(RESULTS, { recursive: true })

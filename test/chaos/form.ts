@@ -1,5 +1,5 @@
 /**
- * How long these tests run: `quick` (minutes, for CI), `long` (`npm run test:chaos`, whose figures are in the README)
+ * How long these tests run: `quick` (minutes, for CI), `long` (`npm run test:chaos`, whose figures are in docs/robustness.md)
  * or `soak` (`npm run soak`, an hour).
  */
 export type Form = 'quick' | 'long' | 'soak'

@@ -58,9 +58,8 @@ function outside(): Promise<string[]> {
 }
 
 const KNOWN = [
-  ...REFUSED_NAMES.map(({ name }) => name),
-  ...LEGAL_NAMES,
-  ...Object.values(LONG_NAMES),
+  ...[...Object.values(REFUSED_NAMES).flat(), ...LONG_NAMES].map(({ name }) => name),
+  ...Object.values(LEGAL_NAMES).flat(),
   ...NORMALISED_NAMES.map(([input]) => input),
   ...[
     '../secret.txt',

@@ -433,8 +433,8 @@ export class Model {
   ): Promise<Outcome> {
     if (!isWellNamed(wanted) || !isWellNamed(resolved.name))
       return perform(this.#memory, resolved, this.#traits)
-    const target = toName(wanted, 'test')
-    const source = toName(resolved.name, 'test')
+    const target = toName(wanted)
+    const source = toName(resolved.name)
     const { op } = resolved.step
     if (op !== 'save' && source === target && (op === 'move' || ifExists === 'overwrite'))
       return perform(this.#memory, resolved, this.#traits)
@@ -471,7 +471,7 @@ export class Model {
   /** What a write would come to if nothing were in its way. */
   async #elsewhere(resolved: Resolved): Promise<Outcome> {
     const empty = new MemoryStorage()
-    if (resolved.step.op !== 'save' && this.#names.includes(toName(resolved.name, 'test')))
+    if (resolved.step.op !== 'save' && this.#names.includes(toName(resolved.name)))
       await empty.save(resolved.name, 'x')
     return perform(empty, resolved, this.#traits)
   }
@@ -510,7 +510,7 @@ export async function everythingIn(storage: Storage, traits: Traits): Promise<un
 
 function isWellNamed(text: string): boolean {
   try {
-    return isName(toName(text, 'test'))
+    return isName(toName(text))
   } catch {
     return false
   }

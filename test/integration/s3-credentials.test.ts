@@ -116,7 +116,9 @@ describe.each([true, false])('fastPath %s', (fastPath) => {
   })
 
   it('an empty session token counts as none', async () => {
-    await expect(r2.storage({ sessionToken: '' }).exists('a.txt')).rejects.toMatchObject({ code: 'PermissionDenied' })
+    await expect(r2.storage({ sessionToken: '' }).exists('a.txt')).rejects.toMatchObject({
+      code: 'PermissionDenied',
+    })
     expect(r2.server.requests[0]?.headers).not.toHaveProperty('x-amz-security-token')
   })
 })

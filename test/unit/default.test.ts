@@ -247,7 +247,7 @@ describe('defaultStorage', () => {
     vi.stubEnv('R2_ENABLED', 'nonsense')
     const { defaultStorage } = await fresh()
     assert.equal(await defaultStorage, defaultStorage)
-    assert.equal(`${defaultStorage}`, '[object Object]')
+    assert.equal(`${defaultStorage}`, 'defaultStorage, not used yet')
     assert.equal(JSON.stringify({ defaultStorage }), '{"defaultStorage":{}}')
     assert.equal(Object.hasOwn(defaultStorage, 'x'), false)
   })

@@ -1,17 +1,29 @@
 import assert from 'node:assert/strict'
 import { inspect } from 'node:util'
 import {
+  aiSpeechPath,
   ConfigurationError,
+  chatUploadPath,
+  createDefaultStorage,
   DeleteManyError,
+  documentPath,
   FileExistsError,
   FileNotFoundError,
+  FileSystemStorage,
   InvalidNameError,
   isStorageError,
   MemoryStorage,
+  migrate,
+  prefixed,
   R2Storage,
+  S3Storage,
   StorageError,
   type StorageErrorCode,
+  sanitizeFilename,
+  setDefaultStorage,
   UploadRejectedError,
+  userAvatarPath,
+  voiceNotePath,
 } from 'stowage'
 import { describe, it, vi } from 'vitest'
 import { Problem, toStorageError } from '../../src/errors.js'
@@ -20,11 +32,12 @@ const STATUS: Readonly<Record<Exclude<StorageErrorCode, 'Rejected'>, number>> = 
   NotFound: 404,
   AlreadyExists: 409,
   InvalidName: 400,
+  BadRequest: 400,
   Misconfigured: 500,
   PartialDelete: 500,
-  PermissionDenied: 403,
+  PermissionDenied: 500,
   RangeNotSatisfiable: 416,
-  InvalidArgument: 400,
+  InvalidArgument: 500,
   Unsupported: 501,
   Aborted: 499,
   Unavailable: 503,
@@ -121,6 +134,65 @@ describe('an error', () => {
         return true
       },
     )
+  })
+})
+
+describe('where an error happened', () => {
+  const R2 = {
+    bucket: 'files',
+    endpoint: 'https://s3.example.com',
+    accessKeyId: 'id',
+    secretAccessKey: 'key',
+  }
+  const made: [string, string, () => unknown][] = [
+    ['new MemoryStorage', 'Misconfigured', () => new MemoryStorage({ baseUrl: '/a?b' })],
+    ['new FileSystemStorage', 'Misconfigured', () => new FileSystemStorage({ location: '' })],
+    ['new R2Storage', 'Misconfigured', () => new R2Storage({ ...R2, bucket: 'a/b' })],
+    ['new R2Storage', 'Misconfigured', () => new R2Storage({ ...R2, publicBaseUrl: 'http://' })],
+    ['new R2Storage', 'Misconfigured', () => new R2Storage({ ...R2, prefix: '../up' })],
+    ['new S3Storage', 'Misconfigured', () => new S3Storage({ ...R2, region: 'auto', endpoint: 'nonsense' })],
+    ['createDefaultStorage', 'Misconfigured', () => createDefaultStorage({ R2_ENABLED: '1' })],
+    ['setDefaultStorage', 'Misconfigured', () => Reflect.apply(setDefaultStorage, undefined, [{}])],
+    ['documentPath', 'InvalidName', () => documentPath('../up', 'a.txt')],
+    ['voiceNotePath', 'InvalidName', () => voiceNotePath('../up', 'a.txt')],
+    ['userAvatarPath', 'InvalidName', () => userAvatarPath('../up', 'a.txt')],
+    ['aiSpeechPath', 'InvalidName', () => aiSpeechPath(1, '../up')],
+    ['chatUploadPath', 'InvalidName', () => chatUploadPath('..')],
+    ['sanitizeFilename', 'InvalidName', () => sanitizeFilename('..')],
+    ['prefixed', 'InvalidName', () => prefixed(new MemoryStorage(), '../up')],
+    ['path', 'InvalidName', () => new FileSystemStorage().path('../up')],
+  ]
+  it.each(made)('%s that fails with %s names itself', (operation, code, make) => {
+    assert.throws(make, (error) => {
+      assert.ok(isStorageError(error), String(error))
+      assert.deepEqual([error.operation, error.code], [operation, code])
+      assert.ok(error.message.startsWith(operation), error.message)
+      if (code === 'InvalidName') assert.ok(['..', '../up'].includes(String(error.file)), error.file)
+      return true
+    })
+  })
+
+  it('names the bad one of two names', async () => {
+    const storage = new MemoryStorage()
+    await storage.save('a', '')
+    for (const method of ['copy', 'move'] as const) {
+      const refused = { code: 'InvalidName', operation: method, storage: 'MemoryStorage' }
+      await assert.rejects(storage[method]('a', '../b'), { ...refused, file: '../b' })
+      await assert.rejects(storage[method]('../a', 'b'), { ...refused, file: '../a' })
+    }
+  })
+
+  it('is told of what a migration refuses', async () => {
+    const [source, target] = [new MemoryStorage(), new MemoryStorage()]
+    await assert.rejects(migrate(source, target, { prefix: '../up' }), {
+      operation: 'migrate',
+      code: 'InvalidName',
+      file: '../up',
+    })
+    await assert.rejects(migrate(source, target, { concurrency: 0 }), {
+      operation: 'migrate',
+      code: 'InvalidArgument',
+    })
   })
 })
 

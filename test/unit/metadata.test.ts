@@ -2,14 +2,10 @@ import assert from 'node:assert/strict'
 import fc from 'fast-check'
 import { lookup } from 'mime-types'
 import { describe, it } from 'vitest'
-import {
-  attachment,
-  COMMON_TYPES,
-  contentTypeOf,
-  decodeMetadataValue,
-  encodeMetadataValue,
-  encodePath,
-} from '../../src/metadata.js'
+import { attachment } from '../../src/disposition.js'
+import { COMMON_TYPES, contentTypeOf } from '../../src/media-types.js'
+import { decodeMetadataValue, encodeMetadataValue } from '../../src/metadata.js'
+import { encodePath } from '../../src/percent.js'
 import { decodeWords, encodeWords } from '../servers/r2/metadata.js'
 
 /** Well-formed text without control characters: every value that `save` takes. */

@@ -4,6 +4,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import {
   defaultStorage,
@@ -13,6 +14,8 @@ import {
   type MigrateOptions,
   type MigrateProgress,
   migrate,
+  type OpenedFile,
+  Problem,
   R2Storage,
   type Storage,
   StorageError,
@@ -20,8 +23,8 @@ import {
 } from 'stowage'
 import { afterAll, afterEach, beforeAll, describe, it, vi } from 'vitest'
 import { ofBytes } from '../../src/content.js'
-import type { StageRequest } from '../../src/hooks.js'
 import { AS_R2, type StrictR2, startStrictR2 } from '../servers/r2.js'
+import { altered } from './altered.js'
 
 const SAVED = { contentType: 'application/x-note', cacheControl: 'no-cache', metadata: { author: 'Zoë' } }
 
@@ -151,19 +154,19 @@ describe('a migration', () => {
   it('keeps no more than `concurrency` files on their way, and uses them', async () => {
     let running = 0
     let most = 0
-    class Counting extends MemoryStorage {
-      protected override async stage(request: StageRequest) {
+    const counting = altered(new MemoryStorage(), (inner) => ({
+      stage: async (request) => {
         most = Math.max(most, ++running)
         await new Promise((resolve) => setTimeout(resolve, 5))
         try {
-          return await super.stage(request)
+          return await inner.stage(request)
         } finally {
           running--
         }
-      }
-    }
+      },
+    }))
     const source = await filled(Object.fromEntries(Array.from({ length: 40 }, (_, i) => [`f${i}`, 'x'])))
-    await migrate(source, new Counting(), { concurrency: 5 })
+    await migrate(source, counting, { concurrency: 5 })
     assert.equal(most, 5)
   })
 
@@ -238,13 +241,12 @@ describe('what the target has already', () => {
     'is not taken for the same by an ETag that only looks like an MD5 (verify: %s)',
     async (verify) => {
       const from = await filled({ a: 'abc', b: 'abc' })
-      class OwnEtags extends MemoryStorage {
-        protected override async head(...args: Parameters<MemoryStorage['head']>) {
-          const state = await super.head(...args)
+      const to = altered(new MemoryStorage(), (inner) => ({
+        head: async (...args) => {
+          const state = await inner.head(...args)
           return state && { ...state, etag: `"${'0123456789abcdef'.repeat(2)}"` }
-        }
-      }
-      const to = new OwnEtags()
+        },
+      }))
       await to.save('a', 'abc')
       await to.save('b', 'abd')
       const { skipped, failed } = await migrate(from, to, { verify })
@@ -253,17 +255,16 @@ describe('what the target has already', () => {
   )
 
   it('may appear while its turn comes: the same content is skipped, other content is never overwritten', async () => {
-    /** Somebody else stores each file just before it is published. */
-    class Racing extends MemoryStorage {
-      protected override async stage(request: StageRequest) {
-        const staged = await super.stage(request)
+    // Somebody else stores each file just before it is published.
+    const to = altered(new MemoryStorage(), (inner) => ({
+      stage: async (request) => {
+        const staged = await inner.stage(request)
         const bytes = Buffer.from(request.name === 'a' ? 'abc' : 'abd')
-        const first = await super.stage({ ...request, body: ofBytes(bytes) })
+        const first = await inner.stage({ ...request, body: ofBytes(bytes) })
         await first.publish(request.name, true)
         return staged
-      }
-    }
-    const to = new Racing()
+      },
+    }))
     const { copied, skipped, failed } = await migrate(await filled({ a: 'abc', b: 'abc' }), to)
     assert.deepEqual(
       [copied, skipped, failed.map(({ name, error }) => [name, error.code])],
@@ -372,26 +373,23 @@ describe('a file that fails', () => {
 })
 
 describe('verify', () => {
-  class Corrupting extends MemoryStorage {
-    readonly #damage: (bytes: Buffer) => Uint8Array
-    broken = true
-    constructor(damage: (bytes: Buffer) => Uint8Array) {
-      super()
-      this.#damage = damage
-    }
-    protected override async stage(request: StageRequest) {
-      if (!this.broken || request.name !== 'bad') return super.stage(request)
-      const chunks: Uint8Array[] = []
-      for await (const chunk of request.body.chunks()) chunks.push(chunk)
-      const bytes = this.#damage(Buffer.concat(chunks))
-      const body = {
-        ...request.body,
-        async *chunks() {
-          yield bytes
-        },
-      }
-      return super.stage({ ...request, body })
-    }
+  /** What comes in as `bad` is stored damaged. */
+  function corrupting(damage: (bytes: Buffer) => Uint8Array, sound = new MemoryStorage()): Storage {
+    return altered(sound, (inner) => ({
+      stage: async (request) => {
+        if (request.name !== 'bad') return inner.stage(request)
+        const chunks: Uint8Array[] = []
+        for await (const chunk of request.body.chunks()) chunks.push(chunk)
+        const bytes = damage(Buffer.concat(chunks))
+        const body = {
+          ...request.body,
+          async *chunks() {
+            yield bytes
+          },
+        }
+        return inner.stage({ ...request, body })
+      },
+    }))
   }
   const damages: [string, (bytes: Buffer) => Uint8Array][] = [
     ['one bit is wrong', (bytes) => bytes.map((byte, i) => (i === 1 ? byte ^ 1 : byte))],
@@ -401,14 +399,13 @@ describe('verify', () => {
 
   it.each(damages)('finds a copy where %s, deletes it and the next run mends it', async (_, damage) => {
     const source = await filled({ bad: 'abc', good: 'abc' })
-    const target = new Corrupting(damage)
-    const first = await migrate(source, target, { verify: true })
+    const target = new MemoryStorage()
+    const first = await migrate(source, corrupting(damage, target), { verify: true })
     assert.deepEqual(
       [first.copied, first.bytes, first.failed.map(({ name, error }) => [name, error.code])],
       [1, 3, [['bad', 'Corrupt']]],
     )
     assert.equal(await target.exists('bad'), false)
-    target.broken = false
     assert.deepEqual(await migrate(source, target, { verify: true }), {
       copied: 1,
       skipped: 1,
@@ -419,12 +416,14 @@ describe('verify', () => {
   })
 
   it('says so when the broken copy could not be deleted', async () => {
-    class Stuck extends Corrupting {
-      override async delete(): Promise<void> {
-        throw new StorageError('PermissionDenied', { operation: 'delete', reason: 'not allowed' })
-      }
-    }
-    const target = new Stuck((bytes) => bytes.subarray(1))
+    const target = altered(
+      corrupting((bytes) => bytes.subarray(1)),
+      () => ({
+        remove: async () => {
+          throw new Problem('PermissionDenied', 'not allowed')
+        },
+      }),
+    )
     const { failed } = await migrate(await filled({ bad: 'abc' }), target, { verify: true })
     assert.match(failed[0]?.error.message ?? '', /could not be deleted/)
     assert.ok(isStorageError(failed[0]?.error.cause))
@@ -480,6 +479,11 @@ describe('dryRun', () => {
 })
 
 describe('an abort', () => {
+  /** A body that never gives anything. */
+  function silent(opened: OpenedFile): OpenedFile {
+    return { ...opened, body: { ...opened.body, stream: () => new Readable({ read() {} }) } }
+  }
+
   it('before the start does nothing', async () => {
     const target = new MemoryStorage()
     const reason = new Error('no')
@@ -497,15 +501,12 @@ describe('an abort', () => {
     )
     let stall = true
     let stalled = 0
-    class Stalling extends MemoryStorage {
-      protected override async read(request: Parameters<MemoryStorage['read']>[0]) {
-        const opened = await super.read(request)
-        if (!stall || ++stalled < 10) return opened
-        const { Readable } = await import('node:stream')
-        return { ...opened, body: { ...opened.body, stream: () => new Readable({ read() {} }) } }
-      }
-    }
-    const source = new Stalling()
+    const source = altered(new MemoryStorage(), (inner) => ({
+      read: async (request) => {
+        const opened = await inner.read(request)
+        return stall && ++stalled >= 10 ? silent(opened) : opened
+      },
+    }))
     await migrate(files, source)
     const location = await folder()
     const target = new FileSystemStorage({ location, fsync: false })
@@ -526,14 +527,9 @@ describe('an abort', () => {
   })
 
   it('while files are compared ends promptly, too', async () => {
-    class Stalling extends MemoryStorage {
-      protected override async read(request: Parameters<MemoryStorage['read']>[0]) {
-        const { Readable } = await import('node:stream')
-        const opened = await super.read(request)
-        return { ...opened, body: { ...opened.body, stream: () => new Readable({ read() {} }) } }
-      }
-    }
-    const target = new Stalling()
+    const target = altered(new MemoryStorage(), (inner) => ({
+      read: async (request) => silent(await inner.read(request)),
+    }))
     await target.save('a', 'abd')
     const controller = new AbortController()
     const run = migrate(await filled({ a: 'abc' }), target, { signal: controller.signal })

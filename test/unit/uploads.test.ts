@@ -234,6 +234,33 @@ describe('maxSize', () => {
   })
 })
 
+it('a Blob of which only a sample was read gives its stream back', async () => {
+  const cancelled: number[] = []
+  let opened = 0
+  const content = Buffer.concat([webm('A_OPUS'), Buffer.alloc(300_000)])
+  class Recording extends Blob {
+    override stream() {
+      const index = opened++
+      let offset = 0
+      return new ReadableStream({
+        pull(controller) {
+          if (offset >= content.length) return controller.close()
+          controller.enqueue(new Uint8Array(content.subarray(offset, offset + 65_536)))
+          offset += 65_536
+        },
+        cancel: () => void cancelled.push(index),
+      })
+    }
+  }
+  await new MemoryStorage().save('note.webm', new Recording([content]), { allowedTypes: ['audio/webm'] })
+  await assert.rejects(
+    new MemoryStorage().save('note.webm', new Recording([content]), { allowedTypes: ['image/png'] }),
+    { code: 'Rejected' },
+  )
+  // The first save opens one for the sample and one for everything, which is read to its end.
+  assert.deepEqual([opened, cancelled], [3, [0, 2]])
+})
+
 describe('the rules themselves', () => {
   it.each([
     { maxSize: -1 },

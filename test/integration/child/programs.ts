@@ -20,6 +20,7 @@ import {
   withoutFolderOfFirstCopy,
   withoutHardLinks,
 } from './faults.js'
+import { readWhileMoved } from './move.js'
 
 export type StorageChoice =
   | ({ kind: 'filesystem' } & FileSystemStorageOptions)
@@ -62,6 +63,8 @@ export function killedContent(index: number): Buffer {
 }
 
 export const programs = {
+  readWhileMoved,
+
   /** Saves with and without metadata under a umask. */
   async saveUnderUmask({ umask, ...options }: FileSystemStorageOptions & { umask: number }) {
     process.umask(umask)

@@ -55,8 +55,8 @@ export function copySource(call: Call): StoredObject {
 
 function attributesAfterCopy(call: Call, source: StoredObject): Attributes {
   const directive = call.request.header('x-amz-metadata-directive') ?? 'COPY'
-  if (directive === 'REPLACE') return attributesOf(call.request)
-  if (directive === 'MERGE') return mergedAttributes(call.request, source)
+  if (directive === 'REPLACE') return attributesOf(call)
+  if (directive === 'MERGE') return mergedAttributes(call, source)
   if (directive !== 'COPY') throw new S3Error('InvalidArgument', `Unknown metadata directive '${directive}'`)
   if (call.bucket.get(call.key) === source) {
     throw new S3Error(

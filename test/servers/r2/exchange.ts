@@ -114,7 +114,7 @@ async function operate(
   if (parameters.size !== request.query.length) {
     throw new S3Error('InvalidArgument', 'A query parameter is there more than once')
   }
-  const route = checkedRoute(request, bucketName, key, names)
+  const route = checkedRoute(request, bucketName, key, names, behaviour.moreHeaders)
   const bucket = world.buckets.get(bucketName)
   if (bucket === undefined) throw new S3Error('NoSuchBucket', 'The specified bucket does not exist.')
   const verdict = await behaviour.onRequest?.({ ...entry, bucket: bucketName, key })

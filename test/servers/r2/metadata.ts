@@ -1,3 +1,5 @@
+import type { Behaviour } from './behaviour.js'
+import type { Call } from './call.js'
 import { S3Error } from './errors.js'
 import type { Attributes } from './object-store.js'
 import { utf8 } from './percent.js'
@@ -16,20 +18,20 @@ const metadataPrefix = 'x-amz-meta-'
 const metadataLimit = 8192
 
 /** The system headers and metadata of a write. */
-export function attributesOf(request: S3Request): Attributes {
+export function attributesOf({ request, behaviour }: Call): Attributes {
   return {
-    headers: { 'content-type': 'application/octet-stream', ...sentHeaders(request) },
+    headers: { 'content-type': 'application/octet-stream', ...sentHeaders(request, behaviour) },
     metadata: sentMetadata(request),
     storageClass: storageClassOf(request),
   }
 }
 
 /** R2's MERGE: what the request names replaces what the source has, the rest stays. */
-export function mergedAttributes(request: S3Request, source: Attributes): Attributes {
+export function mergedAttributes({ request, behaviour }: Call, source: Attributes): Attributes {
   const metadata = { ...source.metadata, ...sentMetadata(request) }
   checkMetadataSize(metadata)
   return {
-    headers: { ...source.headers, ...sentHeaders(request) },
+    headers: { ...source.headers, ...sentHeaders(request, behaviour) },
     metadata,
     storageClass: storageClassOf(request),
   }
@@ -50,9 +52,9 @@ function storageClassOf(request: S3Request): string {
   throw new S3Error('InvalidStorageClass', 'The storage class you specified is not valid')
 }
 
-function sentHeaders(request: S3Request): Record<string, string> {
+function sentHeaders(request: S3Request, { moreHeaders }: Behaviour): Record<string, string> {
   const headers: Record<string, string> = {}
-  for (const name of systemHeaders) {
+  for (const name of [...systemHeaders, ...moreHeaders]) {
     const value = request.header(name)
     if (value !== undefined) headers[name] = ascii(name, value)
   }

@@ -19,7 +19,7 @@ import { multipartEtag, type Upload } from './object-store.js'
 import { childText, malformed, parseXml, xmlDocument } from './xml.js'
 
 export async function createMultipartUpload(call: Call): Promise<Reply> {
-  const attributes = attributesOf(call.request)
+  const attributes = attributesOf(call)
   await call.receive()
   await call.readyToCommit()
   checkWriteConditions(conditionsOf(call.request), call.bucket.get(call.key))

@@ -13,7 +13,7 @@ export async function putObject(call: Call): Promise<Reply> {
   if (declaredLength(call.request, true) > singleUploadLimit) {
     throw new S3Error('EntityTooLarge', 'Your proposed upload exceeds the maximum allowed object size.')
   }
-  const attributes = attributesOf(call.request)
+  const attributes = attributesOf(call)
   const content = await call.receive()
   await call.readyToCommit()
   const etag = content.md5

@@ -186,6 +186,7 @@ export function checkedRoute(
   bucket: string,
   key: string,
   names: ReadonlySet<string>,
+  moreHeaders: readonly string[],
 ): Route {
   if (bucket === '' || (key === '' && bucketOwnerOnly[request.method] !== undefined)) {
     throw new S3Error('AccessDenied', 'Access Denied')
@@ -201,7 +202,8 @@ export function checkedRoute(
   }
   const guarded = new RegExp(`^x-amz-|^cf-|^(?:${conditional})$`)
   for (const [name, value] of request.headers) {
-    if (guarded.test(name) && !requestHeaders.has(name) && !route.headers?.test(name)) {
+    if (!guarded.test(name) || requestHeaders.has(name) || moreHeaders.includes(name)) continue
+    if (!route.headers?.test(name)) {
       throw headerNotImplemented(name, value)
     }
   }
