@@ -100,7 +100,7 @@ export interface S3Config {
 }
 
 export const MIB = 1024 * 1024
-/** Of R2 and S3: the smallest part but for the last, and the largest. */
+/** The smallest part on R2 and S3 (the last one excepted), and the largest. */
 const MIN_PART = 5 * MIB
 const MAX_PART = 5 * 1024 * MIB - 5 * MIB
 
