@@ -97,6 +97,17 @@ describe.concurrent('the tarball', () => {
     )
   })
 
+  it('has the licences of the packages that are bundled', async () => {
+    const dist = join(project, 'node_modules', 'stowage', 'dist')
+    for (const [file, name] of [
+      ['undici-pool-code.cjs', 'undici'],
+      ['xml-parser-code.cjs', 'htmlparser2'],
+    ] as const) {
+      const licence = await readFile(join(root, 'node_modules', name, 'LICENSE'), 'utf8')
+      assert.ok((await readFile(join(dist, file), 'utf8')).includes(licence.trim()), file)
+    }
+  })
+
   it('names no folder of the machine it was built on', async () => {
     const dist = join(project, 'node_modules', 'stowage', 'dist')
     for (const file of await readdir(dist)) {
@@ -259,12 +270,17 @@ describe.concurrent('the installed package', () => {
       assert.ok((await packagesLoaded(ending, source)).has('file-type'))
     })
 
-    it('loads the AWS SDK with the first request, which proves that it sees CommonJS', async () => {
-      const options = `{ endpoint: 'http://127.0.0.1:1', bucket: 'files', accessKeyId: 'a', secretAccessKey: 'b', maxAttempts: 1 }`
-      const loaded = await packagesLoaded(
-        ending,
-        `${load} new stowage.R2Storage(${options}).list().next().catch(() => {})`,
-      )
+    const listing = (more: string) => {
+      const options = `{ endpoint: 'http://127.0.0.1:1', bucket: 'files', accessKeyId: 'a', secretAccessKey: 'b', maxAttempts: 1, ${more} }`
+      return `${load} new stowage.R2Storage(${options}).list().next().catch(() => {})`
+    }
+
+    it('loads no other package for a request to S3', async () => {
+      assert.deepEqual([...(await packagesLoaded(ending, listing('')))], ['stowage'])
+    })
+
+    it('loads the AWS SDK where it is asked for, which proves that the look above sees CommonJS', async () => {
+      const loaded = await packagesLoaded(ending, listing('fastPath: false'))
       assert.ok(loaded.has('@aws-sdk/client-s3'), [...loaded].join(' '))
     })
   })

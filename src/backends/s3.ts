@@ -16,7 +16,8 @@ const STALE_UPLOADS_OPTIONS: OptionNames<StaleUploadsOptions> = { ...ABORT_OPTIO
 const WEEK = 7 * 24 * 60 * 60
 
 /**
- * Files in a bucket of any S3-compatible server: AWS S3, MinIO, Ceph, … The AWS SDK is loaded with the first request.
+ * Files in a bucket of any S3-compatible server: AWS S3, MinIO, Ceph, … The AWS SDK is loaded only
+ * for a `client` of yours, or with `fastPath: false`.
  *
  * A content of at most one part (8 MiB) is one request, a larger one a multipart upload; both are create-only on the
  * server's side unless told to overwrite. Requests that may pass are tried again. Never sends an ACL.

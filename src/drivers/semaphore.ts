@@ -1,13 +1,13 @@
 import { Problem } from '../errors.js'
 
-/** Lets so many through at a time. The others wait in order. */
+/** Lets a fixed number through at a time. The others wait in order. */
 export class Semaphore {
   readonly #patience: number | undefined
   readonly #waiting = new Set<() => void>()
   #free: number
   #progress = 0
 
-  /** `patience`: milliseconds without any progress after which nobody waits on. */
+  /** `patience`: milliseconds without any progress after which waiting fails. */
   constructor(size: number, patience?: number) {
     this.#free = size
     this.#patience = patience
@@ -20,12 +20,12 @@ export class Semaphore {
     return undefined
   }
 
-  /** One of those who are through has got somewhere, so that it is worth to wait. */
+  /** Somebody made progress, so it is worth waiting on. */
   progress(): void {
     this.#progress = Math.max(this.#progress, Date.now())
   }
 
-  /** One of those who are through may take so many milliseconds: the others have patience until then. */
+  /** Somebody may need this many milliseconds; the others are patient until then. */
   expect(duration: number): void {
     this.#progress = Math.max(this.#progress, Date.now() + duration - (this.#patience ?? 0))
   }

@@ -135,6 +135,12 @@ describe.each([true, false])('fastPath %s', (fastPath) => {
     await expect((await storageOn(server).open('a.txt')).bytes()).rejects.toMatchObject({ status: 416 })
   })
 
+  it('tells the size of a file whose end a range starts past', async () => {
+    const server = await start((call, socket) => void socket.write(rest(call)))
+    const open = storageOn(server).open('a.txt', { range: { offset: 9_000 } })
+    await expect(open).rejects.toMatchObject({ code: 'RangeNotSatisfiable', size: 5_000 })
+  })
+
   it.each([
     { range: { offset: 0, length: 100 }, told: 'bytes 0-9/5000' },
     { range: { offset: 900 }, told: 'bytes 900-909/5000' },

@@ -3,19 +3,19 @@ import { Problem, toError } from '../../errors.js'
 import type { DeliveredRange, OpenBody } from '../../stored-file.js'
 import { analyse } from './failures.js'
 
-/** How often in a row a body may break off with hardly a byte in between. */
+/** Interruptions in a row, with hardly a byte in between, before a body is given up. */
 const MAX_RESUMPTIONS = 5
-/** A body that comes more slowly than this is given up, and fetched over another connection from there on. */
+/** A slower body is fetched over another connection from there on. */
 const LEAST_BYTES_PER_SECOND = 1024
 
 interface Consumer {
-  /** Answers whether it wants more now. */
+  /** True: it wants more now. */
   data(chunk: Uint8Array): boolean
   end(): void
   error(error: unknown): void
 }
 
-/** Gives the rest of an object from an offset on, in the version that was opened; null where that has no more. */
+/** Opens the rest of an object from an offset on, in the version that was opened; null at its end. */
 type Reopen = (offset: number, signal: AbortSignal) => Promise<Readable | null>
 
 /**
@@ -27,17 +27,17 @@ export class ObjectBody implements OpenBody {
   readonly #range: DeliveredRange
   readonly #reopen: Reopen
   readonly #signal: AbortSignal | undefined
-  /** What is to come in each `unreadTimeout`, while the reader wants it. */
+  /** Bytes that must come in each `unreadTimeout`, while the reader wants them. */
   readonly #leastBytes: number
   #source: Readable
   #received = 0
   #failures = 0
   #closed = false
-  /** Ends what is on its way to go on. */
+  /** Stops a request for the rest. */
   #resuming: AbortController | undefined
   /** Whether the reader has enough for now. */
   #paused = false
-  /** Goes on after the source was lost while the reader had enough. */
+  /** Fetches the rest, after the source was lost while the reader had enough. */
   #recover: (() => void) | undefined
 
   constructor(
@@ -102,7 +102,7 @@ export class ObjectBody implements OpenBody {
     else this.#source.resume()
   }
 
-  /** Passes on what is expected, no less and no more. */
+  /** Passes on exactly the bytes of the range. */
   #consume(to: Consumer): void {
     const source = this.#source
     const { length } = this.#range
@@ -138,7 +138,7 @@ export class ObjectBody implements OpenBody {
       leave()
       this.#recover = () => recover(error)
     }
-    // Comes with every end; an error is made only of one that is none, for its stack takes V8 longer than a small body.
+    // Every body ends here. An `Error` is made only where bytes are missing: its stack takes longer than a small body.
     const broken = (reason: unknown) => {
       if (over) return
       if (this.#received === length) return complete() // Nothing is missing but the end itself.
@@ -149,7 +149,7 @@ export class ObjectBody implements OpenBody {
     }
     let seen = begun
     let rested = false
-    // No idle time-out ends a body of which a byte comes now and then. What the reader lets wait is not judged.
+    // No idle time-out ends a body that trickles. A period in which the reader rested is not judged.
     const watch = setInterval(() => {
       const came = this.#received - seen
       if (this.#paused && came === 0) rest(new Error('the reader rested'))

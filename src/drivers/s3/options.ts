@@ -35,13 +35,16 @@ export interface S3CommonOptions {
   cacheControl?: string | undefined
   /** A client to use as it is, with its own time-outs, retries and middleware. */
   client?: S3Client | undefined
-  /** Answer the hot requests without the SDK's middleware stack, at about a quarter of its CPU time. Default true. */
+  /**
+   * Send requests by the package's own HTTP client, at about a quarter of the SDK's CPU time. False: by the AWS SDK,
+   * which is loaded then. Default true; a `client` always means the SDK.
+   */
   fastPath?: boolean | undefined
   /** Milliseconds to wait for a connection. Default 5,000. */
   connectTimeout?: number | undefined
   /** Milliseconds to wait while nothing moves on a connection. Default 30,000. */
   idleTimeout?: number | undefined
-  /** Milliseconds after which a failing request is not tried again, without those that its body was on its way. Default 60,000. */
+  /** Milliseconds after which a failing request is not tried again. Queueing and upload time do not count. Default 60,000. */
   retryTimeout?: number | undefined
   /** How often a request is tried. Default 6. */
   maxAttempts?: number | undefined
@@ -52,7 +55,7 @@ export interface S3CommonOptions {
   /** Parts of one upload on their way at a time; each takes `partSize` of memory. Default 4. */
   uploadConcurrency?: number | undefined
   /**
-   * Whether the server heeds `If-None-Match` when a multipart upload is completed, as AWS, R2 and MinIO do and Ceph
+   * Whether the server honours `If-None-Match` when a multipart upload is completed, as AWS, R2 and MinIO do and Ceph
    * does not. Default: true at AWS and R2, else tried out once, when it first matters.
    */
   conditionalCompletion?: boolean | undefined
@@ -106,7 +109,7 @@ export interface S3Config {
 }
 
 export const MIB = 1024 * 1024
-/** Of R2 and S3: the smallest part but for the last, and the largest. */
+/** The smallest part on R2 and S3 (the last one excepted), and the largest. */
 const MIN_PART = 5 * MIB
 const MAX_PART = 5 * 1024 * MIB - 5 * MIB
 

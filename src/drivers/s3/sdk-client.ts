@@ -66,24 +66,22 @@ function boundAnswers(client: S3Client): void {
       if (context.commandName === 'GetObjectCommand' && response.statusCode < 300) return result
       // The SDK does not look at it, so the page of a proxy would count as a delete.
       const hasNone = EMPTY.has(context.commandName) && response.statusCode < 300
-      response.body = Readable.from(hasNone ? refused(response.body) : bounded(response.body))
+      response.body = Readable.from(
+        hasNone ? bounded(response.body, 0, notFromS3(200)) : bounded(response.body),
+      )
       return result
     },
     { step: 'deserialize', priority: 'low', name: 'stowageBoundAnswers' },
   )
 }
 
-async function* bounded(body: Readable): AsyncGenerator<Buffer> {
+async function* bounded(body: Readable, most = MAX_ANSWER_BYTES, error = tooLong()): AsyncGenerator<Buffer> {
   let bytes = 0
   for await (const chunk of body) {
     bytes += chunk.byteLength
-    if (bytes > MAX_ANSWER_BYTES) throw tooLong()
+    if (bytes > most) throw error
     yield chunk
   }
-}
-
-async function* refused(body: Readable): AsyncGenerator<Buffer> {
-  for await (const _ of body) throw notFromS3(200)
 }
 
 function hasBody(response: unknown): response is { statusCode: number; body: Readable } {

@@ -1,5 +1,5 @@
 /** undici has types for its package, but none for its files. */
 declare module 'undici/lib/dispatcher/pool.js' {
-  import { Pool } from 'undici'
+  const Pool: typeof import('undici').Pool
   export default Pool
 }
