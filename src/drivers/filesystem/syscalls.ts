@@ -182,9 +182,14 @@ export async function lstatIfThere(path: fs.PathLike): Promise<fs.BigIntStats | 
   }
 }
 
-/** Undefined where there is nothing. Synchronous: for what the kernel has in memory, as the thread pool costs ten times as much. */
+/** Undefined where there is nothing, or nothing can be. Synchronous: for what the kernel has in memory, as the thread pool costs ten times as much. */
 export function lstatNow(path: string): fs.BigIntStats | undefined {
-  return fs.lstatSync(path, { bigint: true, throwIfNoEntry: false })
+  try {
+    return fs.lstatSync(path, { bigint: true, throwIfNoEntry: false })
+  } catch (error) {
+    if (hasCode(error, 'ENOTDIR', 'ELOOP')) return undefined
+    throw error
+  }
 }
 
 /** Synchronous as well. */
