@@ -8,7 +8,7 @@ import { Storage } from '../storage.js'
 export interface FileSystemStorageOptions {
   /** The folder that the files are kept in; made with the first save. Default `./uploads`. */
   location?: string | undefined
-  /** What `url()` puts before a name. Default `/uploads/`. */
+  /** The start of every `url()`. Default `/uploads/`. */
   baseUrl?: string | undefined
   /** Permissions of files, exact whatever the umask. Default `0o644`. */
   fileMode?: number | undefined
@@ -21,9 +21,9 @@ export interface FileSystemStorageOptions {
 }
 
 /**
- * Files in a folder of the local filesystem, under their own names, so that other programs can use them as well. What a
- * file's name does not tell (another content type, headers, metadata) is kept in the folder `.stowage` below the root,
- * as are files that are just being written.
+ * Files in a folder of the local filesystem, under their own names, so that other programs can use them as well. The
+ * folder `.stowage` below the root holds files that are just being written, and attributes that a file's name does not
+ * tell: another content type, headers, metadata. Keep it with the files in backups; copies may cut modification times.
  *
  * A save is visible in one step and, with `fsync`, on the disk when it is acknowledged. Symbolic links never lead out
  * of the root. A folder that is empty after a delete is removed, as on R2 and S3 folders do not exist by themselves.

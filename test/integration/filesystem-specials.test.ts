@@ -8,6 +8,7 @@ import { runInNewContext } from 'node:vm'
 import { FileSystemStorage } from 'stowage'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { classifySystemError, hasCode } from '../../src/drivers/filesystem/system-errors.js'
+import { inChild } from './child/child.js'
 import { fingerprint, newFolder } from './child/folders.js'
 
 const run = promisify(execFile)
@@ -104,6 +105,13 @@ it('looks at no file of a folder for its names and kinds, and leaves links out',
   expect(listing).toEqual({ directories: ['a', 'c'], files: ['a.txt', 'b.txt'] })
   expect(looked).toEqual([join(root, 'folder')])
 })
+
+it.each([false, true])(
+  'finds all files of a folder from which others vanish, where the system lists no kinds; removing: %s',
+  async (remove) => {
+    expect(await inChild('listWhileVanishing', { location: root, remove })).toBe(2)
+  },
+)
 
 it('knows the errors of another realm, as Node’s are under Jest', () => {
   const foreign = runInNewContext(`Object.assign(new Error("ENOENT: '/srv/x'"), { code: 'ENOENT' })`)

@@ -1,7 +1,7 @@
 import type { Root } from './root.js'
 import type { Sidecars } from './sidecars.js'
 
-/** What all parts of one storage share. */
+/** Shared by all parts of one storage. */
 export interface Context {
   readonly root: Root
   readonly sidecars: Sidecars

@@ -13,7 +13,7 @@ import { lstat, lstatIfThere, realpath, unlink } from './syscalls.js'
 import { classifySystemError, hasCode } from './system-errors.js'
 import { removeVersion } from './withdrawal.js'
 
-/** Copies of the process that run side by side: each has a file open and needs another, so all could wait for each other. */
+/** Copies of the process that run side by side. Each needs two descriptors, so more could all wait for their second one. */
 const COPIES = new Semaphore(16)
 
 /** Copies and moves files within one root. A move gives the file itself another name, where there are hard links. */

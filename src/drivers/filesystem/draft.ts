@@ -40,7 +40,7 @@ export class Draft {
   #ino: bigint
   #pinned: boolean
   #coarse: boolean
-  /** Whether the file has changes that a power cut could take; one that is moved may have been written without `fsync`. */
+  /** Whether a power cut could take changes of the file. A moved file may have been written without `fsync`. */
   #dirty = true
 
   private constructor(context: Context, { path, fd, ino, coarse, pinned }: DraftFile) {
@@ -79,7 +79,7 @@ export class Draft {
         return temp
       } catch (error) {
         if (hasCode(error, 'EXDEV', ...NO_HARD_LINKS)) return null
-        // Either the source is gone, which the second attempt tells, or there has never been a save.
+        // The source is missing, then the second attempt fails as well; or there has never been a save.
         if (!hasCode(error, 'ENOENT') || attempt > 1) throw error
         await root.makeDirectory(tempFolder(root))
       }

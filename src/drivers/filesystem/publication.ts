@@ -15,7 +15,7 @@ import { leapOf, TIME_ATTEMPTS, uniqueTime } from './unique-time.js'
 import type { Version } from './version.js'
 import { removeVersion } from './withdrawal.js'
 
-/** What follows the publication, and is part of it: if it fails, a name that was free is free again. */
+/** The last step of a publication. If it fails, a name that was free is free again. */
 export type LastStep = () => Promise<void>
 
 /**
@@ -30,7 +30,7 @@ export class Publication implements Staged {
   #described: boolean
   /** The version that the draft is, once it has a time that no other version of its name has. */
   #version: Version | undefined
-  /** What was under the name before. Its sidecar goes last: a power cut may bring it back until then. */
+  /** The version that was replaced. Its sidecar goes last: a power cut may bring it back until then. */
   #replaced: Version | null = null
   /** Folders that were made for the file, and go if it is not published. */
   readonly #made: string[] = []
@@ -53,7 +53,7 @@ export class Publication implements Staged {
     let published = false
     try {
       if (needsSidecar) {
-        // A taken name shall not cost what a sidecar does.
+        // A look is cheaper than a sidecar that is removed again because the name is taken.
         if (createOnly && (await looking) && lstatNow(root.pathOf(name))) return false
         version = await this.#describe(name)
       } else await this.#finish(name)
@@ -72,7 +72,7 @@ export class Publication implements Staged {
     return true
   }
 
-  /** What is left to do once the file has its name. */
+  /** The steps after the file has got its name. */
   async #complete(name: Name, createOnly: boolean, version: Version | undefined, last: LastStep) {
     const { root, sidecars, fsync } = this.#context
     const cleaning = this.#removeTemp()
@@ -85,7 +85,7 @@ export class Publication implements Staged {
       await last()
     } catch (error) {
       await aliasing
-      // What was replaced cannot be brought back.
+      // A replaced file cannot be brought back.
       if (createOnly) await this.#withdraw(name)
       if (createOnly && version) await sidecars.remove(name, version)
       throw error
@@ -113,7 +113,7 @@ export class Publication implements Staged {
         ? this.#draft.stat()
         : this.#draft.setTime(uniqueTime(leapOf(attempt))))
       const version = this.#version
-      // Closed before the sidecar is opened: whoever has a descriptor must not wait for another.
+      // Closed before the sidecar is opened: a save that has a descriptor must not wait for another.
       await this.#draft.seal()
       if (this.#described) await sidecars.replace(name, version, this.#attributes)
       if (this.#described || (await sidecars.create(name, version, this.#attributes))) return version
@@ -170,7 +170,7 @@ export class Publication implements Staged {
   }
 
   async #replace(target: string): Promise<boolean> {
-    // Synchronous: the rename needs the same from the disk a moment later.
+    // Synchronous: the rename needs the same blocks of the disk a moment later.
     const replaced = lstatNow(target) ?? null
     try {
       await rename(this.#draft.path, target)
@@ -198,7 +198,7 @@ export class Publication implements Staged {
       try {
         return await this.#draft.moveToCopy(folder)
       } catch (error) {
-        // Another save, which needs the folder no more, may just have removed it.
+        // Another save may have removed the folder after its own use.
         if (!hasCode(error, 'ENOENT') || attempt === FOLDER_ATTEMPTS) throw error
       }
     }

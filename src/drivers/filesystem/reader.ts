@@ -15,7 +15,7 @@ export interface FoundFile extends FoundAttributes {
   readonly stats: BigIntStats
 }
 
-/** An open version. Whoever has it closes `fd`. */
+/** An open version. The receiver closes `fd`. */
 export interface OpenFile extends FoundFile {
   readonly fd: number
 }
@@ -73,7 +73,7 @@ export class Reader {
       const look = this.#sidecars.look(name, stats)
       const place = known ?? (await this.#root.placeOf(fd, path))
       if (place === 'outside') throw noSuchFile()
-      // The kernel has told the path after a look that found nothing: no need to ask once more.
+      // The kernel gave the path after the look, so the version was still in place then.
       const stayed = place === 'in place' && look.own === undefined && look.alias === undefined
       const found = await this.#sidecars.read(name, stats, look, () => stayed || isAt(path, stats))
       if (found) return { fd, stats, ...found }

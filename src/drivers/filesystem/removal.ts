@@ -13,7 +13,7 @@ const RESERVED = Buffer.from(RESERVED_SEGMENT)
 
 /**
  * Deletes (or counts) all that is below a folder, files and links, and the folders as far as nothing is left in them.
- * Paths are bytes: other programs' names need not be UTF-8. What fails does not keep the rest from being deleted.
+ * Paths are bytes: other programs' names need not be UTF-8. After a failure the rest is still deleted.
  */
 export class Removal {
   readonly #context: Context
@@ -87,7 +87,7 @@ export class Removal {
     }
     this.#deleted += 1
     const { root, sidecars } = this.#context
-    // A name of any kind, also one that no caller could use: it comes from the folder itself.
+    // Not checked: it comes from the folder itself, and only finds a sidecar.
     const name = root.nameOf(path.toString()) as Name
     if (sidecars.has(name, version)) described.set(name, version)
   }

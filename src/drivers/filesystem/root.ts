@@ -11,7 +11,7 @@ export interface RootOptions {
   readonly fsync: boolean
 }
 
-/** Others may remove a folder again and again, but not for ever. In some places, such as `/proc`, none can be made. */
+/** Attempts to make a folder that others keep removing. In some places, such as `/proc`, none can be made. */
 export const FOLDER_ATTEMPTS = 50
 
 /**
@@ -64,9 +64,8 @@ export class Root {
   }
 
   /**
-   * Where the file is that was opened at `path`: in place (still there, under just this path), elsewhere within the root,
-   * or outside. Airtight on Linux, where the kernel tells a descriptor's path. There may be files that are `inside` and
-   * in place.
+   * Where the file is that was opened at `path`: certainly still in place, at least within the root, or outside.
+   * Airtight on Linux, where the kernel knows the path of a descriptor.
    */
   async placeOf(fd: number, path: string): Promise<'in place' | 'inside' | 'outside'> {
     const folder = dirname(path)
@@ -100,7 +99,7 @@ export class Root {
     throw leadsOut()
   }
 
-  /** Makes the folders above a file where they are missing. What is new is added to `made`. */
+  /** Makes the missing folders above a file. Adds the new ones to `made`. */
   async makeFolders(name: Name, made: string[]): Promise<void> {
     for (let slash = name.indexOf('/'); slash !== -1; slash = name.indexOf('/', slash + 1)) {
       const path = this.pathOf(name.slice(0, slash) as Name) // A folder of a name is a name.
@@ -124,7 +123,7 @@ export class Root {
     throw this.#problemWith(path, 'Unavailable', 'cannot be made, or is removed again and again')
   }
 
-  /** What is at a path where a folder has to be is one, or a link to one, or gone by now. */
+  /** Throws if there is something at the path that is neither a folder nor a link to one. */
   async #checkDirectory(path: string): Promise<void> {
     try {
       if ((await stat(path)).isDirectory()) return
@@ -179,7 +178,7 @@ export class Root {
       try {
         await rmdir(this.pathOf(name.slice(0, slash) as Name)) // A folder of a name is a name.
       } catch (error) {
-        // Not empty, a link, a mount point: whatever it is, it stays. What is gone may have been the last in its folder.
+        // Not empty, a link, a mount point: it stays. A missing one may have been the last entry of its own folder.
         if (!hasCode(error, 'ENOENT')) return
       }
     }
@@ -190,7 +189,7 @@ export class Root {
     await fsyncDirectory(folder)
     if (this.#making.size === 0) return
     for (let path = folder; ; path = dirname(path)) {
-      // Removed again before it was whole: whoever made it goes on about that.
+      // Removed again before it was whole: the save that made it makes it again.
       await tolerate(Promise.resolve(this.#making.get(path)), 'ENOENT')
       if (path === dirname(path)) return
     }

@@ -8,27 +8,35 @@ import type { Version } from './version.js'
 
 /** The places of a version's sidecar. */
 export interface SidecarPaths {
-  /** The folder of both. */
-  readonly folder: string
   /** `<hash of the name>-<time in ns>-<size>-<inode>`: of this version only. */
   readonly own: string
   /** `<hash of the name>-<size>-<time in s>`: the alias, by which copies of this version find it. */
   readonly alias: string
 }
 
-/** `folder` holds all sidecars, in 256 folders by the hash of the name. */
-export function sidecarPaths(folder: string, name: Name, { ino, mtimeNs, size }: Version): SidecarPaths {
+/** The place of all sidecars of one name. */
+export interface SidecarPlace {
+  /** One of 256, by the hash of the name. */
+  readonly folder: string
+  /** The start of their paths. */
+  readonly start: string
+}
+
+/** `folder` holds all sidecars. */
+export function sidecarPlace(folder: string, name: Name): SidecarPlace {
   const digest = hash('sha256', name, 'hex').slice(0, 32)
   const shard = `${folder}${sep}${digest.slice(0, 2)}`
-  const start = `${shard}${sep}${digest}`
+  return { folder: shard, start: `${shard}${sep}${digest}` }
+}
+
+export function sidecarPaths({ start }: SidecarPlace, { ino, mtimeNs, size }: Version): SidecarPaths {
   return {
-    folder: shard,
     own: `${start}-${mtimeNs}-${size}-${ino}`,
     alias: `${start}-${size}-${mtimeNs / SECOND}`,
   }
 }
 
-/** What the path of a sidecar tells. Null for what is none. */
+/** The parts of a sidecar's path. Null for other paths. */
 export function parseSidecarPath(path: string): {
   readonly size: bigint
   /** Undefined for an alias. */

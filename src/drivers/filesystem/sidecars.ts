@@ -11,6 +11,7 @@ import {
   parseSidecarPath,
   type SidecarPaths,
   sidecarPaths,
+  sidecarPlace,
   tryToDecodeSidecar,
 } from './sidecar.js'
 import {
@@ -31,7 +32,7 @@ import { hasCode, tolerate } from './system-errors.js'
 import { createTemp } from './temp.js'
 import { isSameVersion, type Version } from './version.js'
 
-/** What a first look for the sidecar of a version found. */
+/** The result of a look for the sidecar of a version. */
 export interface SidecarLook {
   /** Whether it is certain that there is none. Else the version may have been replaced meanwhile, with its sidecar. */
   readonly isCertain: boolean
@@ -157,9 +158,10 @@ export class Sidecars {
    * more than all of this.
    */
   look(name: Name, version: Version): SidecarLook {
-    const { folder, own, alias } = this.#pathsOf(name, version)
-    // Folders stay. Where there is none yet, no version that anybody has seen has had a sidecar.
-    if (!this.#hasFolder(folder)) return NONE
+    const place = sidecarPlace(this.folder, name)
+    // Folders stay. Without one, no version that was ever seen has had a sidecar here.
+    if (!this.#hasFolder(place.folder)) return NONE
+    const { own, alias } = sidecarPaths(place, version)
     if (lstatNow(own)) return { isCertain: false, own }
     return { isCertain: false, alias: lstatNow(alias) && alias }
   }
@@ -201,9 +203,11 @@ export class Sidecars {
   /** Removes the sidecar of a version that is gone. A failure is only a leak, which the sweep finds. */
   async remove(name: Name, version: Version | null): Promise<void> {
     if (version === null) return
-    const { folder, own, alias } = this.#pathsOf(name, version)
+    const place = sidecarPlace(this.folder, name)
     try {
-      const sidecar = this.#hasFolder(folder) && lstatNow(own)
+      if (!this.#hasFolder(place.folder)) return
+      const { own, alias } = sidecarPaths(place, version)
+      const sidecar = lstatNow(own)
       if (!sidecar) return
       // Moves may have brought this very version back, or a move that broke off left it there.
       const current = lstatNow(this.#root.pathOf(name))
@@ -253,7 +257,7 @@ export class Sidecars {
   }
 
   #pathsOf(name: Name, version: Version): SidecarPaths {
-    return sidecarPaths(this.folder, name, version)
+    return sidecarPaths(sidecarPlace(this.folder, name), version)
   }
 }
 

@@ -32,10 +32,10 @@ export const MODIFY = process.platform === 'win32' ? fs.constants.O_RDWR : READ
 /** For a file that must be new. */
 export const CREATE = fs.constants.O_WRONLY | fs.constants.O_CREAT | fs.constants.O_EXCL | NOFOLLOW
 
-/** What `link` says where there are no hard links: FAT, some network and FUSE filesystems. */
+/** Errors of `link` where there are no hard links: FAT, some network and FUSE filesystems. */
 export const NO_HARD_LINKS = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'] as const
 
-/** Those who wait for a free descriptor, in order. */
+/** Calls that wait for a free descriptor, in order. */
 const waiting = new Set<() => void>()
 /** Descriptors are freed by others, too: sockets are. Milliseconds to the next look. */
 const RETRY_AFTER = 100
@@ -76,12 +76,31 @@ export async function create(path: string, mode: number): Promise<Created> {
 }
 
 export function readdir(path: string): Promise<fs.Dirent[]> {
-  return withDescriptor(() => promisedReaddir(path, { withFileTypes: true }))
+  return withKinds(() => promisedReaddir(path, { withFileTypes: true }))
 }
 
-/** The same with names as bytes, for they need not be UTF-8. */
+/** The same with names as bytes: they may not be UTF-8. */
 export function readdirRaw(path: Buffer): Promise<fs.Dirent<Buffer>[]> {
-  return withDescriptor(() => promisedReaddir(path, { withFileTypes: true, encoding: 'buffer' }))
+  return withKinds(() => promisedReaddir(path, { withFileTypes: true, encoding: 'buffer' }))
+}
+
+/** Listings of a folder in which files keep vanishing. */
+const LISTING_ATTEMPTS = 100
+
+/** Some filesystems do not list kinds, so Node looks at each entry, and fails if one has vanished: not for lack of a folder. */
+async function withKinds<T>(list: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await withDescriptor(list)
+    } catch (error) {
+      const isOfEntry = hasCode(error, 'ENOENT') && syscallOf(error) === 'lstat'
+      if (!isOfEntry || attempt === LISTING_ATTEMPTS) throw error
+    }
+  }
+}
+
+function syscallOf(error: unknown): unknown {
+  return typeof error === 'object' && error !== null && 'syscall' in error ? error.syscall : undefined
 }
 
 export function copyFile(from: string, to: string, mode: number): Promise<void> {
@@ -97,7 +116,7 @@ export async function close(fd: number): Promise<void> {
   }
 }
 
-/** Closes a file that was only read: nothing can fail that matters, so nobody needs to wait for it. */
+/** Closes a file that was only read: no failure matters, so nobody waits for it. */
 export function closeRead(fd: number): void {
   fs.close(fd, wakeOne)
 }
@@ -163,9 +182,14 @@ export async function lstatIfThere(path: fs.PathLike): Promise<fs.BigIntStats | 
   }
 }
 
-/** Undefined where there is nothing. Synchronous: for what the kernel has in memory, as the thread pool costs ten times as much. */
+/** Undefined where there is nothing, or nothing can be. Synchronous: for what the kernel has in memory, as the thread pool costs ten times as much. */
 export function lstatNow(path: string): fs.BigIntStats | undefined {
-  return fs.lstatSync(path, { bigint: true, throwIfNoEntry: false })
+  try {
+    return fs.lstatSync(path, { bigint: true, throwIfNoEntry: false })
+  } catch (error) {
+    if (hasCode(error, 'ENOTDIR', 'ELOOP')) return undefined
+    throw error
+  }
 }
 
 /** Synchronous as well. */
@@ -195,7 +219,7 @@ export async function writeAll(fd: number, bytes: Uint8Array, signal?: AbortSign
   }
 }
 
-/** Makes the entries of a directory durable. Windows cannot, and needs not. False if it is not there any more. */
+/** Makes the entries of a directory durable. Windows cannot, and does not need to. False if it is gone. */
 export async function fsyncDirectory(path: fs.PathLike): Promise<boolean> {
   let fd: number
   try {

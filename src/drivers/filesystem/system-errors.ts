@@ -1,7 +1,7 @@
 import { getSystemErrorMap } from 'node:util'
 import { Problem, type StorageErrorCode } from '../../errors.js'
 
-/** What the system's error codes mean, and what to do about them. */
+/** The meaning of the system's error codes, and how to fix them. */
 const SYSTEM_ERRORS: Readonly<Record<string, readonly [StorageErrorCode, string]>> = {
   ENOENT: ['NotFound', 'there is no such file'],
   ENOTDIR: ['NotFound', 'there is no such file'],

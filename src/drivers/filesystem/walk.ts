@@ -26,7 +26,7 @@ export async function* walk(root: Root, folder: Folder): AsyncIterable<readonly 
   if (batch.length > 0) yield await toFiles(root, batch)
 }
 
-/** One level of a folder. The system tells files from folders, so that nothing has to be looked at. */
+/** One level of a folder. The system's listing has the kinds, so no file is looked at. */
 export async function entriesOf(root: Root, folder: Folder): Promise<Entry[]> {
   const start = folder === '' ? '' : `${folder}/`
   return (await level(root, folder)).map((found) => {

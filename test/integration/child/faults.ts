@@ -89,6 +89,16 @@ export function holding(
   return { reached, release: () => release() }
 }
 
+/** A filesystem that lists no kinds, so that Node looks at each entry: one that has just vanished fails the first listing. */
+export function vanishingFromFirstListing(path: string): void {
+  let first = true
+  replace('readdir', (original) => (...args) => {
+    if (!first || String(args[0]) !== path) return original(...args)
+    first = false
+    return (args.at(-1) as Callback)(failure('ENOENT', 'lstat'))
+  })
+}
+
 /** Lets something happen just after a folder was read for its removal. */
 export function afterReaddir(path: string, happen: () => void): void {
   replace('readdir', (original) => (...args) => {

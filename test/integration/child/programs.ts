@@ -19,6 +19,7 @@ import {
   holding,
   recordCalls,
   replacedBeforeRemoval,
+  vanishingFromFirstListing,
   withoutFolderOfFirstCopy,
   withoutHardLinks,
 } from './faults.js'
@@ -297,6 +298,16 @@ export const programs = {
     })
     const file = await storage.open(name)
     return { text: await file.text(), metadata: file.metadata }
+  },
+
+  /** Lists, then deletes a folder of a filesystem that lists no kinds, while files vanish from it. */
+  async listWhileVanishing({ location, remove }: { location: string; remove: boolean }) {
+    vanishingFromFirstListing(join(location, 'folder'))
+    const storage = await storageOf({ kind: 'filesystem', location, fsync: false })
+    for (const name of ['a.txt', 'b.txt']) await storage.save(`folder/${name}`, 'x')
+    return remove
+      ? (await storage.deletePrefix('folder')).deleted
+      : (await storage.listdir('folder')).files.length
   },
 
   /** Deletes a folder that is swapped for a link to another place after its files were listed. */
