@@ -90,6 +90,10 @@ export default defineConfig([
     // not stand on every Node. What the two entries share is small, and errors are known across copies.
     splitting: false,
     esbuildPlugins: [vendorApart],
+    // Bundled modules are named by their paths: those below the project, wherever a link in it leads.
+    esbuildOptions(options) {
+      options.preserveSymlinks = true
+    },
   },
   vendor('undici-pool', 'Pool', ['undici']),
   vendor('xml-parser', 'Parser', [

@@ -43,7 +43,7 @@ export async function createOnce(): Promise<boolean> {
     await defaultStorage.save('invoices/2026-0001.pdf', 'the first one wins', { ifExists: 'error' })
   } catch (error) {
     if (!(error instanceof FileExistsError)) throw error
-    return false // somebody else has written this invoice, and theirs is untouched
+    return false // another writer was first; its invoice is untouched
   }
   // #endregion
   return true
