@@ -140,6 +140,7 @@ export interface RemoveFailure {
 
 /** One entry of a folder. */
 export interface Entry {
+  /** Whether it is a file or a folder. */
   readonly kind: 'file' | 'directory'
   /** Its full name, without a trailing `/`. It may break the naming rule: others put files there, too. */
   readonly name: string
