@@ -1,4 +1,5 @@
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { basename } from 'node:path'
 import { defineConfig, type Options } from 'tsup'
 
 type Plugin = NonNullable<Options['esbuildPlugins']>[number]
@@ -8,15 +9,20 @@ const dist = new URL('dist/', import.meta.url)
 const packageOf = (file: string) =>
   /.*\/node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(file.replaceAll('\\', '/'))?.[1]
 
-/** Leaves `import('./vendor/…')` as it is: those files are built by themselves, and loaded when they are needed. */
-const vendorApart: Plugin = {
-  name: 'vendor-apart',
-  setup(build) {
-    build.onResolve({ filter: /\/vendor\/[\w-]+\.js$/ }, ({ path }) => ({
-      path: path.replace(/.*\/vendor\/([\w-]+)\.js$/, './$1.cjs'),
-      external: true,
-    }))
-  },
+/** Leaves the `import()` of a file that is built by itself as it is: Node reads it when it is needed. */
+function apart(format: 'esm' | 'cjs'): Plugin {
+  const external = (path: string) => ({ path, external: true })
+  return {
+    name: 'apart',
+    setup(build) {
+      build.onResolve({ filter: /\/vendor\/[\w-]+\.js$/ }, ({ path }) =>
+        external(path.replace(/.*\/vendor\/([\w-]+)\.js$/, './$1.cjs')),
+      )
+      build.onResolve({ filter: /^\.\/engine\.js$/ }, () =>
+        external(format === 'esm' ? './s3-engine.js' : './s3-engine.cjs'),
+      )
+    },
+  }
 }
 
 /**
@@ -32,6 +38,10 @@ const withoutUnused: Plugin = {
         contents: `module.exports = () => { throw new Error('not bundled') }`,
       }),
     )
+    // Logs that nobody asks for.
+    build.onLoad({ filter: /node_modules[\\/]debug[\\/]/ }, () => ({
+      contents: 'module.exports = () => () => {}',
+    }))
   },
 }
 
@@ -40,18 +50,23 @@ const withoutUnused: Plugin = {
  * one line: before Node runs CommonJS for an `import`, it searches all of the code for its exports, which takes longer
  * than to run it.
  */
-function vendor(name: string, exported: string, packages: readonly string[]): Options {
+function vendor(source: string, exported: string, packages: readonly string[]): Options {
+  const name = basename(source, '.ts')
   const notices = packages.map((each) => {
     const read = (file: string) =>
       readFileSync(new URL(`node_modules/${each}/${file}`, import.meta.url), 'utf8')
-    return `${each} ${JSON.parse(read('package.json')).version}\n\n${read('LICENSE').trim()}`
+    const licence = readdirSync(new URL(`node_modules/${each}/`, import.meta.url)).find((file) =>
+      /^licen[cs]e/i.test(file),
+    )
+    const { version, license } = JSON.parse(read('package.json'))
+    return `${each} ${version}\n\n${licence === undefined ? license : read(licence).trim()}`
   })
   const everyPackageIsNamed: Plugin = {
     name: 'every-package-is-named',
     setup(build) {
       build.onLoad({ filter: /[\\/]node_modules[\\/]/ }, ({ path }) => {
         const found = packageOf(path)
-        const known = found === undefined || packages.includes(found)
+        const known = found === undefined || found === 'debug' || packages.includes(found)
         return known
           ? undefined
           : { errors: [{ text: `the licence of ${found} is missing in tsup.config.ts` }] }
@@ -63,7 +78,7 @@ function vendor(name: string, exported: string, packages: readonly string[]): Op
     `exports.${exported} = require('./${name}-code.cjs').${exported}\n`,
   )
   return {
-    entry: { [`${name}-code`]: `src/drivers/s3/vendor/${name}.ts` },
+    entry: { [`${name}-code`]: source },
     format: ['cjs'],
     target: 'node20',
     platform: 'node',
@@ -79,29 +94,49 @@ function vendor(name: string, exported: string, packages: readonly string[]): Op
 rmSync(dist, { recursive: true, force: true })
 mkdirSync(dist)
 
-export default defineConfig([
-  {
-    entry: { index: 'src/index.ts', testing: 'src/testing.ts' },
-    format: ['esm', 'cjs'],
+/** Our own code. What two of the files share is in both: the errors of one are known to the other. */
+function ours(format: 'esm' | 'cjs', entry: Record<string, string>, dts: boolean): Options {
+  return {
+    entry,
+    format: [format],
     target: 'node20',
     platform: 'node',
-    dts: true,
-    // For CommonJS, splitting would turn every `import()` into a `require`, which an ES module such as file-type does
-    // not stand on every Node. What the two entries share is small, and errors are known across copies.
     splitting: false,
-    esbuildPlugins: [vendorApart],
-    // Bundled modules are named by their paths: those below the project, wherever a link in it leads.
+    dts,
+    esbuildPlugins: [apart(format)],
     esbuildOptions(options) {
+      // Bundled modules are named by their paths: those below the project, wherever a link in it leads.
       options.preserveSymlinks = true
+      // Test runners run CommonJS where `import()` does not work.
+      if (format === 'cjs') options.supported = { 'dynamic-import': false }
     },
-  },
-  vendor('undici-pool', 'Pool', ['undici']),
-  vendor('xml-parser', 'Parser', [
+  }
+}
+
+const ENTRIES = { index: 'src/index.ts', testing: 'src/testing.ts' }
+const ENGINE = { 's3-engine': 'src/drivers/s3/engine.ts' }
+
+export default defineConfig([
+  ours('esm', ENTRIES, true),
+  ours('esm', ENGINE, false),
+  ours('cjs', ENTRIES, true),
+  ours('cjs', ENGINE, false),
+  vendor('src/drivers/s3/vendor/undici-pool.ts', 'Pool', ['undici']),
+  vendor('src/drivers/s3/vendor/xml-parser.ts', 'Parser', [
     'htmlparser2',
     'entities',
     'domelementtype',
     'domhandler',
     'domutils',
     'dom-serializer',
+  ]),
+  vendor('src/vendor/file-type.ts', 'fileTypeFromBuffer', [
+    'file-type',
+    'strtok3',
+    'token-types',
+    'uint8array-extras',
+    '@tokenizer/inflate',
+    '@borewit/text-codec',
+    'ieee754',
   ]),
 ])

@@ -1,4 +1,4 @@
-import { randomInt } from 'node:crypto'
+import { crypto } from './crypto.js'
 import { Problem } from './errors.js'
 
 declare const checked: unique symbol
@@ -163,7 +163,8 @@ const SUFFIX_ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz012
 
 function randomSuffix(): string {
   let suffix = ''
-  while (suffix.length < SUFFIX_LENGTH - 1) suffix += SUFFIX_ALPHABET[randomInt(SUFFIX_ALPHABET.length)]
+  while (suffix.length < SUFFIX_LENGTH - 1)
+    suffix += SUFFIX_ALPHABET[crypto().randomInt(SUFFIX_ALPHABET.length)]
   return suffix
 }
 

@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto'
+import { crypto } from './crypto.js'
 import { inContext, Problem } from './errors.js'
 import { sanitize } from './filenames.js'
 import { toName } from './names.js'
@@ -25,7 +25,7 @@ export function voiceNotePath(roomId: Id, filename: string): string {
  * @throws {InvalidNameError} for a file name that nothing is left of.
  */
 export function chatUploadPath(filename: string): string {
-  return build('chatUploadPath', () => ['chat_uploads', `${randomUUID()}${extensionOf(filename)}`])
+  return build('chatUploadPath', () => ['chat_uploads', `${crypto().randomUUID()}${extensionOf(filename)}`])
 }
 
 /** `ai_speech/{roomId}/reply_{messageId}.mp3`. @throws {InvalidNameError} for an id that is no plain id. */

@@ -128,7 +128,7 @@ const TEXT_CLAIMS =
 
 /** The type of the bytes, by one name per type. A browser's reading of the bytes counts, not the claim. */
 async function detectType(head: Uint8Array, claimed: string): Promise<string> {
-  const { fileTypeFromBuffer } = await import('file-type')
+  const { fileTypeFromBuffer } = await import('./vendor/file-type.js')
   // A UTF-16 byte order mark looks like the start of an MP3 frame.
   const found = utf16Of(head) ? undefined : (await fileTypeFromBuffer(head))?.mime
   // XML may be an image or a web page: see below.

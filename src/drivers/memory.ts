@@ -1,6 +1,6 @@
-import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
 import { setImmediate } from 'node:timers/promises'
+import { crypto } from '../crypto.js'
 import type {
   Entry,
   FileState,
@@ -153,7 +153,7 @@ export class MemoryDriver implements StorageDriver {
 }
 
 function toFile(bytes: Buffer, attributes: Attributes): StoredBytes {
-  const etag = `"${createHash('md5').update(bytes).digest('hex')}"`
+  const etag = `"${crypto().createHash('md5').update(bytes).digest('hex')}"`
   return {
     bytes,
     state: { size: bytes.byteLength, etag, lastModified: new Date(), ...pickAttributes(attributes) },

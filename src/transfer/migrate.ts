@@ -1,6 +1,7 @@
-import { createHash, type Hash } from 'node:crypto'
+import type { Hash } from 'node:crypto'
 import { setMaxListeners } from 'node:events'
 import { addAbortSignal, pipeline, type Readable, Transform } from 'node:stream'
+import { crypto } from '../crypto.js'
 import { FileExistsError, InvalidNameError, inContext, isStorageError, StorageError } from '../errors.js'
 import { type Folder, toFolder } from '../names.js'
 import { ABORT_OPTIONS, checkOptions, type OptionNames, toSignal } from '../options.js'
@@ -258,7 +259,7 @@ class Migration {
   }
 
   async #read(file: StoredFile): Promise<string> {
-    const hash = createHash('md5')
+    const hash = crypto().createHash('md5')
     // The body may stall after it was opened.
     for await (const chunk of addAbortSignal(this.#signal, file.stream())) hash.update(chunk)
     return hash.digest('hex')
@@ -267,7 +268,7 @@ class Migration {
   async #copy(from: string, to: string): Promise<number> {
     const { ifExists, verify } = this.#plan
     const file = await this.#source.open(from, { signal: this.#signal })
-    const hash = createHash('md5')
+    const hash = crypto().createHash('md5')
     const sent = tap(file, verify ? hash : undefined)
     try {
       await this.#target.save(to, sent, {

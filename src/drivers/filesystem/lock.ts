@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto'
 import { join } from 'node:path'
+import { crypto } from '../../crypto.js'
 import type { Root } from './root.js'
 import { CREATE, close, lstatIfThere, open, rename, unlink } from './syscalls.js'
 import { hasCode } from './system-errors.js'
@@ -11,7 +11,7 @@ import { tempFolder } from './temp.js'
  * left makes the name look taken until it is swept. False where the name is taken.
  */
 export async function renameUnderLock(root: Root, path: string, target: string): Promise<boolean> {
-  const hash = createHash('sha256').update(target).digest('hex')
+  const hash = crypto().createHash('sha256').update(target).digest('hex')
   const lock = join(tempFolder(root), `lock-${hash}`)
   try {
     await close(await open(lock, CREATE, 0o600))

@@ -1,5 +1,5 @@
-import { hash } from 'node:crypto'
 import { basename, dirname, join, sep } from 'node:path'
+import { crypto } from '../../crypto.js'
 import { Problem } from '../../errors.js'
 import { pickAttributes } from '../../headers.js'
 import { type Name, toName } from '../../names.js'
@@ -24,7 +24,7 @@ export interface SidecarPlace {
 
 /** `folder` holds all sidecars. */
 export function sidecarPlace(folder: string, name: Name): SidecarPlace {
-  const digest = hash('sha256', name, 'hex').slice(0, 32)
+  const digest = crypto().hash('sha256', name, 'hex').slice(0, 32)
   const shard = `${folder}${sep}${digest.slice(0, 2)}`
   return { folder: shard, start: `${shard}${sep}${digest}` }
 }

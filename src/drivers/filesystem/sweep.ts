@@ -1,6 +1,6 @@
-import { randomInt } from 'node:crypto'
 import type { PathLike } from 'node:fs'
 import { join } from 'node:path'
+import { crypto } from '../../crypto.js'
 import { RESERVED_SEGMENT } from '../../names.js'
 import type { Context } from './context.js'
 import type { Sidecars } from './sidecars.js'
@@ -31,7 +31,7 @@ export async function sweep(context: Context): Promise<void> {
       if (entry.isFile() && (await isOlder(path, before))) await tolerate(unlink(path), 'ENOENT')
     }
     const shards = await readdirIfThere(sidecars.folder)
-    const first = randomInt(shards.length + 1)
+    const first = crypto().randomInt(shards.length + 1)
     for (const shard of [...shards.slice(first), ...shards.slice(0, first)]) {
       for (const entry of await readdirIfThere(join(sidecars.folder, shard.name))) {
         if (Date.now() - start > SWEEP_TIME) return

@@ -1,5 +1,5 @@
-import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
+import { crypto } from '../../crypto.js'
 import { RESERVED_SEGMENT } from '../../names.js'
 import type { Root } from './root.js'
 import { type Created, create } from './syscalls.js'
@@ -12,7 +12,7 @@ export function tempFolder(root: Root): string {
 
 /** A path that nobody else uses. */
 export function tempPath(folder: string): string {
-  return join(folder, randomUUID())
+  return join(folder, crypto().randomUUID())
 }
 
 /** Makes a new file in the folder of temporary ones. */

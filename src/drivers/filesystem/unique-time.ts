@@ -1,4 +1,4 @@
-import { randomInt } from 'node:crypto'
+import { crypto } from '../../crypto.js'
 
 /** Microseconds by which processes that save in the same moment differ, on average. */
 const SPREAD = 16
@@ -10,7 +10,7 @@ let last = 0
  * size apart. `leap`: microseconds to skip, for filesystems with coarse times.
  */
 export function uniqueTime(leap = 0): number {
-  last = Math.max(last + 1, Date.now() * 1000 + randomInt(SPREAD)) + leap
+  last = Math.max(last + 1, Date.now() * 1000 + crypto().randomInt(SPREAD)) + leap
   // The middle of a microsecond: Node passes times as doubles, and libuv cuts them to microseconds (Node 20, 22).
   return (last + 0.5) / 1e6
 }

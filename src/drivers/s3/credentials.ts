@@ -1,4 +1,4 @@
-import { isStorageError, Problem } from '../../errors.js'
+import { isProblem, isStorageError, Problem } from '../../errors.js'
 import { within } from './bounds.js'
 import { type S3Credentials, toCredentials } from './options.js'
 
@@ -63,7 +63,7 @@ function endOf(credentials: S3Credentials | undefined): number {
 }
 
 function toProblem(error: unknown): Problem {
-  if (error instanceof Problem) return error
+  if (isProblem(error)) return error
   if (isStorageError(error)) return new Problem(error.code, error.message, { cause: error.cause })
   const reason = error instanceof Error ? error.message : String(error)
   return new Problem('Unavailable', `the provider of the credentials failed: ${reason}`, { cause: error })

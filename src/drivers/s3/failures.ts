@@ -1,4 +1,4 @@
-import { Problem } from '../../errors.js'
+import { isProblem } from '../../errors.js'
 import { isNotLoaded } from './load.js'
 import { S3Error } from './s3-error.js'
 
@@ -45,7 +45,7 @@ export function isSetUpCode(code: string): boolean {
 
 /** Reads an error of an attempt. */
 export function analyse(error: unknown): Failure {
-  if (!(error instanceof S3Error)) return { ...FINAL, ambiguous: !(error instanceof Problem) }
+  if (!(error instanceof S3Error)) return { ...FINAL, ambiguous: !isProblem(error) }
   const { status, code, headers, attempts } = error
   if (status === undefined) {
     const retry = isSetUpCode(code) || isNotLoaded(error.cause) ? 'no' : 'soon'
