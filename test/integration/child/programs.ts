@@ -4,7 +4,15 @@
  */
 import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
-import { appendFileSync, mkdirSync, renameSync, rmdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  appendFileSync,
+  readdirSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
@@ -285,14 +293,16 @@ export const programs = {
   /** Opens a file with metadata that is replaced by one without just after it was opened. */
   async openWhileReplaced({ location, name }: { location: string; name: string }) {
     const path = join(location, name)
-    const storage = await storageOf({ kind: 'filesystem', location, fsync: false })
-    await storage.save(name, 'older', { metadata: { by: 'me' } })
     afterOpen(path, () => {
       writeFileSync(`${path}.new`, 'newer')
       renameSync(`${path}.new`, path)
-      rmSync(join(location, '.stowage/meta'), { recursive: true })
-      mkdirSync(join(location, '.stowage/meta'))
+      const meta = join(location, '.stowage/meta')
+      for (const entry of readdirSync(meta, { recursive: true, withFileTypes: true })) {
+        if (entry.isFile()) rmSync(join(entry.parentPath, entry.name))
+      }
     })
+    const storage = await storageOf({ kind: 'filesystem', location, fsync: false })
+    await storage.save(name, 'older', { metadata: { by: 'me' } })
     const file = await storage.open(name)
     return { text: await file.text(), metadata: file.metadata }
   },
