@@ -10,13 +10,13 @@ import {
   fchmod,
   fstat,
   fsync,
-  futimes,
   isCoarse,
   link,
   lstatIfThere,
   MODIFY,
   NO_HARD_LINKS,
   open,
+  setTimes,
   unlink,
   writeAll,
 } from './syscalls.js'
@@ -117,7 +117,7 @@ export class Draft {
   async setTime(time: number): Promise<BigIntStats> {
     const fd = await this.#opened()
     this.#dirty = true
-    await futimes(fd, time, time)
+    setTimes(fd, time)
     return fstat(fd)
   }
 

@@ -268,13 +268,12 @@ async function removeBoth(own: string, { ino }: BigIntStats, alias: string): Pro
 }
 
 async function addAlias({ own, alias }: Pick<SidecarPaths, 'own' | 'alias'>): Promise<void> {
+  // Of another version of this size and second.
+  if (lstatNow(alias)) await tolerate(unlink(alias), 'ENOENT')
   try {
     await link(own, alias)
   } catch (error) {
-    if (hasCode(error, ...NO_HARD_LINKS)) return copyFile(own, alias, 0)
-    if (!hasCode(error, 'EEXIST')) throw error
-    // Of another version of this size and second.
-    await tolerate(unlink(alias), 'ENOENT')
-    await link(own, alias)
+    if (!hasCode(error, ...NO_HARD_LINKS)) throw error
+    await copyFile(own, alias, 0)
   }
 }

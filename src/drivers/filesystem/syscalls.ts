@@ -12,7 +12,6 @@ export const write = promisify(fs.write)
 export const fsync = promisify(fs.fsync)
 export const fchmod = promisify(fs.fchmod)
 export const chmod = promisify(fs.chmod)
-export const futimes = promisify(fs.futimes)
 export const utimes = promisify(fs.utimes)
 export const link = promisify(fs.link)
 export const unlink = promisify(fs.unlink)
@@ -190,6 +189,11 @@ export function lstatNow(path: string): fs.BigIntStats | undefined {
     if (hasCode(error, 'ENOTDIR', 'ELOOP')) return undefined
     throw error
   }
+}
+
+/** Synchronous as well: the inode of an open file is in memory. */
+export function setTimes(fd: number, time: number): void {
+  fs.futimesSync(fd, time, time)
 }
 
 /** Synchronous as well. */

@@ -160,7 +160,7 @@ const CALLBACK_CALLS = [
   ...['readFile', 'readdir', 'rename', 'rmdir', 'stat', 'unlink', 'write'],
 ] as const
 const SYNCHRONOUS_CALLS = [
-  ...['fstatSync', 'linkSync', 'lstatSync', 'readlinkSync', 'renameSync', 'unlinkSync'],
+  ...['fstatSync', 'futimesSync', 'linkSync', 'lstatSync', 'readlinkSync', 'renameSync', 'unlinkSync'],
 ] as const
 
 export interface AnyFailing {
