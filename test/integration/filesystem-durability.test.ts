@@ -1,4 +1,4 @@
-import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { FileSystemStorage } from 'stowage'
@@ -159,7 +159,7 @@ it('keeps the metadata of a file that is away for some days, and drops it when i
     await rm(join(root, '.stowage/swept'), { force: true })
     later(day * DAY)
     await new FileSystemStorage({ location: root, fsync: false }).save(`${day}.txt`, 'x')
-    await vi.waitFor(async () => expect(await done(), `day ${day}`).toBe(true))
+    await vi.waitFor(async () => expect(await done()).toBe(true))
     // A sweep that goes on into the next one's time would take its temporary file for an old one.
     await vi.waitFor(() => stat(join(root, '.stowage/swept')))
     await sleep(50)
@@ -173,7 +173,9 @@ it('keeps the metadata of a file that is away for some days, and drops it when i
   await sweepOn(4, isExpiring)
   await rename(join(root, '..', `${basename(root)}-away`), join(root, 'mount'))
   expect((await storage.stat('mount/x.txt')).metadata).toEqual({ by: 'me' })
-  await sweepOn(40, async () => !(await isExpiring()))
+  // The sidecar gets the time of the sweep: its own once more. Its change time is today's, which no test can move.
+  await sweepOn(40, async () => Math.abs((await stat(sidecar)).mtimeMs - Date.now()) < DAY)
+  await utimes(sidecar, new Date(), new Date())
   await rm(join(root, 'mount'), { recursive: true })
   await sweepOn(41, isExpiring)
   await sweepOn(72, async () => (await sidecarsIn(root)).length === 0)
