@@ -16,6 +16,9 @@ export interface XmlDocument {
   readonly rows: readonly XmlRow[]
 }
 
+/** No answer of S3 is half as deep. The parser takes quadratic time for depth, which a hostile server could use. */
+const MAX_DEPTH = 16
+
 const loadParser = lazily(() => import('./vendor/xml-parser.js'))
 
 /**
@@ -33,7 +36,10 @@ export async function parseXml(text: string, shape?: RowShape): Promise<XmlDocum
       onopentagname(name) {
         const element = { name, text: '', children: [] }
         open.at(-1)?.children.push(element)
-        open.push(element)
+        if (open.push(element) > MAX_DEPTH) {
+          whole = false
+          parser.pause()
+        }
       },
       ontext(piece) {
         const element = open.at(-1)
@@ -46,7 +52,8 @@ export async function parseXml(text: string, shape?: RowShape): Promise<XmlDocum
     },
     { xmlMode: true, decodeEntities: true },
   )
-  parser.end(rest)
+  parser.write(rest)
+  if (whole) parser.end()
   const [root, more] = document.children
   if (!whole || root === undefined || more !== undefined) return undefined
   if (shape === undefined || rows.length > 0) return { root, rows }
