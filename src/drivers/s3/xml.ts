@@ -36,10 +36,11 @@ export async function parseXml(text: string, shape?: RowShape): Promise<XmlDocum
       onopentagname(name) {
         const element = { name, text: '', children: [] }
         open.at(-1)?.children.push(element)
-        if (open.push(element) > MAX_DEPTH) {
+        if (open.length > MAX_DEPTH) {
           whole = false
           parser.pause()
         }
+        open.push(element)
       },
       ontext(piece) {
         const element = open.at(-1)
