@@ -43,6 +43,18 @@ function listening(handle: (request: IncomingMessage, response: ServerResponse) 
   })
 }
 
+function served(app: Hono): Promise<Server> {
+  return new Promise((resolve) => {
+    const server = serve({ fetch: app.fetch, port: 0, hostname: '127.0.0.1' }, ({ port }) => {
+      const close = () => {
+        Reflect.apply(Reflect.get(server, 'closeAllConnections'), server, [])
+        server.close()
+      }
+      resolve({ port, close })
+    })
+  })
+}
+
 function answer(response: ServerResponse, { status, text }: { status: number; text: string }): void {
   response.writeHead(status).end(text)
 }
@@ -116,17 +128,7 @@ const ROUTES: Readonly<
         const { status, text } = await save(context.req.raw.body ?? '')
         return new Response(text, { status })
       })
-      return new Promise((resolve) => {
-        const server = serve({ fetch: app.fetch, port: 0, hostname: '127.0.0.1' }, ({ port }) => {
-          resolve({
-            port,
-            close: () => {
-              Reflect.apply(Reflect.get(server, 'closeAllConnections'), server, [])
-              server.close()
-            },
-          })
-        })
-      })
+      return served(app)
     },
   },
   'Hono, form': {
@@ -137,17 +139,7 @@ const ROUTES: Readonly<
         const { status, text } = await save(form.get('file') as File) // There is one in each of these forms.
         return new Response(text, { status })
       })
-      return new Promise((resolve) => {
-        const server = serve({ fetch: app.fetch, port: 0, hostname: '127.0.0.1' }, ({ port }) => {
-          resolve({
-            port,
-            close: () => {
-              Reflect.apply(Reflect.get(server, 'closeAllConnections'), server, [])
-              server.close()
-            },
-          })
-        })
-      })
+      return served(app)
     },
   },
 }
