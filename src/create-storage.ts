@@ -128,7 +128,7 @@ function isEnabled(value: string | undefined): boolean {
  *
  * `r2:` and `s3:` take `endpoint`, `region` and `prefix` as parameters.
  *
- * @throws {ConfigurationError} for an address that is none of these, or missing keys.
+ * @throws {ConfigurationError} for any other address, or missing keys.
  * @example const backup = createStorage('s3:backups?endpoint=https://s3.example.com')
  */
 export function createStorage(address: string, env: Environment = process.env): Storage {

@@ -104,7 +104,7 @@ async function* batchesOf(
   yield { valid, invalid }
 }
 
-/** An error of the caller's own iterable reaches the caller as it is. */
+/** Passes an error of the caller's own iterable through unchanged. */
 async function* fromSource<T>(source: AsyncIterable<T>): AsyncIterable<T> {
   try {
     yield* source

@@ -30,7 +30,7 @@ export interface StorageDriver {
 
   /**
    * Takes the content in, as far as possible without a name. On failure it MUST leave nothing behind. An error of
-   * `body.chunks` MUST be thrown as it is.
+   * `body.chunks` MUST be thrown on unchanged.
    */
   stage(request: StageRequest): Promise<Staged>
   /** Prepares a copy of a file with its attributes. A missing source MUST be found out here: `NotFound`. */

@@ -45,10 +45,10 @@ export function mapHeaders<T>(value: (header: HeaderName) => T): { [Header in He
 /** Attributes while they are put together. */
 type Draft = { -readonly [Field in keyof Attributes]: Attributes[Field] }
 
-/** Any source of attributes: those that are not set may be missing or undefined. */
+/** Any source of attributes. Unset attributes may be missing or undefined. */
 export type AttributeSource = { readonly [Field in keyof Attributes]?: Attributes[Field] | undefined }
 
-/** The attributes among other fields, without those that are not set. */
+/** Picks the attributes among other fields. Unset ones are left out. */
 export function pickAttributes(from: AttributeSource): Attributes {
   const picked: Draft = {
     contentType: from.contentType ?? DEFAULT_CONTENT_TYPE,

@@ -93,7 +93,7 @@ export abstract class Storage {
     Object.defineProperty(this, DRIVER, { value: driver })
   }
 
-  /** What it is, without a secret: `R2Storage(chat-files)`. */
+  /** Names the storage, without a secret: `R2Storage(chat-files)`. */
   toString(): string {
     return this.#driver.label
   }
@@ -112,7 +112,7 @@ export abstract class Storage {
    * @throws {FileExistsError} with `ifExists: 'error'`, and on disk where a folder of the name is a file.
    * @throws {UploadRejectedError} when `maxSize` or `allowedTypes` are broken.
    * @throws {StorageError} with code `Full`, `PermissionDenied`, `Unavailable`, … An error of the content's own source
-   * is thrown as it is.
+   * is thrown unchanged.
    * @example
    * const name = await storage.save('documents/42/report.pdf', file, { contentType: 'application/pdf' })
    */

@@ -108,7 +108,7 @@ export class Root {
     }
   }
 
-  /** `mkdir -p` for what is no folder of a name: the storage's own folders, the root and those above it. */
+  /** `mkdir -p` for the storage's own folders, the root and the folders above it. */
   async makeDirectory(path: string, made: string[] = []): Promise<void> {
     for (let attempt = 0; attempt < FOLDER_ATTEMPTS; attempt++) {
       try {

@@ -56,7 +56,7 @@ async function deleteEach(
   return failures
 }
 
-/** Whether an error is about the server, as it is just now, rather than about the key. */
+/** Whether an error concerns the server's present state, not the key. */
 function mayPass(error: unknown): boolean {
   return analyse(error).retry !== 'no'
 }

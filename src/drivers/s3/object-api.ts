@@ -211,7 +211,7 @@ export interface UploadMarker {
   readonly uploadId: string
 }
 
-/** Open uploads; those that the server does not describe in full are left out. */
+/** Open uploads. Uploads without key, id or date are left out. */
 export interface UploadPage {
   readonly uploads: readonly (Upload & { readonly initiated: Date })[]
   /** Where the next page begins; undefined at the end. */

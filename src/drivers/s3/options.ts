@@ -33,7 +33,7 @@ export interface S3CommonOptions {
   prefix?: string | undefined
   /** `Cache-Control` of files that are saved without one. Default `max-age=86400`. */
   cacheControl?: string | undefined
-  /** A client to use as it is, with its own time-outs, retries and middleware. */
+  /** A client to use unchanged, with its own time-outs, retries and middleware. */
   client?: S3Client | undefined
   /**
    * Send requests by the package's own HTTP client, at about a quarter of the SDK's CPU time. False: by the AWS SDK,

@@ -9,7 +9,7 @@ const MISSING = /^(?:NoSuchKey|NotFound|NoSuchBucket)$/
 /** The system's and undici's codes for a connection that broke: with a status, it broke within the answer. */
 const BROKEN = /^(?:E[A-Z]+|UND_ERR_[A-Z_]+|ERR_STREAM_[A-Z_]+)$/
 
-/** Makes the one error type of what the SDK throws. An error of somebody else is given back as it is. */
+/** Turns an error of the SDK into an `S3Error`. Other errors pass unchanged. */
 export function fromSdkError(error: unknown): unknown {
   if (isProblem(error) || error instanceof S3Error) return error
   if (isNotLoaded(error)) return notLoaded(error)

@@ -19,7 +19,7 @@ type Sdk = Awaited<ReturnType<typeof loadSdk>>
 const SMALL: api.Load = { bytes: 0, slow: false }
 const SLOW: api.Load = { bytes: 0, slow: true }
 
-/** The object API by an AWS client: the caller's as it is set up, or one of our own. */
+/** The object API by an AWS client: the caller's own, or one that is made here. */
 export class SdkObjectApi implements api.ObjectApi {
   readonly #bucket: string
   readonly #signer: Signer
@@ -115,7 +115,7 @@ export class SdkObjectApi implements api.ObjectApi {
     const input = {
       ...this.#target(key),
       ...fieldsOf(attributes),
-      CopySource: copySource(this.#bucket, fromKey), // The SDK sends it as it is.
+      CopySource: copySource(this.#bucket, fromKey), // The SDK does not encode it.
       MetadataDirective: attributes ? ('REPLACE' as const) : ('COPY' as const),
       ...(ifMatch !== undefined && { CopySourceIfMatch: ifMatch }),
     }

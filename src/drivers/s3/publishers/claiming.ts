@@ -34,7 +34,7 @@ export class Claiming implements Publisher {
       if (work.createOnly && connection.config.conditionalCopy) return copyConditionally(connection, work)
       if (work.source.size === 0) return putEmptyCopy(connection, work)
       // Ceph decodes the source of a part twice, and its gateway ends when that leaves no key before a `?`: such a key
-      // is copied as it is. If that fails, the placeholder has to go, and with it what was written over it meanwhile.
+      // is copied by CopyObject. If that fails, the placeholder has to go, and with it what was written over it meanwhile.
       if (/[%?]/.test(work.fromKey)) return this.#publish(work, (call) => copyAsIs(connection, work, call))
     }
     // A placeholder may come to the source's name; the ETags of the parts tell.
