@@ -20,6 +20,8 @@ export async function bundle(program: URL): Promise<string> {
     config: false,
     clean: false,
     noExternal: [/^stowage/],
+    // CommonJS, which calls `require`: an ES module has none.
+    external: [/^undici/, 'htmlparser2', 'file-type'],
     esbuildOptions(options) {
       options.alias = { stowage: join(SOURCES, 'index.ts') }
       options.outExtension = { '.js': '.mjs' }
