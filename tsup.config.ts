@@ -9,7 +9,7 @@ const dist = new URL('dist/', import.meta.url)
 const packageOf = (file: string) =>
   /.*\/node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(file.replaceAll('\\', '/'))?.[1]
 
-/** Leaves the `import()` of a file that is built by itself as it is: Node reads it when it is needed. */
+/** Keeps the `import()` of a file that has a build of its own: Node reads the file with its first use. */
 function apart(format: 'esm' | 'cjs'): Plugin {
   const external = (path: string) => ({ path, external: true })
   return {

@@ -214,7 +214,7 @@ export abstract class Storage {
   }
 
   /**
-   * A private address: whoever has it may read the file until it expires. Does not tell whether the file is there.
+   * A private address. Anyone who has it can read the file until it expires. It does not say whether the file exists.
    *
    * @throws {StorageError} `InvalidArgument` for times out of range, `Unsupported` where the backend cannot sign.
    * @example await storage.signedUrl('documents/42/report.pdf', { expiresIn: 300, download: true })

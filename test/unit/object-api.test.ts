@@ -86,7 +86,7 @@ function target(url: string) {
   return { path: decodeURIComponent(pathname).replace(/\/$/, ''), query: searchParams.toString() }
 }
 
-/** Without those that every request has, or that name the client. */
+/** The headers of a request, except those of every request and those that name the client. */
 function kept(headers: Readonly<Record<string, string>>) {
   const own = /^(?:if-|range|content-(?!length|type|md5)|cache-|x-amz-(?:meta|copy|metadata)|cf-)/
   return Object.fromEntries(Object.entries(headers).filter(([name]) => own.test(name)))
