@@ -29,7 +29,11 @@ interface Times {
   readonly idleTimeout: number
   readonly retryTimeout: number
 }
-const TIMES: Times = { connectTimeout: 1_000, idleTimeout: 2_000, retryTimeout: 15_000 }
+const TIMES: Times = {
+  connectTimeout: 1_000,
+  idleTimeout: 2_000,
+  retryTimeout: FORM === 'quick' ? 8_000 : 15_000,
+}
 const OUTAGE_TIMES: Times = { connectTimeout: 500, idleTimeout: 1_000, retryTimeout: 3_000 }
 
 type Kind =

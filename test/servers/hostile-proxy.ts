@@ -59,7 +59,7 @@ export async function startHostileProxy(options: HostileProxyOptions): Promise<H
   const { random, only, mostInARow = 5 } = options
   const upstream = new URL(options.upstream)
   const agent = new Agent({ keepAlive: true })
-  const sockets = new Map<Socket, { readonly bad: boolean }>()
+  const sockets = new Map<Socket, { readonly bad: boolean; used: boolean }>()
   const faults = new Map<Fault, number>()
   const streaks = new Map<string, number>()
   const timers = new Set<NodeJS.Timeout>()
@@ -76,6 +76,8 @@ export async function startHostileProxy(options: HostileProxyOptions): Promise<H
 
   const server = createServer({ keepAliveTimeout: 30_000, requestTimeout: 0 }, (incoming, response) => {
     requests += 1
+    const connection = sockets.get(incoming.socket)
+    if (connection) connection.used = true
     incoming.on('error', () => {})
     response.on('error', () => {})
     const target = targetOf(incoming)
@@ -89,7 +91,7 @@ export async function startHostileProxy(options: HostileProxyOptions): Promise<H
     meet(fault, incoming, response)
   })
   server.on('connection', (socket) => {
-    sockets.set(socket, { bad: random() < BAD_CONNECTIONS && only === undefined })
+    sockets.set(socket, { bad: random() < BAD_CONNECTIONS && only === undefined, used: false })
     socket.once('close', () => sockets.delete(socket))
     socket.on('error', () => {})
   })
@@ -111,7 +113,11 @@ export async function startHostileProxy(options: HostileProxyOptions): Promise<H
     set rate(value) {
       rate = value
     },
-    closeIdle: () => server.closeIdleConnections(),
+    closeIdle: () => {
+      server.closeIdleConnections()
+      // Node takes a connection that has had no request yet for one whose first request is on its way.
+      for (const [socket, { used }] of sockets) if (!used) socket.destroy()
+    },
     async stop() {
       for (const timer of timers) clearInterval(timer)
       for (const socket of sockets.keys()) socket.destroy()
