@@ -11,7 +11,10 @@ class LongestFirst extends BaseSequencer {
   }
 }
 
-export default defineConfig({
+/** What is slow and rarely breaks is left to `npm run test:long`. */
+const SLOW = ['test/integration/memory.test.ts', 'test/servers/ceph.test.ts']
+
+export default defineConfig(({ mode }) => ({
   resolve: {
     alias: {
       'stowage/testing': fileURLToPath(new URL('./src/testing.ts', import.meta.url)),
@@ -19,8 +22,8 @@ export default defineConfig({
     },
   },
   test: {
-    include: ['test/**/*.test.ts'],
-    exclude: [...configDefaults.exclude, 'test/chaos/**'],
+    include: mode === 'long' ? ['test/conformance.test.ts', ...SLOW] : ['test/**/*.test.ts'],
+    exclude: [...configDefaults.exclude, 'test/chaos/**', ...(mode === 'long' ? [] : SLOW)],
     globalSetup: ['test/servers/setup.ts'],
     // One more than the cores of a small machine, because many tests mostly wait.
     maxWorkers: Math.max(3, availableParallelism()),
@@ -28,4 +31,4 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 120_000,
   },
-})
+}))

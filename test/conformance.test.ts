@@ -149,15 +149,10 @@ const ceph = inject('ceph') !== null
 const BACKENDS: readonly Backend[] = [
   made('MemoryStorage', () => new MemoryStorage()),
   made('prefixed(MemoryStorage)', () => prefixed(new MemoryStorage(), 'deep/ä b')),
-  made('readThrough(MemoryStorage, FileSystemStorage)', (folder) =>
-    readThrough(new MemoryStorage(), disk(folder)),
-  ),
   made('readThrough in the middle of a move', () => halfMoved(new MemoryStorage(), new MemoryStorage())),
   made('readOnly(MemoryStorage) for reading', readThroughReadOnly),
   made('FileSystemStorage', (folder) => disk(folder, {})),
-  made('FileSystemStorage without fsync', (folder) => disk(folder)),
   onR2(false, true),
-  onR2(true, true),
   onR2(false, false),
   ...(ceph ? [onCeph(false, true)] : []),
   byDefault(),
@@ -165,6 +160,11 @@ const BACKENDS: readonly Backend[] = [
 
 /** Combinations of those above, for `npm run test:long`. */
 const COMBINATIONS: readonly Backend[] = [
+  made('FileSystemStorage without fsync', (folder) => disk(folder)),
+  made('readThrough(MemoryStorage, FileSystemStorage)', (folder) =>
+    readThrough(new MemoryStorage(), disk(folder)),
+  ),
+  onR2(true, true),
   made('prefixed(FileSystemStorage)', (folder) => prefixed(disk(folder), 'deep/ä b')),
   made('prefixed(prefixed(MemoryStorage))', () => prefixed(prefixed(new MemoryStorage(), 'a/b'), 'c')),
   made('prefixed(readThrough in the middle of a move)', () =>

@@ -6,8 +6,7 @@ import { startServer } from './child/server.js'
 
 const MIB = 1024 * 1024
 const LIMIT = 128 * MIB
-/** The whole GiB takes half a minute on two cores, so it is left to CI. */
-const BYTES = (process.env.CI === 'true' ? 1024 : 256) * MIB
+const BYTES = 1024 * MIB
 
 async function expectBounded(storage: StorageChoice): Promise<void> {
   const { grownBySave, grownByRead, read, wrong } = await inChild('streamThrough', { storage, bytes: BYTES })
