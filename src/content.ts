@@ -30,8 +30,8 @@ export type Content =
   | AsyncIterable<Chunk>
   | StoredFile
 
-/** Milliseconds. */
-const SOURCE_TIMEOUT = 300_000
+/** Milliseconds without a chunk after which a stream counts as dead. */
+export const SOURCE_TIMEOUT = 300_000
 
 /** A content that is ready to be stored. Drivers get contents only in this form. */
 export interface Body {

@@ -77,6 +77,7 @@ function describe(): string {
 function isMethod(property: string | symbol): boolean {
   return (
     property !== 'constructor' &&
+    property !== 'tee' && // It is synchronous, and made of `save`.
     Object.hasOwn(Storage.prototype, property) &&
     !Object.hasOwn(defaultStorage, property)
   )

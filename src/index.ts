@@ -55,6 +55,7 @@ export {
 export { resolveRange } from './ranges.js'
 export { driverOf, Storage } from './storage.js'
 export { type DeliveredRange, type OpenBody, StoredFile } from './stored-file.js'
+export type { Tee } from './tee.js'
 export {
   type MigrateFailure,
   type MigrateOptions,

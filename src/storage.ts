@@ -37,6 +37,7 @@ import {
   toSourceTimeout,
 } from './options.js'
 import { StoredFile } from './stored-file.js'
+import { type Tee, tee } from './tee.js'
 import type {
   AbortOptions,
   CopyOptions,
@@ -126,6 +127,25 @@ export abstract class Storage {
       abandon(content)
       throw error
     }
+  }
+
+  /**
+   * Saves a source while somebody listens to it, such as speech that is played while it is generated.
+   *
+   * The listener's pace is the source's pace. A listener who leaves does not stop the save, and a save that fails does
+   * not stop the listener. A source that fails ends both with its error, and nothing is stored. A listener who reads
+   * nothing for `sourceTimeout` counts as gone. `signal` aborts only the save. When both are gone, the source is closed.
+   *
+   * Throws nothing itself. Neither `saved` nor `stream` has to be waited for.
+   *
+   * @example
+   * const { stream, saved } = storage.tee(aiSpeechPath(roomId, messageId), speech)
+   * stream.pipe(response)
+   * const name = await saved
+   */
+  tee(name: string, source: Content, options: SaveOptions = {}): Tee {
+    const context = { operation: 'tee', file: String(name), storage: this.toString() }
+    return tee((content, settings) => this.save(name, content, settings), source, options, context)
   }
 
   async #save(

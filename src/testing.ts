@@ -13,6 +13,7 @@ import { saveCases } from './testing/save.js'
 import { signedUploadCases } from './testing/signed-upload.js'
 import { signedUrlCases } from './testing/signed-url.js'
 import { streamCases } from './testing/streams.js'
+import { teeCases } from './testing/tee.js'
 import { uploadRuleCases } from './testing/upload-rules.js'
 
 export type { ConformanceCase, ConformanceHarness } from './testing/case.js'
@@ -35,6 +36,7 @@ export const conformanceCases: readonly ConformanceCase[] = Object.freeze([
   ...nameCases,
   ...saveCases,
   ...streamCases,
+  ...teeCases,
   ...uploadRuleCases,
   ...readCases,
   ...metadataCases,

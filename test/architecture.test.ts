@@ -18,6 +18,8 @@ const FLOORS: readonly (readonly RegExp[])[] = [
   [
     /^(?:names|filenames|percent|media-types|metadata|disposition|headers|source|content|options|ranges|uploads)\.ts$/,
   ],
+  // Two readers of one content.
+  [/^tee\.ts$/],
   // What backends are asked for.
   [/^driver\.ts$/],
   [/^delete-many\.ts$/],
@@ -55,7 +57,7 @@ const PRIVATE: readonly { what: RegExp; to: RegExp }[] = [
 /** Everything that is not this package's own, and where it may be imported. What is not here may be imported nowhere. */
 const OUTSIDE: readonly { what: RegExp; in: RegExp }[] = [
   { what: /^node:(?:crypto|events|path|stream|timers\/promises|util)$/, in: /./ },
-  { what: /^node:assert\/strict$/, in: /^testing\// },
+  { what: /^node:(?:assert\/strict|stream\/consumers)$/, in: /^testing\// },
   { what: /^node:fs(?:\/promises)?$/, in: /^drivers\/filesystem\// },
   { what: /^@aws-sdk\//, in: /^drivers\/s3\/sdk(?:-client)?\.ts$/ },
   { what: /^undici(?:\/|$)/, in: /^drivers\/s3\// },
