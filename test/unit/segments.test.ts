@@ -31,7 +31,10 @@ const isLegal = (text: string) => isName(text) && !text.includes('/')
 /** Legal segments, most of them of signs that mean something on Windows or to the escape. */
 const segments = fc
   .oneof(
-    { weight: 4, arbitrary: fc.array(fc.constantFrom(...ODD), { minLength: 1, maxLength: 8 }).map((all) => all.join('')) },
+    {
+      weight: 4,
+      arbitrary: fc.array(fc.constantFrom(...ODD), { minLength: 1, maxLength: 8 }).map((all) => all.join('')),
+    },
     { weight: 1, arbitrary: fc.string({ unit: 'binary', minLength: 1, maxLength: 60 }) },
     {
       weight: 1,
@@ -43,8 +46,9 @@ const segments = fc
   .map((text) => text.normalize('NFC').replace(/[/\\\p{Cc}]/gu, '_'))
   .filter(isLegal)
 
-const check = (property: fc.IProperty<[string]> | fc.IProperty<[string, string]>) =>
+function check<T>(property: fc.IRawProperty<T>): void {
   fc.assert(property, { numRuns: 5_000 })
+}
 
 describe('the form of a segment on Windows', () => {
   it('is read back as the segment, and is nothing that Windows refuses', () => {
@@ -66,8 +70,31 @@ describe('the form of a segment on Windows', () => {
       }),
     )
     for (const plain of [
-      ...['report.pdf', '.env', 'a b', '..a', 'Größe', '日本語？.txt', '☺', 'file~', '~', 'a~b', 'console', 'comma'],
-      ...['auxiliary.txt', 'com', 'com10', 'x~2024-01-01', 'photo~2024.jpg', 'icon', '\uf061', '\uf07f', 'a\uf020b'],
+      ...[
+        'report.pdf',
+        '.env',
+        'a b',
+        '..a',
+        'Größe',
+        '日本語？.txt',
+        '☺',
+        'file~',
+        '~',
+        'a~b',
+        'console',
+        'comma',
+      ],
+      ...[
+        'auxiliary.txt',
+        'com',
+        'com10',
+        'x~2024-01-01',
+        'photo~2024.jpg',
+        'icon',
+        '\uf061',
+        '\uf07f',
+        'a\uf020b',
+      ],
     ]) {
       assert.equal(encodeSegment(plain), plain)
     }
@@ -84,7 +111,8 @@ describe('the form of a segment on Windows', () => {
     check(
       fc.property(segments, (segment) => {
         for (const other of [encodeSegment(segment), decodeSegment(segment)]) {
-          if (isLegal(other) && other !== segment) assert.notEqual(encodeSegment(other), encodeSegment(segment))
+          if (isLegal(other) && other !== segment)
+            assert.notEqual(encodeSegment(other), encodeSegment(segment))
         }
       }),
     )

@@ -64,5 +64,7 @@ function toPrivate(plain: string): string {
 }
 
 function toPlain(character: string): string {
-  return character.charCodeAt(0) === PRIVATE ? HIGHEST : String.fromCharCode(character.charCodeAt(0) - PRIVATE)
+  return character.charCodeAt(0) === PRIVATE
+    ? HIGHEST
+    : String.fromCharCode(character.charCodeAt(0) - PRIVATE)
 }
