@@ -16,6 +16,12 @@ export interface FileSystemStorageOptions {
   directoryMode?: number | undefined
   /** Whether what is acknowledged survives a power cut. Default true; false does not wait for the disk. */
   fsync?: boolean | undefined
+  /**
+   * Whether names are written to the disk so that Windows takes them, for folders that are shared with it: `a:b`,
+   * `What?.pdf`, `con`, `etc.`. Names that Windows takes anyway are written as they are. On Windows this is always done.
+   * Default false.
+   */
+  portableNames?: boolean | undefined
   /** The key of signed addresses, 32 bytes or more. Default: a random one for each process. */
   signingSecret?: string | undefined
 }
@@ -46,6 +52,7 @@ export class FileSystemStorage extends Storage {
 
 function toDriver(options: FileSystemStorageOptions): FileSystemDriver {
   const { location = './uploads', fileMode = 0o644, directoryMode = 0o755, fsync = true } = options
+  const { portableNames = false } = options
   if (typeof location !== 'string' || location === '' || location.includes('\0')) {
     throw new Problem('Misconfigured', 'the option location must be the path of a folder')
   }
@@ -63,5 +70,6 @@ function toDriver(options: FileSystemStorageOptions): FileSystemDriver {
     fileMode,
     directoryMode,
     fsync,
+    portableNames,
   })
 }

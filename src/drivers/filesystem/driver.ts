@@ -1,5 +1,5 @@
 import type { BigIntStats } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { dirname } from 'node:path'
 import type {
   Entry,
   FileState,
@@ -21,13 +21,14 @@ import type { Context } from './context.js'
 import { Copier } from './copier.js'
 import { Draft } from './draft.js'
 import { eachOf } from './each-of.js'
+import { removeFile } from './in-use.js'
 import { Publication } from './publication.js'
 import { Reader } from './reader.js'
 import { Removal } from './removal.js'
 import { Root } from './root.js'
 import { Sidecars } from './sidecars.js'
 import { SWEEP_AGE, sweep } from './sweep.js'
-import { closeRead, lstatIfThere, unlink } from './syscalls.js'
+import { closeRead, lstatIfThere } from './syscalls.js'
 import { classifySystemError, tolerate } from './system-errors.js'
 import { stateWith } from './version.js'
 import { entriesOf, walk } from './walk.js'
@@ -40,6 +41,7 @@ export interface FileSystemConfig {
   readonly fileMode: number
   readonly directoryMode: number
   readonly fsync: boolean
+  readonly portableNames: boolean
 }
 
 /** Files in a folder of the local filesystem. */
@@ -52,8 +54,8 @@ export class FileSystemDriver implements StorageDriver {
   readonly #baseUrl: string
   #sweptAt = 0
 
-  constructor({ location, baseUrl, fileMode, directoryMode, fsync }: FileSystemConfig) {
-    const root = new Root({ location, directoryMode, fsync })
+  constructor({ location, baseUrl, fileMode, directoryMode, fsync, portableNames }: FileSystemConfig) {
+    const root = new Root({ location, directoryMode, fsync, portableNames })
     const sidecars = new Sidecars(root, fsync, fileMode)
     this.#context = { root, sidecars, fsync, fileMode }
     this.#reader = new Reader(root, sidecars)
@@ -64,7 +66,7 @@ export class FileSystemDriver implements StorageDriver {
 
   /** The absolute path of a file. */
   path(name: Name): string {
-    return join(this.#context.root.path, name)
+    return this.#context.root.pathOf(name)
   }
 
   async stage({ body, attributes, signal, progress }: StageRequest): Promise<Staged> {
@@ -127,7 +129,7 @@ export class FileSystemDriver implements StorageDriver {
     const stats = await lstatIfThere(path)
     if (stats === null || !(stats.isFile() || stats.isSymbolicLink()) || !(await root.holdsParents(name)))
       return null
-    await tolerate(unlink(path), 'ENOENT')
+    await tolerate(removeFile(root, path), 'ENOENT')
     await root.prune(name)
     return stats
   }

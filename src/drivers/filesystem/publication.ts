@@ -6,9 +6,10 @@ import { type Name, RESERVED_SEGMENT } from '../../names.js'
 import type { Attributes } from '../../types.js'
 import type { Context } from './context.js'
 import type { Draft } from './draft.js'
+import { replaceFile } from './in-use.js'
 import { renameUnderLock } from './lock.js'
 import { FOLDER_ATTEMPTS } from './root.js'
-import { link, lstatNow, NO_HARD_LINKS, rename, rmdir } from './syscalls.js'
+import { link, lstatNow, NO_HARD_LINKS, rmdir } from './syscalls.js'
 import { hasCode } from './system-errors.js'
 import { tempFolder } from './temp.js'
 import { leapOf, TIME_ATTEMPTS, uniqueTime } from './unique-time.js'
@@ -140,7 +141,7 @@ export class Publication implements Staged {
         if (attempt === 1 ? !hasParent : !(await root.hasParent(name))) {
           await root.makeFolders(name, this.#made)
         }
-        return createOnly ? await this.#create(root.pathOf(name)) : await this.#replace(root.pathOf(name))
+        return createOnly ? await this.#create(root.pathOf(name)) : await this.#replace(name)
       } catch (error) {
         // The target's folder can be made again, the content cannot.
         if (hasCode(error, 'ENOENT') && !(await this.#draft.isThere())) {
@@ -169,16 +170,16 @@ export class Publication implements Staged {
     }
   }
 
-  async #replace(target: string): Promise<boolean> {
+  async #replace(name: Name): Promise<boolean> {
+    const { root } = this.#context
     // Synchronous: the rename needs the same blocks of the disk a moment later.
-    const replaced = lstatNow(target) ?? null
+    const replaced = lstatNow(root.pathOf(name)) ?? null
+    // Windows takes a folder for a file in use, so that the rename would be tried again.
+    if (replaced?.isDirectory()) throw isFolder()
     try {
-      await rename(this.#draft.path, target)
+      await replaceFile(root, this.#draft.path, name)
     } catch (error) {
-      if (hasCode(error, 'EISDIR', 'ENOTEMPTY', 'EEXIST') || replaced?.isDirectory()) {
-        throw new Problem('AlreadyExists', 'there is a folder of this name', { cause: error })
-      }
-      throw error
+      throw hasCode(error, 'EISDIR', 'ENOTEMPTY', 'EEXIST') ? isFolder(error) : error
     }
     this.#replaced = replaced
     // A rename between two names of one file does nothing, as when another move of it was quicker: the temporary one is
@@ -218,6 +219,10 @@ export class Publication implements Staged {
   async #removeNeighbour(): Promise<void> {
     if (this.#neighbour !== undefined) await rmdir(this.#neighbour).catch(() => {})
   }
+}
+
+function isFolder(cause?: unknown): Problem {
+  return new Problem('AlreadyExists', 'there is a folder of this name', { cause })
 }
 
 function tooManyVersions(): Problem {

@@ -2,13 +2,27 @@ import fs from 'node:fs'
 import { dirname, resolve, sep } from 'node:path'
 import { Problem, type StorageErrorCode } from '../../errors.js'
 import { type Folder, type Name, RESERVED_SEGMENT } from '../../names.js'
-import { chmod, fsyncDirectory, lstat, lstatIfThere, mkdir, realpath, rmdir, stat } from './syscalls.js'
+import { fromPortablePath, toPortablePath } from './portable-path.js'
+import { decodeSegment } from './segments.js'
+import {
+  chmod,
+  fsyncDirectory,
+  isWindows,
+  lstat,
+  lstatIfThere,
+  mkdir,
+  realpath,
+  rmdir,
+  stat,
+} from './syscalls.js'
 import { hasCode, tolerate } from './system-errors.js'
 
 export interface RootOptions {
   readonly location: string
   readonly directoryMode: number
   readonly fsync: boolean
+  /** Whether names are written in forms that Windows takes. They always are on Windows itself. Default false. */
+  readonly portableNames?: boolean
 }
 
 /** Attempts to make a folder that others keep removing. In some places, such as `/proc`, none can be made. */
@@ -20,6 +34,8 @@ export const FOLDER_ATTEMPTS = 50
  */
 export class Root {
   readonly path: string
+  /** Whether a file's name on the disk may be another than its own. */
+  readonly isPortable: boolean
   readonly #start: string
   readonly #directoryMode: number
   readonly #fsync: boolean
@@ -27,21 +43,34 @@ export class Root {
   /** Folders that are just being made, each with whether it was: others see one before its entry is on the disk. */
   readonly #making = new Map<string, Promise<boolean>>()
 
-  constructor({ location, directoryMode, fsync }: RootOptions) {
+  constructor({ location, directoryMode, fsync, portableNames = false }: RootOptions) {
     this.path = resolve(location)
     this.#start = this.path.endsWith(sep) ? this.path : this.path + sep
     this.#directoryMode = directoryMode
     this.#fsync = fsync
+    this.isPortable = portableNames || isWindows
   }
 
   /** Names are normalised, so nothing needs to be resolved. */
   pathOf(name: Folder): string {
-    return name === '' ? this.path : this.#start + name
+    return this.pathOfListed(name)
+  }
+
+  /** The same for what a listing of the root has found. */
+  pathOfListed(name: string): string {
+    if (name === '') return this.path
+    return this.isPortable ? toPortablePath(this.#start, name) : this.#start + name
   }
 
   /** The other way round, for what was found below the root. */
   nameOf(path: string): string {
-    return path.slice(this.#start.length)
+    const name = path.slice(this.#start.length)
+    return this.isPortable ? fromPortablePath(name) : name
+  }
+
+  /** The segment of a name that a file or folder on the disk stands for. */
+  segmentOf(entry: string): string {
+    return this.isPortable ? decodeSegment(entry) : entry
   }
 
   /** Whether what `path` led to, a path without links in it, lies within the root, and not in its reserved folder. */
@@ -91,7 +120,10 @@ export class Root {
     if (!name.includes('/')) return true
     try {
       const folder = dirname(this.pathOf(name))
-      if (await this.#holds(await realpath(folder), folder)) return true
+      const real = await realpath(folder)
+      // Elsewhere the link or rename into a file says so; on Windows the error is that of a missing folder.
+      if (isWindows && !(await stat(real)).isDirectory()) return false
+      if (await this.#holds(real, folder)) return true
     } catch (error) {
       if (hasCode(error, 'ENOENT', 'ENOTDIR')) return false
       throw error
@@ -104,7 +136,9 @@ export class Root {
     for (let slash = name.indexOf('/'); slash !== -1; slash = name.indexOf('/', slash + 1)) {
       const path = this.pathOf(name.slice(0, slash) as Name) // A folder of a name is a name.
       if (await this.#make(path, made)) continue
-      if ((await lstat(path)).isSymbolicLink() && (await this.follow(path)) === null) throw leadsOut()
+      const found = await lstat(path)
+      if (found.isSymbolicLink() && (await this.follow(path)) === null) throw leadsOut()
+      if (found.isFile()) throw new Problem('AlreadyExists', 'one of the folders in the name is a file')
     }
   }
 

@@ -1,38 +1,44 @@
 import fs from 'node:fs'
 import { promisify } from 'node:util'
 import { hasCode } from './system-errors.js'
+import { inUse, isWindows, realpath, refuseLink, whileBusy } from './windows.js'
+
+export { isWindows, realpath }
 
 /** The calls of `node:fs` that the backend uses, as promises; the callback form costs less than `fs/promises`. */
-const promisedOpen = promisify(fs.open)
+const promisedOpen = whileBusy(promisify(fs.open))
 const promisedReaddir = promisify(fs.readdir)
 const promisedReadFile = promisify(fs.readFile)
 const promisedClose = promisify(fs.close)
 const promisedCopyFile = promisify(fs.copyFile)
 export const write = promisify(fs.write)
 export const fsync = promisify(fs.fsync)
-export const fchmod = promisify(fs.fchmod)
-export const chmod = promisify(fs.chmod)
 export const utimes = promisify(fs.utimes)
-export const link = promisify(fs.link)
-export const unlink = promisify(fs.unlink)
-export const rename = promisify(fs.rename)
 export const rmdir = promisify(fs.rmdir)
 export const stat = promisify(fs.stat)
 export const mkdir = promisify(fs.mkdir)
-export const realpath = promisify(fs.realpath.native)
+export const link = whileBusy(promisify(fs.link))
+export const unlink = whileBusy(promisify(fs.unlink), inUse)
+export const rename = whileBusy(promisify(fs.rename), inUse)
+/** Windows has no modes: a file would only become read-only. */
+export const fchmod = isWindows ? async () => {} : promisify(fs.fchmod)
+export const chmod = isWindows ? async () => {} : promisify(fs.chmod)
 
-/** `O_NOFOLLOW` and `O_NONBLOCK` do not exist on Windows, nor does what they guard against. */
+/** Windows does not have these. {@link open} looks for links there; devices have no place in its folders. */
 const NOFOLLOW = fs.constants.O_NOFOLLOW ?? 0
 const NONBLOCK = fs.constants.O_NONBLOCK ?? 0
 /** For reading: never through a link, and never waiting for the other end of a FIFO. */
 export const READ = fs.constants.O_RDONLY | NOFOLLOW | NONBLOCK
 /** For a file whose times are set, or that is synchronised: Windows wants the right to write for that. */
-export const MODIFY = process.platform === 'win32' ? fs.constants.O_RDWR : READ
+export const MODIFY = isWindows ? fs.constants.O_RDWR : READ
 /** For a file that must be new. */
 export const CREATE = fs.constants.O_WRONLY | fs.constants.O_CREAT | fs.constants.O_EXCL | NOFOLLOW
 
 /** Errors of `link` where there are no hard links: FAT, some network and FUSE filesystems. */
-export const NO_HARD_LINKS = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'] as const
+export const NO_HARD_LINKS: readonly string[] = [
+  ...['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'],
+  ...(isWindows ? ['EISDIR'] : []), // libuv's word for the answer of FAT there.
+]
 
 /** Calls that wait for a free descriptor, in order. */
 const waiting = new Set<() => void>()
@@ -43,7 +49,8 @@ const PATIENCE = 5_000
 let lastClose = 0
 
 /** Opens a file. When the process has no descriptor left, waits for one. */
-export function open(path: fs.PathLike, flags: number, mode?: number): Promise<number> {
+export async function open(path: fs.PathLike, flags: number, mode?: number): Promise<number> {
+  if (isWindows) refuseLink(path)
   return withDescriptor(() => promisedOpen(path, flags, mode))
 }
 
@@ -182,7 +189,7 @@ export async function lstatIfThere(path: fs.PathLike): Promise<fs.BigIntStats | 
 }
 
 /** Undefined where there is nothing, or nothing can be. Synchronous: for what the kernel has in memory, as the thread pool costs ten times as much. */
-export function lstatNow(path: string): fs.BigIntStats | undefined {
+export function lstatNow(path: fs.PathLike): fs.BigIntStats | undefined {
   try {
     return fs.lstatSync(path, { bigint: true, throwIfNoEntry: false })
   } catch (error) {
@@ -223,21 +230,18 @@ export async function writeAll(fd: number, bytes: Uint8Array, signal?: AbortSign
   }
 }
 
-/** Makes the entries of a directory durable. Windows cannot, and does not need to. False if it is gone. */
+/** Makes the entries of a directory durable. Windows cannot, and does so by itself. False if it is gone. */
 export async function fsyncDirectory(path: fs.PathLike): Promise<boolean> {
+  if (isWindows) return true
   let fd: number
   try {
     fd = await open(path, fs.constants.O_RDONLY)
   } catch (error) {
     if (hasCode(error, 'ENOENT')) return false
-    if (process.platform === 'win32') return true
     throw error
   }
   try {
     await fsync(fd)
-    return true
-  } catch (error) {
-    if (process.platform !== 'win32') throw error
     return true
   } finally {
     await close(fd)

@@ -1,5 +1,4 @@
 import type { Dirent } from 'node:fs'
-import { join } from 'node:path'
 import type { Entry } from '../../driver.js'
 import { compareNames, type Folder, isName, RESERVED_SEGMENT } from '../../names.js'
 import type { ListedFile } from '../../types.js'
@@ -57,9 +56,10 @@ async function level(root: Root, folder: string): Promise<string[]> {
   let isPlain = true
   for (const entry of await readableEntries(root, folder)) {
     if (entry.name === RESERVED_SEGMENT) continue
-    if (entry.isFile()) found.push(entry.name)
-    else if (entry.isDirectory()) found.push(`${entry.name}/`)
-    isPlain &&= !SURROGATE.test(entry.name)
+    const segment = root.segmentOf(entry.name)
+    if (entry.isFile()) found.push(segment)
+    else if (entry.isDirectory()) found.push(`${segment}/`)
+    isPlain &&= !SURROGATE.test(segment)
   }
   // JavaScript's own order is that of UTF-8 bytes where there are no surrogates, and many times as fast to make.
   return isPlain ? found.sort() : found.sort(compareNames)
@@ -70,7 +70,7 @@ const SURROGATE = /[\ud800-\udfff]/
 /** At the root of a disk there is the folder of its repairs, which only the superuser may read. */
 async function readableEntries(root: Root, folder: string): Promise<Dirent[]> {
   try {
-    return await readdirIfThere(join(root.path, folder))
+    return await readdirIfThere(root.pathOfListed(folder))
   } catch (error) {
     if (folder === 'lost+found' && hasCode(error, 'EACCES')) return []
     throw error
@@ -93,6 +93,6 @@ async function toFiles(root: Root, names: readonly string[]): Promise<ListedFile
 }
 
 async function toFile(root: Root, name: string): Promise<ListedFile | null> {
-  const stats = await lstatIfThere(join(root.path, name))
+  const stats = await lstatIfThere(root.pathOfListed(name))
   return stats?.isFile() ? { name, ...stateOf(stats) } : null
 }

@@ -3,6 +3,7 @@ import type { Name } from '../../names.js'
 import { FOLDER_ATTEMPTS, type Root } from './root.js'
 import { hasCode } from './system-errors.js'
 import { tempFolder, tempPath } from './temp.js'
+import { inUse, whileBusy } from './windows.js'
 
 /**
  * Removes a file if it is still the version `ino`: the end of a move. A newer file, saved under the name meanwhile, must
@@ -10,7 +11,9 @@ import { tempFolder, tempPath } from './temp.js'
  * for a moment. To make that rare and short, a look goes before, and everything is synchronous. If this fails, the file
  * still has its name.
  */
-export async function removeVersion(root: Root, name: Name, ino: bigint): Promise<void> {
+export const removeVersion = whileBusy(removeVersionNow, inUse)
+
+async function removeVersionNow(root: Root, name: Name, ino: bigint): Promise<void> {
   const path = root.pathOf(name)
   const aside = tempPath(tempFolder(root))
   try {
@@ -32,7 +35,7 @@ export async function removeVersion(root: Root, name: Name, ino: bigint): Promis
 }
 
 /** The file that is aside may be the only name of one that another process has acknowledged. */
-async function putBack(root: Root, aside: string, name: Name): Promise<void> {
+export async function putBack(root: Root, aside: string, name: Name): Promise<void> {
   const path = root.pathOf(name)
   for (let attempt = 1; ; attempt++) {
     try {
