@@ -1,5 +1,6 @@
 import fs from 'node:fs'
 import { promisify } from 'node:util'
+import { REST_TIMEOUT, RestingReaders } from '../resting-readers.js'
 import { hasCode } from './system-errors.js'
 
 /** The calls of `node:fs` that the backend uses, as promises; the callback form costs less than `fs/promises`. */
@@ -33,6 +34,11 @@ export const CREATE = fs.constants.O_WRONLY | fs.constants.O_CREAT | fs.constant
 
 /** Errors of `link` where there are no hard links: FAT, some network and FUSE filesystems. */
 export const NO_HARD_LINKS = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'] as const
+
+/** Readers of the process that may rest with a descriptor each: others of it need some, too, such as its sockets. */
+const MAX_RESTING = 128
+/** Readers that have a descriptor and rest. */
+export const RESTING = new RestingReaders(REST_TIMEOUT, MAX_RESTING)
 
 /** Calls that wait for a free descriptor, in order. */
 const waiting = new Set<() => void>()
@@ -143,10 +149,12 @@ function freedDescriptor(): Promise<void> {
     const wake = () => {
       clearTimeout(timer)
       waiting.delete(wake)
+      withdraw()
       resolve()
     }
     const timer = setTimeout(wake, RETRY_AFTER)
     waiting.add(wake)
+    const withdraw = RESTING.claim()
   })
 }
 
