@@ -10,7 +10,10 @@ export interface OpenBody {
   stream(): Readable
   /** Frees an unread body, and ends a running read. Never fails. Harmless after a read. */
   close(): Promise<void>
-  /** Milliseconds until an unread body is closed, so that forgotten handles free everything. Default 60,000. */
+  /**
+   * Milliseconds until an unread body is closed, so that forgotten handles free everything. Default 60,000. 0: never,
+   * because the body itself gives back what it holds while nobody reads.
+   */
   readonly unreadTimeout?: number
 }
 
@@ -32,8 +35,9 @@ export interface StoredFile extends FileInfo {}
  * An opened file: its {@link FileInfo} and its content. The content can be read once, in one of many forms. `size` is the
  * size of the whole file, also if only a range was opened. `range` is the part that is delivered.
  *
- * A handle that is never read frees its connection or descriptor after a while. `close()` or `await using`
- * frees it at once.
+ * A handle that nobody reads, or that is read in part, gives its connection or descriptor back: after 30 seconds, and
+ * earlier where others wait for one. It gets another when it is read, in the same version of the file; if the file was
+ * replaced or deleted meanwhile, the read fails with `Unavailable`. `close()` or `await using` frees it at once.
  *
  * @example
  * const file = await storage.open('notes/today.txt')
@@ -46,7 +50,7 @@ export class StoredFile {
   readonly #body: OpenBody
   readonly #explain: (error: unknown) => unknown
   readonly #signal: AbortSignal | undefined
-  readonly #timer: NodeJS.Timeout
+  readonly #timer: NodeJS.Timeout | undefined
   #used = false
   #expired = false
   #closed = false
@@ -66,10 +70,12 @@ export class StoredFile {
     this.#body = body
     this.#explain = explain
     this.#signal = signal
+    const timeout = body.unreadTimeout ?? UNREAD_TIMEOUT
+    if (timeout === 0) return
     this.#timer = setTimeout(() => {
       this.#expired = true
       void this.close()
-    }, body.unreadTimeout ?? UNREAD_TIMEOUT).unref()
+    }, timeout).unref()
   }
 
   /** The whole content in one buffer. */

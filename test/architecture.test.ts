@@ -25,7 +25,7 @@ const FLOORS: readonly (readonly RegExp[])[] = [
   [/^delete-many\.ts$/],
   [/^storage\.ts$/],
   // What drivers share.
-  [/^drivers\/(?:options|semaphore)\.ts$/],
+  [/^drivers\/(?:options|semaphore|resting-readers)\.ts$/],
   // The I/O of one backend, and storages made of storages.
   [/^drivers\/memory\.ts$/, /^drivers\/filesystem\//, /^drivers\/s3\//, /^wrappers\//],
   // Thin classes: options in, a driver out. R2Storage is a preset of S3Storage.
@@ -48,7 +48,7 @@ const PRIVATE: readonly { what: RegExp; to: RegExp }[] = [
     to: /^(?:drivers\/s3\/|backends\/(?:s3|r2)\.ts$|create-storage\.ts$|index\.ts$)/,
   },
   { what: /^drivers\/s3\/(?!options\.ts$)/, to: /^(?:drivers\/s3\/|backends\/(?:s3|r2)\.ts$)/ },
-  { what: /^drivers\/(?:options|semaphore)\.ts$/, to: /^(?:drivers|backends)\// },
+  { what: /^drivers\/(?:options|semaphore|resting-readers)\.ts$/, to: /^(?:drivers|backends)\// },
   // A prefix is a wrapper, also inside a backend.
   { what: /^wrappers\/prefixed\.ts$/, to: /^(?:wrappers|backends)\/|^index\.ts$/ },
   { what: /^wrappers\/(?!prefixed\.ts$)/, to: /^(?:wrappers\/|create-storage\.ts$|index\.ts$)/ },

@@ -78,6 +78,7 @@ export class MemoryDriver implements StorageDriver {
       state: copyState(state),
       range: delivered,
       body: {
+        unreadTimeout: 0, // It holds nothing.
         bytes: async () => content(),
         stream: () => Readable.from(delivered.length > 0 ? [content()] : [], { objectMode: false }),
         close: async () => {},

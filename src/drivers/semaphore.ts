@@ -1,16 +1,22 @@
 import { Problem } from '../errors.js'
+import type { RestingReaders } from './resting-readers.js'
 
 /** Lets a fixed number through at a time. The others wait in order. */
 export class Semaphore {
   readonly #patience: number | undefined
+  readonly #readers: RestingReaders | undefined
   readonly #waiting = new Set<() => void>()
   #free: number
   #progress = 0
 
-  /** `patience`: milliseconds without any progress after which waiting fails. */
-  constructor(size: number, patience?: number) {
+  /**
+   * `patience`: milliseconds without any progress after which waiting fails. `readers`: those among which some hold a
+   * turn while they rest.
+   */
+  constructor(size: number, patience?: number, readers?: RestingReaders) {
     this.#free = size
     this.#patience = patience
+    this.#readers = readers
   }
 
   /** A promise only where there is something to wait for. */
@@ -40,6 +46,7 @@ export class Semaphore {
     return new Promise((resolve, reject) => {
       const leave = () => {
         this.#waiting.delete(enter)
+        withdraw?.()
         clearTimeout(timer)
         signal?.removeEventListener('abort', onAbort)
       }
@@ -69,6 +76,7 @@ export class Semaphore {
       }
       let timer = patience === undefined ? undefined : setTimeout(look, patience)
       this.#waiting.add(enter)
+      const withdraw = this.#readers?.claim()
       signal?.addEventListener('abort', onAbort)
       if (signal?.aborted) onAbort()
     })

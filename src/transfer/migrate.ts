@@ -320,6 +320,7 @@ function tap(file: StoredFile, hash: Hash | undefined): StoredFile {
     return hashing
   }
   const body = {
+    unreadTimeout: 0, // The file sees to that itself.
     bytes: async () => Buffer.concat(await take().toArray()),
     stream: take,
     close: async () => {

@@ -11,7 +11,7 @@ import { type RawServer, rawAnswer, startRawServer } from '../servers/raw-server
 
 const call: Call = {
   signal: undefined,
-  take: (_, send) => send({ timeout: 5_000, holdUntilClosed: () => {} }),
+  take: (_, send) => send({ timeout: 5_000, hold: () => () => {} }),
 }
 const KEY = 'a b/ü+%.txt'
 const UPLOAD = { key: KEY, uploadId: 'an id' }

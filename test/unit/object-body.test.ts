@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { Readable } from 'node:stream'
 import { afterEach, beforeEach, describe, it, vi } from 'vitest'
+import { RestingReaders } from '../../src/drivers/resting-readers.js'
 import { ObjectBody } from '../../src/drivers/s3/body.js'
 
 /** Milliseconds; in as many, 204,800 bytes are to come. */
@@ -16,13 +17,19 @@ afterEach(() => void vi.useRealTimers())
 
 /** A body on its way to a reader, with what the test needs to be both sides. */
 function open() {
-  const source = new Readable({ read() {} })
+  const arriving = () => Object.assign(new Readable({ read() {} }), { hasArrived: false })
+  const source = arriving()
   const resumed: number[] = []
-  const reopen = async (offset: number) => {
-    resumed.push(offset)
-    return new Readable({ read() {} })
-  }
-  const stream = new ObjectBody(source, { offset: 0, length: 10_000_000 }, reopen, undefined, PERIOD).stream()
+  const stream = new ObjectBody(source, {
+    range: { offset: 0, length: 10_000_000 },
+    reopen: async (offset: number) => {
+      resumed.push(offset)
+      return arriving()
+    },
+    signal: undefined,
+    readers: new RestingReaders(PERIOD * 10, Number.POSITIVE_INFINITY),
+    patience: PERIOD,
+  }).stream()
   stream.read(0)
   return { source, stream, resumed }
 }

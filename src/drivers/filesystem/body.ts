@@ -1,21 +1,36 @@
 import { Readable } from 'node:stream'
 import { Problem } from '../../errors.js'
 import type { DeliveredRange, OpenBody } from '../../stored-file.js'
+import type { Reader, RestingReaders } from '../resting-readers.js'
 import { closeRead, LONGEST_CALL, read } from './syscalls.js'
 
 const CHUNK_BYTES = 128 * 1024
-/** Milliseconds after which a stream that nobody has begun to read gives its descriptor back. */
-const UNREAD_TIMEOUT = 60_000
+
+/** How a body gives its descriptor back while its reader rests. */
+export interface Resting {
+  readonly readers: RestingReaders
+  /** Opens the same version of the file again. */
+  reopen(): Promise<number>
+}
 
 /** The content of an open file, within a range. Owns the descriptor. */
-export class FileBody implements OpenBody {
+export class FileBody implements OpenBody, Reader {
+  readonly unreadTimeout = 0
+  restingSince: number | undefined = performance.now()
   readonly #range: DeliveredRange
+  readonly #resting: Resting | undefined
+  /** Undefined while the reader rests without one. */
   #fd: number | undefined
+  #closed = false
+  /** Runs. */
   #reading: Promise<number> | undefined
 
-  constructor(fd: number, range: DeliveredRange) {
+  /** Without `resting`, the descriptor stays until the end. */
+  constructor(fd: number, range: DeliveredRange, resting?: Resting) {
     this.#fd = fd
     this.#range = range
+    this.#resting = resting
+    resting?.readers.add(this)
   }
 
   async bytes(): Promise<Buffer> {
@@ -41,41 +56,61 @@ export class FileBody implements OpenBody {
       length -= bytesRead
       return chunk.subarray(0, bytesRead)
     }
-    const stream = new Readable({
+    const stream: Readable = new Readable({
       highWaterMark: CHUNK_BYTES,
-      read() {
-        clearTimeout(unread)
+      read: () => {
         pull().then(
-          (chunk) => this.push(chunk),
-          (error: Error) => this.destroy(error),
+          (chunk) => stream.push(chunk),
+          (error: Error) => stream.destroy(error),
         )
       },
       destroy: (error, done) => {
-        clearTimeout(unread)
         void this.close().then(() => done(error))
       },
     })
-    const unread = setTimeout(() => stream.destroy(), UNREAD_TIMEOUT).unref()
     return stream
   }
 
-  async close(): Promise<void> {
+  /** Gives the descriptor back. It must not be closed, and given to another file, under a running read. */
+  release(): boolean {
     const fd = this.#fd
+    if (fd === undefined || this.#reading) return false
     this.#fd = undefined
-    if (fd === undefined) return
-    // A descriptor must not be closed, and given to another file, under a running read.
-    await this.#reading?.catch(() => {})
     closeRead(fd)
+    return true
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    await this.#reading?.catch(() => {})
+    this.#resting?.readers.delete(this)
+    this.release()
   }
 
   async #readInto(buffer: Buffer, start: number, length: number, position: number): Promise<number> {
-    if (this.#fd === undefined) throw new Problem('InvalidArgument', 'the file was closed')
-    const reading = read(this.#fd, buffer, start, length, position)
+    if (this.#closed) throw new Problem('InvalidArgument', 'the file was closed')
+    const reading =
+      this.#fd === undefined
+        ? this.#reopen().then((fd) => read(fd, buffer, start, length, position))
+        : read(this.#fd, buffer, start, length, position)
     this.#reading = reading
-    const bytesRead = await reading
-    // Saves never change a file in place; somebody else did.
-    if (bytesRead === 0) throw new Problem('Corrupt', 'the file became shorter while it was read')
-    return bytesRead
+    this.restingSince = undefined
+    try {
+      const bytesRead = await reading
+      // Saves never change a file in place; somebody else did.
+      if (bytesRead === 0) throw new Problem('Corrupt', 'the file became shorter while it was read')
+      return bytesRead
+    } finally {
+      this.#reading = undefined
+      this.restingSince = performance.now()
+    }
+  }
+
+  async #reopen(): Promise<number> {
+    if (!this.#resting) throw new Problem('InvalidArgument', 'the file was closed')
+    this.#fd = await this.#resting.reopen()
+    this.#resting.readers.add(this)
+    return this.#fd
   }
 }
 

@@ -28,7 +28,7 @@ import { Removal } from './removal.js'
 import { Root } from './root.js'
 import { Sidecars } from './sidecars.js'
 import { SWEEP_AGE, sweep } from './sweep.js'
-import { closeRead, lstatIfThere } from './syscalls.js'
+import { closeRead, lstatIfThere, RESTING } from './syscalls.js'
 import { classifySystemError, tolerate } from './system-errors.js'
 import { stateWith } from './version.js'
 import { entriesOf, walk } from './walk.js'
@@ -89,7 +89,10 @@ export class FileSystemDriver implements StorageDriver {
       return {
         state: stateWith(attributes, stats),
         range: delivered,
-        body: new FileBody(fd, delivered),
+        body: new FileBody(fd, delivered, {
+          readers: RESTING,
+          reopen: () => this.#reader.reopen(name, stats),
+        }),
       }
     } catch (error) {
       closeRead(fd)

@@ -1,6 +1,7 @@
 import type { BigIntStats } from 'node:fs'
 import { Problem } from '../../errors.js'
 import type { Name } from '../../names.js'
+import { replacedMeanwhile } from '../resting-readers.js'
 import type { Root } from './root.js'
 import type { FoundAttributes, Sidecars } from './sidecars.js'
 import { closeRead, fstat, lstatNow, MODIFY, open, READ } from './syscalls.js'
@@ -30,15 +31,37 @@ export class Reader {
     this.#sidecars = sidecars
   }
 
-  async open(name: Name): Promise<OpenFile> {
+  open(name: Name): Promise<OpenFile> {
+    return this.#following(name, (path) => this.#openAt(path, name))
+  }
+
+  /** Opens a version again that was open before. Fails where it is not the one of that name any more. */
+  async reopen(name: Name, version: BigIntStats): Promise<number> {
+    const fd = await this.#following(name, (path) => open(path, READ)).catch((error) => {
+      throw hasCode(error, 'NotFound', 'ENOENT', 'ENOTDIR', 'ELOOP', 'ENXIO')
+        ? replacedMeanwhile(error)
+        : error
+    })
+    try {
+      if (isSameFile(fstat(fd), version)) return fd
+    } catch (error) {
+      closeRead(fd)
+      throw error
+    }
+    closeRead(fd)
+    throw replacedMeanwhile(undefined)
+  }
+
+  /** Opens what is there, or what a link leads to. */
+  async #following<T>(name: Name, open: (path: string) => Promise<T>): Promise<T> {
     const path = this.#root.pathOf(name)
     try {
-      return await this.#openAt(path, name)
+      return await open(path)
     } catch (error) {
       if (!hasCode(error, 'ELOOP')) throw error
       const real = await this.#root.follow(path)
       if (real === null) throw noSuchFile()
-      return this.#openAt(real, name)
+      return open(real)
     }
   }
 
@@ -106,6 +129,11 @@ export class Reader {
     }
     throw keepsChanging()
   }
+}
+
+/** Whether it is not even another file that got the inode, the size and a coarse time of the first one. */
+function isSameFile(a: BigIntStats, b: BigIntStats): boolean {
+  return isSameVersion(a, b) && a.dev === b.dev && a.birthtimeNs === b.birthtimeNs
 }
 
 /** Whether a version is still what is at a path. */

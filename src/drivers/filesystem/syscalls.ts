@@ -1,5 +1,6 @@
 import fs from 'node:fs'
 import { promisify } from 'node:util'
+import { REST_TIMEOUT, RestingReaders } from '../resting-readers.js'
 import { hasCode } from './system-errors.js'
 import { inUse, isWindows, realpath, refuseLink, whileBusy } from './windows.js'
 
@@ -39,6 +40,11 @@ export const NO_HARD_LINKS: readonly string[] = [
   ...['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'],
   ...(isWindows ? ['EISDIR'] : []), // libuv's word for the answer of FAT there.
 ]
+
+/** Readers of the process that may rest with a descriptor each: others of it need some, too, such as its sockets. */
+const MAX_RESTING = 128
+/** Readers that have a descriptor and rest. */
+export const RESTING = new RestingReaders(REST_TIMEOUT, MAX_RESTING)
 
 /** Calls that wait for a free descriptor, in order. */
 const waiting = new Set<() => void>()
@@ -150,10 +156,12 @@ function freedDescriptor(): Promise<void> {
     const wake = () => {
       clearTimeout(timer)
       waiting.delete(wake)
+      withdraw()
       resolve()
     }
     const timer = setTimeout(wake, RETRY_AFTER)
     waiting.add(wake)
+    const withdraw = RESTING.claim()
   })
 }
 

@@ -1,7 +1,9 @@
 import { Readable } from 'node:stream'
 import { Problem, toError } from '../../errors.js'
 import type { DeliveredRange, OpenBody } from '../../stored-file.js'
+import { type Reader, type RestingReaders, replacedMeanwhile } from '../resting-readers.js'
 import { analyse } from './failures.js'
+import type { ObjectStream } from './object-api.js'
 
 /** Interruptions in a row, with hardly a byte in between, before a body is given up. */
 const MAX_RESUMPTIONS = 5
@@ -15,53 +17,54 @@ interface Consumer {
   error(error: unknown): void
 }
 
-/** Opens the rest of an object from an offset on, in the version that was opened; null at its end. */
-type Reopen = (offset: number, signal: AbortSignal) => Promise<Readable | null>
+/** How a body is read. */
+export interface ObjectBodyOptions {
+  /** The bytes that are read. */
+  readonly range: DeliveredRange
+  /** Opens the rest of the object from an offset on, in the version that was opened; null at its end. */
+  reopen(offset: number, signal: AbortSignal): Promise<ObjectStream | null>
+  readonly signal: AbortSignal | undefined
+  /** Where it is while it rests. */
+  readonly readers: RestingReaders
+  /** Milliseconds in which some bytes must come while the reader wants them. */
+  readonly patience: number
+}
 
 /**
  * The body of an object. Where the connection breaks, reading goes on from there, in the same version of the object. A
- * reader that rests for long gives its connection back, and gets another when it goes on.
+ * reader that rests gives its connection back, and gets another when it goes on.
  */
-export class ObjectBody implements OpenBody {
-  readonly unreadTimeout: number
-  readonly #range: DeliveredRange
-  readonly #reopen: Reopen
-  readonly #signal: AbortSignal | undefined
-  /** Bytes that must come in each `unreadTimeout`, while the reader wants them. */
+export class ObjectBody implements OpenBody, Reader {
+  readonly unreadTimeout = 0
+  restingSince: number | undefined = performance.now()
+  readonly #options: ObjectBodyOptions
+  /** Bytes that must come in each `patience`, while the reader wants them. */
   readonly #leastBytes: number
-  #source: Readable
+  /** Undefined where the rest has to be fetched. */
+  #source: ObjectStream | undefined
+  /** From the first wish for bytes until the last one or an error. */
+  #consumer: Consumer | undefined
   #received = 0
   #failures = 0
   #closed = false
   /** Stops a request for the rest. */
   #resuming: AbortController | undefined
-  /** Whether the reader has enough for now. */
-  #paused = false
-  /** Fetches the rest, after the source was lost while the reader had enough. */
-  #recover: (() => void) | undefined
+  /** Ends the work on the source. */
+  #leave = ignore
 
-  constructor(
-    source: Readable,
-    range: DeliveredRange,
-    reopen: Reopen,
-    signal: AbortSignal | undefined,
-    unreadTimeout: number,
-  ) {
-    this.unreadTimeout = unreadTimeout
-    this.#leastBytes = (LEAST_BYTES_PER_SECOND * unreadTimeout) / 1000
+  constructor(source: ObjectStream, options: ObjectBodyOptions) {
+    this.#leastBytes = (LEAST_BYTES_PER_SECOND * options.patience) / 1000
+    this.#options = options
     this.#source = source
-    this.#range = range
-    this.#reopen = reopen
-    this.#signal = signal
     source.on('error', ignore) // An unread body may fail, too, when its connection is given up.
+    options.readers.add(this)
   }
 
   bytes(): Promise<Buffer> {
     return new Promise((resolve, reject) => {
-      const { length } = this.#range
-      const bytes = Buffer.allocUnsafe(length)
+      const bytes = Buffer.allocUnsafe(this.#options.range.length)
       let filled = 0
-      this.#consume({
+      this.#begin({
         data: (chunk) => {
           bytes.set(chunk, filled)
           filled += chunk.byteLength
@@ -75,143 +78,167 @@ export class ObjectBody implements OpenBody {
 
   stream(): Readable {
     let started = false
-    const unread = setTimeout(() => this.#source.destroy(), this.unreadTimeout).unref()
     const stream: Readable = new Readable({
       read: () => {
         if (started) return this.#wake()
         started = true
-        clearTimeout(unread)
-        this.#consume({
+        this.#begin({
           data: (chunk) => stream.push(chunk),
           end: () => stream.push(null),
           error: (error) => stream.destroy(toError(error)),
         })
       },
       destroy: (error, done) => {
-        clearTimeout(unread)
         this.close().then(() => done(error))
       },
     })
     return stream
   }
 
-  /** The reader wants more. */
+  /** Gives the connection back, unless that is free already. */
+  release(): boolean {
+    const source = this.#source
+    if (source === undefined || source.destroyed || source.hasArrived) return false
+    this.#drop()
+    return true
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    this.#resuming?.abort()
+    if (this.#consumer) this.#fail(new Problem('Aborted', 'the file was closed while it was read'))
+    else this.#finish()
+  }
+
+  #begin(consumer: Consumer): void {
+    const { signal } = this.#options
+    this.restingSince = undefined
+    this.#consumer = consumer
+    signal?.addEventListener('abort', this.#onAbort, { once: true })
+    if (signal?.aborted) this.#onAbort()
+    else this.#goOn()
+  }
+
+  readonly #onAbort = (): void => this.#fail(this.#options.signal?.reason)
+
+  #goOn(): void {
+    if (this.#source) this.#consume(this.#source)
+    else if (this.#received === this.#options.range.length) this.#complete()
+    else this.#fetch(undefined)
+  }
+
+  /** The consumer wants more. */
   #wake(): void {
-    this.#paused = false
-    if (this.#recover) this.#recover()
-    else this.#source.resume()
+    this.restingSince = undefined
+    if (this.#source) this.#source.resume()
+    else this.#goOn()
+  }
+
+  #complete(): void {
+    const consumer = this.#consumer
+    this.#finish()
+    consumer?.end()
+  }
+
+  #fail(error: unknown): void {
+    const consumer = this.#consumer
+    this.#finish()
+    consumer?.error(error)
+  }
+
+  #finish(): void {
+    this.#consumer = undefined
+    this.#drop()
+    this.#options.readers.delete(this)
+    this.#options.signal?.removeEventListener('abort', this.#onAbort)
+  }
+
+  #drop(): void {
+    this.#leave()
+    this.#source?.destroy()
+    this.#source = undefined
   }
 
   /** Passes on exactly the bytes of the range. */
-  #consume(to: Consumer): void {
-    const source = this.#source
-    const { length } = this.#range
+  #consume(source: ObjectStream): void {
+    const { range, patience } = this.#options
+    const { length } = range
     const begun = this.#received
     let over = false
-    const leave = () => {
-      over = true
-      clearInterval(watch)
-      source.destroy()
-    }
-    const finish = () => {
-      leave()
-      this.#recover = undefined
-      this.#signal?.removeEventListener('abort', onAbort)
-    }
-    const complete = () => {
-      finish()
-      to.end()
-    }
-    const onAbort = () => {
-      finish()
-      to.error(this.#signal?.reason)
-    }
-    const recover = (error: unknown) => {
-      finish()
-      this.#resume(error).then(
-        (more) => (more ? this.#consume(to) : to.end()),
-        (cause) => to.error(cause),
-      )
-    }
-    // A slow reader may lose its connection; it gets another when it wants more.
-    const rest = (error: unknown) => {
-      leave()
-      this.#recover = () => recover(error)
-    }
     // Every body ends here. An `Error` is made only where bytes are missing: its stack takes longer than a small body.
     const broken = (reason: unknown) => {
       if (over) return
-      if (this.#received === length) return complete() // Nothing is missing but the end itself.
-      const error = toError(reason)
+      if (this.#received === length) return this.#complete() // Nothing is missing but the end itself.
+      this.#drop()
+      // A reader that rests may lose its connection; it gets another when it wants more.
+      if (this.restingSince !== undefined) return
       this.#failures += 1
-      if (this.#paused && !this.#closed) rest(error)
-      else recover(error)
+      this.#fetch(toError(reason))
     }
     let seen = begun
     let rested = false
     // No idle time-out ends a body that trickles. A period in which the reader rested is not judged.
     const watch = setInterval(() => {
-      const came = this.#received - seen
-      if (this.#paused && came === 0) rest(new Error('the reader rested'))
-      else if (!rested && came < this.#leastBytes) broken('the content comes too slowly')
+      if (!rested && this.#received - seen < this.#leastBytes) broken('the content comes too slowly')
       seen = this.#received
-      rested = this.#paused
-    }, this.unreadTimeout).unref()
+      rested = this.restingSince !== undefined
+    }, patience).unref()
+    this.#leave = () => {
+      over = true
+      clearInterval(watch)
+    }
     source.on('data', (chunk: Uint8Array) => {
       if (over) return
       const missing = length - this.#received
       const wanted = chunk.byteLength > missing ? chunk.subarray(0, missing) : chunk
       this.#received += wanted.byteLength
       if (this.#received - begun >= this.#leastBytes) this.#failures = 0
-      if (wanted.byteLength > 0 && !to.data(wanted)) {
-        this.#paused = true
+      // A listener may end the read.
+      if (wanted.byteLength > 0 && !this.#consumer?.data(wanted) && !over) {
         rested = true
+        this.restingSince = performance.now()
         source.pause()
       }
-      if (wanted.byteLength < chunk.byteLength) complete()
+      if (wanted.byteLength < chunk.byteLength) this.#complete()
     })
     source.on('end', () => broken('the body ended early'))
     source.on('error', broken)
     source.on('close', () => broken('the connection was closed'))
-    this.#signal?.addEventListener('abort', onAbort, { once: true })
-    if (this.#signal?.aborted) onAbort()
-    else if (source.destroyed) broken(source.errored ?? 'the connection was given up')
+    if (source.destroyed) broken(source.errored ?? 'the connection was given up')
   }
 
-  /** False: there is no more. */
-  async #resume(error: unknown): Promise<boolean> {
-    if (this.#closed) throw new Problem('Aborted', 'the file was closed while it was read')
+  /** Fetches the rest. `cause`: why it did not come before. */
+  #fetch(cause: Error | undefined): void {
+    this.#resume(cause).then(
+      (source) => {
+        source?.on('error', ignore)
+        if (!this.#consumer) source?.destroy()
+        else if (source === null) this.#complete()
+        else {
+          this.#source = source
+          this.#options.readers.add(this)
+          this.#consume(source)
+        }
+      },
+      (error) => this.#fail(error),
+    )
+  }
+
+  /** Null: there is no more. */
+  async #resume(cause: Error | undefined): Promise<ObjectStream | null> {
+    const { range, signal, reopen } = this.#options
+    if (this.#closed) throw new Problem('InvalidArgument', 'the file was closed')
     if (this.#failures > MAX_RESUMPTIONS)
-      throw new Problem('Unavailable', 'the content broke off again and again', { cause: error })
+      throw new Problem('Unavailable', 'the content broke off again and again', { cause })
     this.#resuming = new AbortController()
-    const { signal } = this.#resuming
+    const stop = this.#resuming.signal
     try {
-      const source = await this.#reopen(
-        this.#range.offset + this.#received,
-        this.#signal ? AbortSignal.any([this.#signal, signal]) : signal,
-      )
-      if (source === null) return false
-      this.#source = source.on('error', ignore)
-      if (this.#closed) source.destroy()
-      return true
-    } catch (cause) {
-      const { status } = analyse(cause)
-      if (status === 412 || status === 404) {
-        throw new Problem(
-          'Unavailable',
-          'the connection broke, and the file was replaced or deleted meanwhile',
-          { cause: error },
-        )
-      }
-      throw cause
+      const offset = range.offset + this.#received
+      return await reopen(offset, signal ? AbortSignal.any([signal, stop]) : stop)
+    } catch (error) {
+      const { status } = analyse(error)
+      throw status === 412 || status === 404 ? replacedMeanwhile(cause ?? error) : error
     }
-  }
-
-  async close(): Promise<void> {
-    this.#closed = true
-    this.#source.destroy()
-    this.#resuming?.abort()
-    this.#recover?.()
   }
 }
 

@@ -1,5 +1,5 @@
-import type { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { REST_TIMEOUT, RestingReaders } from '../resting-readers.js'
 import { Semaphore } from '../semaphore.js'
 import { analyse } from './failures.js'
 import type { Call, Load, ObjectApi, Turn } from './object-api.js'
@@ -8,10 +8,15 @@ import { longestAnswer, RetryBudget } from './retry-budget.js'
 import { S3Error } from './s3-error.js'
 import type { Signature, Signer } from './signer.js'
 
+/** Readers that may rest on the connections of a caller's own client: the SDK has 50 of them by default. */
+const MAX_RESTING_ON_CLIENT = 24
+
 /** The object API with the one layer of retries above it. */
 export class S3Connection {
   readonly api: ObjectApi
   readonly config: S3Config
+  /** Readers that hold connections and rest. */
+  readonly readers: RestingReaders
   readonly #signer: Signer
   readonly #turns: Semaphore
 
@@ -19,7 +24,9 @@ export class S3Connection {
     this.api = api
     this.config = config
     this.#signer = signer
-    this.#turns = new Semaphore(config.maxConnections, config.retryTimeout)
+    const limit = config.client ? MAX_RESTING_ON_CLIENT : Number.POSITIVE_INFINITY
+    this.readers = new RestingReaders(Math.min(REST_TIMEOUT, config.idleTimeout), limit)
+    this.#turns = new Semaphore(config.maxConnections, config.retryTimeout, this.readers)
   }
 
   /**
@@ -71,7 +78,7 @@ class UnboundedCall implements Call {
   }
 }
 
-const UNBOUNDED: Turn = { timeout: undefined, holdUntilClosed: () => {} }
+const UNBOUNDED: Turn = { timeout: undefined, hold: () => () => {} }
 
 /** The attempts of one request: each waits for its turn, and has a deadline in it. */
 class BoundedCall implements Call {
@@ -101,6 +108,7 @@ class BoundedCall implements Call {
     this.#turns.expect(uploading)
     const turn = new BoundedTurn(
       slow ? longestAnswer(retryTimeout) : connectTimeout + idleTimeout + uploading,
+      () => this.#turns.give(),
     )
     try {
       const output = await send(turn)
@@ -110,22 +118,28 @@ class BoundedCall implements Call {
       if (error instanceof S3Error && error.status !== undefined) this.#turns.progress()
       throw error
     } finally {
-      const { body } = turn
-      if (body && !body.closed) body.once('close', () => this.#turns.give())
-      else this.#turns.give()
+      turn.end()
     }
   }
 }
 
 class BoundedTurn implements Turn {
   readonly timeout: number
-  body: Readable | undefined
+  readonly #give: () => void
+  #held = false
 
-  constructor(timeout: number) {
+  constructor(timeout: number, give: () => void) {
     this.timeout = timeout
+    this.#give = give
   }
 
-  holdUntilClosed(body: Readable): void {
-    this.body = body
+  hold(): () => void {
+    this.#held = true
+    return this.#give
+  }
+
+  /** `send` has ended. */
+  end(): void {
+    if (!this.#held) this.#give()
   }
 }

@@ -180,6 +180,7 @@ export class S3Engine {
     const state = await this.head(name, signal)
     if (state === null) throw new Problem('NotFound', 'there is no such file')
     const body = {
+      unreadTimeout: 0, // It holds nothing.
       bytes: async () => Buffer.alloc(0),
       stream: () => Readable.from([]),
       close: async () => {},

@@ -2,6 +2,7 @@ import { Readable } from 'node:stream'
 import type { Dispatcher } from 'undici'
 import { toError } from '../../errors.js'
 import { MAX_ANSWER_BYTES, TimeoutError, tooLong } from './bounds.js'
+import type { ObjectStream } from './object-api.js'
 
 /** A request as it goes over the wire. */
 export interface HttpRequest {
@@ -21,7 +22,7 @@ export interface HttpResponse {
   readonly headers: Readonly<Record<string, string>>
   /** The whole body, unless it is a stream. */
   readonly text: string
-  readonly stream: Readable | undefined
+  readonly stream: BodyStream | undefined
 }
 
 /** Sends a request. `timeout`: milliseconds until its answer is there, or has begun where it is a stream. */
@@ -109,7 +110,7 @@ class Exchange implements Dispatcher.DispatchHandler {
 
   onResponseEnd(): void {
     this.#release()
-    if (this.#stream) this.#stream.push(null)
+    if (this.#stream) this.#stream.end()
     else {
       const text = this.#bytes === 0 ? '' : Buffer.concat(this.#chunks).toString()
       this.#resolve({ status: this.#status, headers: this.#headers, text, stream: undefined })
@@ -139,12 +140,36 @@ class Exchange implements Dispatcher.DispatchHandler {
 }
 
 /** The body of an answer. Destroying it before its end gives up the connection. */
-class BodyStream extends Readable {
+export class BodyStream extends Readable implements ObjectStream {
   readonly #controller: Dispatcher.DispatchController
+  #hasArrived = false
+  #onArrival: (() => void) | undefined
 
   constructor(controller: Dispatcher.DispatchController) {
     super({ highWaterMark: 64 * 1024 })
     this.#controller = controller
+  }
+
+  get hasArrived(): boolean {
+    return this.#hasArrived
+  }
+
+  /** Calls back once the connection is free, whether or not what has arrived was read. */
+  onceArrived(callback: () => void): void {
+    if (this.#hasArrived) callback()
+    else this.#onArrival = callback
+  }
+
+  /** Nothing more comes. */
+  end(): void {
+    this.#arrive()
+    this.push(null)
+  }
+
+  #arrive(): void {
+    if (this.#hasArrived) return
+    this.#hasArrived = true
+    this.#onArrival?.()
   }
 
   override _read(): void {
@@ -152,7 +177,8 @@ class BodyStream extends Readable {
   }
 
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
-    if (!this.readableEnded) this.#controller.abort(error ?? new Error('the body was not read'))
+    if (!this.#hasArrived) this.#controller.abort(error ?? new Error('the body was not read'))
+    this.#arrive()
     done(error)
   }
 }

@@ -219,7 +219,7 @@ export class HttpObjectApi implements api.ObjectApi {
         throw signal?.aborted ? cause : noAnswer(cause)
       })
       if (response.status >= 300) throw await readError(response.text, response.status, response.headers)
-      if (response.stream) turn.holdUntilClosed(response.stream)
+      response.stream?.onceArrived(turn.hold())
       return response
     })
   }

@@ -59,8 +59,8 @@ export interface Load {
 export interface Turn {
   /** Milliseconds until the answer is there, or has begun where it is a stream. Undefined: the client bounds itself. */
   readonly timeout: number | undefined
-  /** Keeps the turn until a body has been read or given up: so long it takes a connection. */
-  holdUntilClosed(body: Readable): void
+  /** Keeps the turn beyond `send`. Call the answer when the connection is free again. */
+  hold(): () => void
 }
 
 /** What is stored with an object besides its content. */
@@ -85,7 +85,13 @@ export interface ObjectState extends ObjectAttributes {
 export interface OpenObject extends ObjectState {
   /** The answer's `Content-Range`. */
   readonly contentRange: string | undefined
-  readonly body: Readable
+  readonly body: ObjectStream
+}
+
+/** The content of an object as it arrives. Destroying it gives up the connection. */
+export interface ObjectStream extends Readable {
+  /** Whether its connection is free: all has arrived, or it was given up. */
+  readonly hasArrived: boolean
 }
 
 /** A request about one object. */

@@ -41,7 +41,13 @@ export async function openObject(
       return null
     }
   }
-  const body = new ObjectBody(object.body, delivered, reopen, signal, connection.config.idleTimeout)
+  const body = new ObjectBody(object.body, {
+    range: delivered,
+    reopen,
+    signal,
+    readers: connection.readers,
+    patience: connection.config.idleTimeout,
+  })
   return { state: object, size, range: delivered, body }
 }
 

@@ -9,6 +9,7 @@ import { notFromS3 } from './s3-error.js'
 import { changeHeaders, createClient, type SdkCommand, sendWithin } from './sdk-client.js'
 import { fromSdkError } from './sdk-errors.js'
 import { fieldsOf, isAnswer, stateOf, tagOf } from './sdk-fields.js'
+import { SdkStream } from './sdk-stream.js'
 import type { Signer } from './signer.js'
 
 const loadSdk = lazily(() => import('@aws-sdk/client-s3'))
@@ -60,7 +61,7 @@ export class SdkObjectApi implements api.ObjectApi {
       body.on('error', () => {}).destroy()
       throw notFromS3(200)
     }
-    return { ...stateOf(output), contentRange: output.ContentRange, body }
+    return { ...stateOf(output), contentRange: output.ContentRange, body: new SdkStream(body) }
   }
 
   async head({ key }: api.KeyRequest, call: api.Call): Promise<api.ObjectState> {
@@ -258,7 +259,7 @@ export class SdkObjectApi implements api.ObjectApi {
         const output = await (turn.timeout === undefined
           ? client.send(command, signal ? { abortSignal: signal } : {})
           : sendWithin(turn.timeout, client, command, signal))
-        if ('Body' in output && output.Body instanceof Readable) turn.holdUntilClosed(output.Body)
+        if ('Body' in output && output.Body instanceof Readable) output.Body.once('close', turn.hold())
         return output
       } catch (error) {
         throw signal?.aborted ? error : fromSdkError(error)
