@@ -18,9 +18,9 @@ function apart(format: 'esm' | 'cjs'): Plugin {
       build.onResolve({ filter: /\/vendor\/[\w-]+\.js$/ }, ({ path }) =>
         external(path.replace(/.*\/vendor\/([\w-]+)\.js$/, './$1.cjs')),
       )
-      build.onResolve({ filter: /^\.\/engine\.js$/ }, () =>
-        external(format === 'esm' ? './s3-engine.js' : './s3-engine.cjs'),
-      )
+      const ending = format === 'esm' ? 'js' : 'cjs'
+      build.onResolve({ filter: /^\.\/engine\.js$/ }, () => external(`./s3-engine.${ending}`))
+      build.onResolve({ filter: /^\.\/local-r2\/server\.js$/ }, () => external(`./local-r2.${ending}`))
     },
   }
 }
@@ -114,13 +114,13 @@ function ours(format: 'esm' | 'cjs', entry: Record<string, string>, dts: boolean
 }
 
 const ENTRIES = { index: 'src/index.ts', testing: 'src/testing.ts' }
-const ENGINE = { 's3-engine': 'src/drivers/s3/engine.ts' }
+const APART = { 's3-engine': 'src/drivers/s3/engine.ts', 'local-r2': 'src/testing/local-r2/server.ts' }
 
 export default defineConfig([
   ours('esm', ENTRIES, true),
-  ours('esm', ENGINE, false),
+  ours('esm', APART, false),
   ours('cjs', ENTRIES, true),
-  ours('cjs', ENGINE, false),
+  ours('cjs', APART, false),
   vendor('src/drivers/s3/vendor/undici-pool.ts', 'Pool', ['undici']),
   vendor('src/drivers/s3/vendor/xml-parser.ts', 'Parser', [
     'htmlparser2',

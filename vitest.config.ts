@@ -23,7 +23,7 @@ export default defineConfig(({ mode }) => ({
   },
   test: {
     include: mode === 'long' ? ['test/conformance.test.ts', ...SLOW] : ['test/**/*.test.ts'],
-    exclude: [...configDefaults.exclude, 'test/chaos/**', ...(mode === 'long' ? [] : SLOW)],
+    exclude: [...configDefaults.exclude, 'test/chaos/**', 'test/judges/**', ...(mode === 'long' ? [] : SLOW)],
     globalSetup: ['test/servers/setup.ts'],
     // One more than the cores of a small machine, because many tests mostly wait.
     maxWorkers: Math.max(3, availableParallelism()),

@@ -17,6 +17,12 @@ import { teeCases } from './testing/tee.js'
 import { uploadRuleCases } from './testing/upload-rules.js'
 
 export type { ConformanceCase, ConformanceHarness } from './testing/case.js'
+export {
+  type LocalR2,
+  type LocalR2Options,
+  type LocalR2Variable,
+  startLocalR2,
+} from './testing/start-local-r2.js'
 
 /**
  * Every promise of a storage as a test case, for any test runner: run all of them to prove a backend of your own. They

@@ -58,6 +58,8 @@ const PRIVATE: readonly { what: RegExp; to: RegExp }[] = [
 const OUTSIDE: readonly { what: RegExp; in: RegExp }[] = [
   { what: /^node:(?:crypto|events|path|stream|timers\/promises|util)$/, in: /./ },
   { what: /^node:(?:assert\/strict|stream\/consumers)$/, in: /^testing\// },
+  // The local R2 is a server.
+  { what: /^node:(?:http|net|stream\/promises|zlib)$/, in: /^testing\/local-r2\// },
   { what: /^node:fs(?:\/promises)?$/, in: /^drivers\/filesystem\// },
   { what: /^@aws-sdk\//, in: /^drivers\/s3\/sdk(?:-client)?\.ts$/ },
   { what: /^undici(?:\/|$)/, in: /^drivers\/s3\// },

@@ -184,10 +184,13 @@ describe('the programs', () => {
     await assert.rejects(started, /PermissionDenied save "check\/hello\.txt"/)
   })
 
-  it.each(['avatars.test.ts', 'map-storage.test.ts'])('%s passes under node:test', async (file) => {
-    const output = await runExample(['--test', '--test-reporter=tap', join(examples, file)])
-    assert.match(output, /^# pass [1-9]\d*\n# fail 0$/m)
-  })
+  it.each(['avatars.test.ts', 'local-r2.test.ts', 'map-storage.test.ts'])(
+    '%s passes under node:test',
+    async (file) => {
+      const output = await runExample(['--test', '--test-reporter=tap', join(examples, file)])
+      assert.match(output, /^# pass [1-9]\d*\n# fail 0$/m)
+    },
+  )
 })
 
 describe.each(['disk', 'R2'])('on %s', (place) => {

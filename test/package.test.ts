@@ -132,10 +132,17 @@ const useIt = `
     const refused = await storage.save('x.png', '<html>', stowage.chatUploadRules).catch((error) => error)
     const file = await storage.open(name)
     console.log(name, await file.text(), file.contentType, refused.name, refused.found, testing.conformanceCases.length > 100)
+    const server = await testing.startLocalR2()
+    const r2 = stowage.createDefaultStorage(server.env)
+    const stored = await r2.open(await r2.save('b.txt', 'from R2'))
+    const misspelt = await testing.startLocalR2({ prot: 1 }).catch((error) => error)
+    console.log(String(r2), await stored.text(), stowage.isStorageError(misspelt), misspelt.name)
+    await server.close()
   }
   main()
 `
-const used = 'documents/1/a_b.txt hello text/plain UploadRejectedError text/html true'
+const used = `documents/1/a_b.txt hello text/plain UploadRejectedError text/html true
+R2Storage(test-bucket) from R2 true ConfigurationError`
 
 describe.concurrent('the installed package', () => {
   it('works from an ES module', async () => {
@@ -150,10 +157,22 @@ describe.concurrent('the installed package', () => {
     assert.equal(await runFile('cjs', requires + useIt, options), used)
   })
 
+  it('loads the local R2 when it is started, not with the conformance cases', async () => {
+    const source = `
+      const { startLocalR2 } = require('stowage/testing')
+      const loaded = () => Object.keys(require.cache).filter((file) => /local-r2/.test(file)).length
+      const before = loaded()
+      startLocalR2().then(async (server) => {
+        await server.close()
+        console.log(before, loaded())
+      })`
+    assert.equal(await runFile('cjs', source), '0 1')
+  })
+
   it('compiles under strict, as an ES module and as CommonJS, and a misspelt option does not', async () => {
     const source = `
-      import { defaultStorage, documentPath, isStorageError, R2Storage, type SaveOptions, Storage, type StoredFile } from 'stowage'
-      import { type ConformanceHarness, conformanceCases } from 'stowage/testing'
+      import { createDefaultStorage, defaultStorage, documentPath, isStorageError, R2Storage, type SaveOptions, Storage, type StoredFile } from 'stowage'
+      import { type ConformanceHarness, conformanceCases, type LocalR2, startLocalR2 } from 'stowage/testing'
 
       export async function use(storage: Storage = defaultStorage): Promise<string> {
         const options: SaveOptions = { ifExists: 'error', signal: AbortSignal.timeout(1000), metadata: { by: 'me' } }
@@ -162,6 +181,10 @@ describe.concurrent('the installed package', () => {
         const text: string = await file.text()
         const harness: ConformanceHarness = { makeStorage: async () => storage, signedUrls: 'unsupported' }
         for (const { run } of conformanceCases) await run(harness)
+        const server: LocalR2 = await startLocalR2({ port: 9000 })
+        createDefaultStorage(server.env)
+        // @ts-expect-error there is no such option
+        await startLocalR2({ delayMs: 5 })
         // @ts-expect-error there is no such option
         await storage.save(name, text, { ifExist: 'error' })
         // @ts-expect-error a bucket is needed

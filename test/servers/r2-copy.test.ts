@@ -52,10 +52,22 @@ describe('copy', () => {
     })
   })
 
-  it('wants a leading slash, an encoded source and a key that exists', async () => {
+  it('takes the source with and without a leading slash, and with encoded slashes', async () => {
+    const planted = r2.bucket().plant('folder/a.txt', 'hello')
+    for (const source of [`${Bucket}/folder/a.txt`, `/${Bucket}/folder/a.txt`]) {
+      for (const form of [source, encodeURIComponent(source)]) {
+        r2.bucket().delete('k')
+        expect(await outcome(copy('k', form))).toBe('200')
+        expect(r2.bucket().get('k')?.etag).toBe(planted.etag)
+      }
+    }
+  })
+
+  it('wants an encoded source and a key that exists', async () => {
     r2.bucket().plant('anyfilename%25.txt')
     r2.bucket().plant('a+b')
-    expect(await outcome(copy('k', `${Bucket}/a`))).toBe('400 InvalidArgument')
+    for (const nothing of [Bucket, `/${Bucket}`, `/${Bucket}/`, '/', '//a', `${Bucket}/%C3`])
+      expect(await outcome(copy('k', nothing))).toMatch(/^400 Invalid(?:Argument|ObjectName)$/)
     expect(await outcome(copy('k', `/${Bucket}/anyfilename%25.txt`))).toBe('404 NoSuchKey')
     expect(await outcome(copy('k', `/${Bucket}/anyfilename%2525.txt`))).toBe('200')
     expect(await outcome(copy('k', `/${Bucket}/a+b`))).toBe('404 NoSuchKey')

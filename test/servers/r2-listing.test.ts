@@ -1,6 +1,7 @@
 import {
   CreateMultipartUploadCommand,
   ListMultipartUploadsCommand,
+  ListObjectsCommand,
   ListObjectsV2Command,
   type ListObjectsV2CommandInput,
   type S3Client,
@@ -115,10 +116,16 @@ it('refuses parameters it does not have, and bad values of those it has', async 
   const v2 = { 'list-type': '2' }
   expect(await get({ ...v2, 'x-id': 'ListObjectsV2' })).toBe('200 undefined')
   expect(await get({ ...v2, metadata: 'true' })).toBe('501 NotImplemented')
-  expect(await get({ 'list-type': '1' })).toBe('400 InvalidArgument')
-  expect(await get({})).toBe('501 NotImplemented')
-  expect(await get({ ...v2, 'max-keys': 'x' })).toBe('400 InvalidArgument')
-  expect(await get({ ...v2, 'max-keys': '1001' })).toBe('400 InvalidArgument')
+  expect(await get({ 'list-type': '1' })).toBe('501 NotImplemented')
+  expect(await get({})).toBe('200 undefined')
+  expect(await get({ 'start-after': 'a' })).toBe('501 NotImplemented')
+  expect(await get({ 'continuation-token': 'a' })).toBe('400 InvalidArgument')
+  expect(await get({ ...v2, marker: 'a' })).toBe('501 NotImplemented')
+  for (const list of [v2, {}]) {
+    for (const keys of ['x', '-1', '1.5', '']) {
+      expect(await get({ ...list, 'max-keys': keys })).toBe('400 InvalidMaxKeys')
+    }
+  }
   expect(await get({ ...v2, 'continuation-token': '?' })).toBe('400 InvalidArgument')
   expect(await get({ ...v2, 'encoding-type': 'xml' })).toBe('400 InvalidArgument')
   for (const resource of [
@@ -135,6 +142,37 @@ it('refuses parameters it does not have, and bad values of those it has', async 
   }
   expect(await pages({ MaxKeys: 0 })).toEqual([[]])
   expect(await outcome(client.send(new ListObjectsV2Command({ Bucket: 'nope' })))).toBe('404 NoSuchBucket')
+})
+
+it('gives 1,000 entries at most, whatever is asked for', async () => {
+  for (let index = 0; index < 1001; index += 1) r2.bucket().plant(`k${index}`)
+  const page = await list({ MaxKeys: 5000 })
+  expect(page.Contents).toHaveLength(1000)
+  expect(page.IsTruncated).toBe(true)
+  expect(page.MaxKeys).toBe(5000)
+})
+
+it.each([1, 2, 3, 1000])('lists by version 1 in pages of %i', async (MaxKeys) => {
+  for (const key of ['t/t', 't/u', 'ü a', 'dir1/a', 'dir1/b', 'd']) r2.bucket().plant(key, 'hello')
+  for (const Delimiter of [undefined, '/']) {
+    const found: string[] = []
+    for (let Marker: string | undefined; ; ) {
+      const input = { Bucket, MaxKeys, Delimiter, Marker, EncodingType: 'url' } as const
+      const page = await client.send(new ListObjectsCommand(input))
+      expect(page.Marker).toBe(Marker ?? '')
+      expect(page.Contents?.every(({ Size, ETag }) => Size === 5 && ETag)).not.toBe(false)
+      const entries = [
+        ...(page.Contents ?? []).map(({ Key = '' }) => Key),
+        ...(page.CommonPrefixes ?? []).map(({ Prefix = '' }) => Prefix),
+      ]
+      expect(entries.length).toBeLessThanOrEqual(MaxKeys)
+      found.push(...entries)
+      if (page.IsTruncated !== true) break
+      Marker = decodeURIComponent(page.NextMarker?.replaceAll('+', ' ') ?? '')
+    }
+    const all = ['d', 'dir1/a', 'dir1/b', 't/t', 't/u', '%C3%BC+a']
+    expect(found.sort()).toEqual((Delimiter ? ['d', 'dir1/', 't/', '%C3%BC+a'] : all).sort())
+  }
 })
 
 it('lists open uploads in pages', async () => {

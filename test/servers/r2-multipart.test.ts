@@ -3,8 +3,10 @@ import {
   AbortMultipartUploadCommand,
   CompleteMultipartUploadCommand,
   type CompleteMultipartUploadCommandInput,
+  CopyObjectCommand,
   CreateMultipartUploadCommand,
   GetObjectCommand,
+  HeadObjectCommand,
   ListPartsCommand,
   type S3Client,
   UploadPartCommand,
@@ -177,6 +179,54 @@ it('copies parts, by range, and refuses conditions on them', async () => {
   expect(await outcome(copyPart(9, undefined, { CopySource: `/${Bucket}/none` }))).toBe('404 NoSuchKey')
   await complete(id, etags)
   expect(r2.bucket().get(Key)?.content.bytes().equals(source.content.bytes())).toBe(true)
+})
+
+it('reads one part of what was uploaded in parts, and says how many there are', async () => {
+  const id = await begin()
+  const { ETag } = await complete(id, await upload(id, [partSize, partSize, 3]))
+  const get = (PartNumber: number, changes = {}) =>
+    client.send(new GetObjectCommand({ Bucket, Key, PartNumber, ...changes }))
+  const head = (PartNumber: number, changes = {}) =>
+    client.send(new HeadObjectCommand({ Bucket, Key, PartNumber, ...changes }))
+  const last = await get(3)
+  const said = {
+    ETag,
+    ContentLength: 3,
+    PartsCount: 3,
+    ContentRange: `bytes ${2 * partSize}-${2 * partSize + 2}/${2 * partSize + 3}`,
+  }
+  expect(last).toMatchObject({ ...said, $metadata: { httpStatusCode: 206 } })
+  expect(await last.Body?.transformToByteArray()).toEqual(Uint8Array.of(3, 3, 3))
+  expect(await head(3)).toMatchObject({ ...said, $metadata: { httpStatusCode: 206 } })
+  const second = await (await get(2)).Body?.transformToByteArray()
+  expect(Buffer.alloc(partSize, 2).equals(Buffer.from(second ?? []))).toBe(true)
+  expect(await outcome(get(4))).toBe('400 InvalidPart')
+  expect(await outcome(head(4))).toMatch(/^400 /)
+  expect(await outcome(get(0))).toBe('400 InvalidArgument')
+  expect(await outcome(get(10_001))).toBe('400 InvalidArgument')
+  expect(await outcome(get(1, { Range: 'bytes=0-1' }))).toBe('400 InvalidRequest')
+  expect(await outcome(get(1, { IfMatch: '"x"' }))).toBe('412 PreconditionFailed')
+})
+
+it('has one part, the whole, for what was uploaded or copied in one piece', async () => {
+  const id = await begin()
+  await complete(id, await upload(id, [partSize, 3]))
+  await client.send(new CopyObjectCommand({ Bucket, Key: 'copy', CopySource: `/${Bucket}/${Key}` }))
+  r2.bucket().plant('plain', 'hello')
+  r2.bucket().plant('empty', '')
+  const get = (Key: string, PartNumber: number) =>
+    client.send(new GetObjectCommand({ Bucket, Key, PartNumber }))
+  for (const [key, size] of [
+    ['copy', partSize + 3],
+    ['plain', 5],
+    ['empty', 0],
+  ] as const) {
+    const whole = await get(key, 1)
+    expect(whole.ContentLength).toBe(size)
+    expect(whole.PartsCount).toBeUndefined()
+    expect(await outcome(get(key, 2))).toBe('400 InvalidPart')
+    await whole.Body?.transformToByteArray()
+  }
 })
 
 it('lists parts in pages', async () => {

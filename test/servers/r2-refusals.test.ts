@@ -12,7 +12,7 @@ beforeEach(() => r2.reset())
 afterAll(() => r2.stop())
 
 it.each([
-  ['x-amz-acl', 'private'],
+  ['x-amz-acl', 'public-read-write'],
   ['x-amz-grant-read', 'id=1'],
   ['x-amz-tagging', 'a=b'],
   ['x-amz-object-lock-mode', 'GOVERNANCE'],
@@ -40,6 +40,18 @@ it.each([
     `Header '${name}' with value '${value}' not implemented`,
   )
   expect(r2.bucket().size).toBe(0)
+})
+
+// R2 has no ACLs. It ignores these two, which most clients send without being asked.
+it.each(['private', 'public-read'])('ignores the ACL %s on every kind of write', async (acl) => {
+  const headers = { 'x-amz-acl': acl }
+  const write = (method: string, changes: Partial<RawRequest> = {}) =>
+    raw(r2, { method, path: '/test-bucket/a', ...changes, headers: { ...headers, ...changes.headers } })
+  expect((await write('PUT', { body: 'x' })).status).toBe(200)
+  const copy = { path: '/test-bucket/b', headers: { 'x-amz-copy-source': '/test-bucket/a' } }
+  expect((await write('PUT', copy)).status).toBe(200)
+  expect((await write('POST', { query: { uploads: '' } })).status).toBe(200)
+  expect((await write('GET')).status).toBe(501)
 })
 
 it('refuses what the SDK sends when its checksums are left on', async () => {

@@ -1,8 +1,8 @@
 import { IncomingMessage } from 'node:http'
 import { Socket } from 'node:net'
 import { expect, it } from 'vitest'
-import { S3Request } from './r2/request.js'
-import { verifySignature } from './r2/sigv4.js'
+import { S3Request } from '../../src/testing/local-r2/request.js'
+import { verifySignature } from '../../src/testing/local-r2/sigv4.js'
 
 /**
  * The worked examples of AWS's own documentation ("Signature Calculations for the Authorization Header: Transferring

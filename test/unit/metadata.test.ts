@@ -6,7 +6,7 @@ import { attachment } from '../../src/disposition.js'
 import { COMMON_TYPES, contentTypeOf } from '../../src/media-types.js'
 import { decodeMetadataValue, encodeMetadataValue } from '../../src/metadata.js'
 import { encodePath } from '../../src/percent.js'
-import { decodeWords, encodeWords } from '../servers/r2/metadata.js'
+import { decodeWords, encodeWords } from '../../src/testing/local-r2/metadata.js'
 
 /** Well-formed text without control characters: every value that `save` takes. */
 const value = fc

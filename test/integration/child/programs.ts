@@ -529,7 +529,7 @@ function becomeNobody(): void {
 
 /** The bytes that the R2 stand-in makes up where it does not keep bodies. */
 async function* patternOf(bytes: number) {
-  const { patternChunks } = await import('../../servers/r2/content.js')
+  const { patternChunks } = await import('../../../src/testing/local-r2/content.js')
   yield* patternChunks(0, bytes)
 }
 

@@ -68,7 +68,7 @@ export async function answer(
   } catch (error) {
     if (error instanceof Unanswered && error.how === 'hang') return
     const expected = error instanceof Unanswered || error instanceof ClientGone || response.destroyed
-    if (!expected) console.error('The R2 stand-in could not answer:', error)
+    if (!expected) process.emitWarning(`The local R2 could not answer: ${error}`)
     response.destroy()
   }
 }
@@ -88,7 +88,7 @@ async function replyTo(
   } catch (error) {
     if (error instanceof ClientGone || error instanceof Unanswered) throw error
     if (error instanceof S3Error) return errorReply(error)
-    console.error('The R2 stand-in failed:', error)
+    process.emitWarning(`The local R2 failed: ${error}`)
     return errorReply(new S3Error('InternalError', String(error)))
   }
 }

@@ -38,11 +38,16 @@ export async function copyObject(call: Call): Promise<Reply> {
   )
 }
 
-/** The object that x-amz-copy-source names. R2 wants the leading slash; `+` is a space unless it is encoded. */
+/**
+ * The object that x-amz-copy-source names: `bucket/key`, percent-encoded, with or without a slash in front. A `+` is a
+ * space unless it is encoded.
+ */
 export function copySource(call: Call): StoredObject {
   const header = call.request.header('x-amz-copy-source') ?? ''
-  const [, bucketName, key] = /^\/([^/?]+)\/([^?]+)$/.exec(header) ?? []
-  if (bucketName === undefined || key === undefined || !/^[\x21-\x7e]*$/.test(header)) {
+  // The text is latin1, one character per byte: the slash that ends the bucket may be encoded as well.
+  const source = /^[\x21-\x3e\x40-\x7e]+$/.test(header) ? queryBytes(header).toString('latin1') : ''
+  const [, bucketName, key] = /^\/?([^/]+)\/(.+)$/s.exec(source) ?? []
+  if (bucketName === undefined || key === undefined) {
     throw new S3Error(
       'InvalidArgument',
       'Copy Source must mention the source bucket and key: /sourcebucket/sourcekey',
@@ -50,7 +55,7 @@ export function copySource(call: Call): StoredObject {
   }
   const bucket = call.buckets.get(bucketName)
   if (bucket === undefined) throw new S3Error('NoSuchBucket', 'The specified bucket does not exist.')
-  return existing(bucket, checkedKey(queryBytes(key)))
+  return existing(bucket, checkedKey(Buffer.from(key, 'latin1')))
 }
 
 function attributesAfterCopy(call: Call, source: StoredObject): Attributes {

@@ -3,6 +3,7 @@ import { type Call, commitObject, existing, quoted, type Reply, singleUploadLimi
 import { conditionsOf, isNotModified, preconditionFailed } from './conditions.js'
 import { S3Error } from './errors.js'
 import { attributeHeaders, attributesOf } from './metadata.js'
+import { partNumber } from './multipart.js'
 import type { StoredObject } from './object-store.js'
 
 export function headBucket(): Reply {
@@ -22,31 +23,56 @@ export async function putObject(call: Call): Promise<Reply> {
   return { status: 200, headers: { etag: quoted(etag) } }
 }
 
+/** R2: "Range (has no effect in HeadObject)", but partNumber has one. */
 export function headObject(call: Call): Reply {
   const object = existing(call.bucket, call.key)
   if (isNotModified(conditionsOf(call.request), object)) return notModified(object)
-  return { status: 200, headers: { ...describe(object), 'content-length': String(object.content.size) } }
+  const { body: _, ...head } = contentOf(object, describe(object), wantedPart(call, object))
+  return head
 }
 
 export function getObject(call: Call): Reply {
   const object = existing(call.bucket, call.key)
   if (isNotModified(conditionsOf(call.request), object)) return notModified(object)
   const headers = { ...describe(object), ...overrides(call) }
-  const { size } = object.content
   const range = call.request.header('range')
-  if (range === undefined) {
-    return {
-      status: 200,
-      headers: { ...headers, 'content-length': String(size) },
-      body: object.content.slices(),
-    }
+  const part = wantedPart(call, object)
+  if (range !== undefined && part !== undefined) {
+    throw new S3Error('InvalidRequest', 'Cannot specify both Range header and partNumber query parameter')
   }
-  const [start, end] = rangeOf(range, size)
-  const partial = {
-    'content-range': `bytes ${start}-${end - 1}/${size}`,
-    'content-length': String(end - start),
-  }
-  return { status: 206, headers: { ...headers, ...partial }, body: object.content.slices(start, end) }
+  return contentOf(
+    object,
+    headers,
+    part ?? (range === undefined ? undefined : rangeOf(range, object.content.size)),
+  )
+}
+
+function contentOf(
+  object: StoredObject,
+  headers: Record<string, string>,
+  section: Section | undefined,
+): Reply {
+  const { size } = object.content
+  const { start, end, ...more } = section ?? { start: 0, end: size }
+  const length = { 'content-length': String(end - start) }
+  const body = object.content.slices(start, end)
+  // An empty file has no bytes to number, so the whole of it is no range.
+  if (section === undefined || size === 0) return { status: 200, headers: { ...headers, ...length }, body }
+  const range = { 'content-range': `bytes ${start}-${end - 1}/${size}` }
+  const parts = more.parts === undefined ? undefined : { 'x-amz-mp-parts-count': String(more.parts) }
+  return { status: 206, headers: { ...headers, ...length, ...range, ...parts }, body }
+}
+
+/** The part that the request asks for by its number: what was not uploaded in parts has one. */
+function wantedPart(call: Call, object: StoredObject): Section | undefined {
+  const value = call.param('partNumber')
+  if (value === undefined) return undefined
+  const index = partNumber(value) - 1
+  const sizes = object.partSizes ?? [object.content.size]
+  const size = sizes[index]
+  if (size === undefined) throw new S3Error('InvalidPart', 'The requested part could not be found.')
+  const start = sizes.slice(0, index).reduce((sum, each) => sum + each, 0)
+  return { start, end: start + size, parts: object.partSizes?.length }
 }
 
 /** 204 whether or not the key is there; R2's only condition is the last-modified time, to the second. */
@@ -100,8 +126,16 @@ function overrides(call: Call): Record<string, string> {
   return headers
 }
 
-/** One range, from its start up to, not including, its end; RFC 9110 section 14. */
-function rangeOf(header: string, size: number): [start: number, end: number] {
+/** The bytes from `start` up to, not including, `end`. */
+interface Section {
+  readonly start: number
+  readonly end: number
+  /** How many parts the object was uploaded in, where one was asked for. */
+  readonly parts?: number | undefined
+}
+
+/** One range; RFC 9110 section 14. */
+function rangeOf(header: string, size: number): Section {
   const [, first, last] = /^bytes=(\d*)-(\d*)$/.exec(header) ?? []
   const unsatisfiable = new S3Error('InvalidRange', 'The requested range is not satisfiable', {
     'content-range': `bytes */${size}`,
@@ -110,5 +144,5 @@ function rangeOf(header: string, size: number): [start: number, end: number] {
   const start = first === '' ? Math.max(0, size - Number(last)) : Number(first)
   const end = first === '' || last === '' ? size : Math.min(size, Number(last) + 1)
   if (start >= size || start >= end) throw unsatisfiable
-  return [start, end]
+  return { start, end }
 }

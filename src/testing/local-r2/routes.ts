@@ -2,7 +2,7 @@ import { deleteObjects } from './bulk-delete.js'
 import type { Operation } from './call.js'
 import { copyObject } from './copy.js'
 import { headerNotImplemented, S3Error } from './errors.js'
-import { listMultipartUploads, listObjectsV2, listParts } from './listing.js'
+import { listObjects, listObjectsV2 } from './listing.js'
 import {
   abortMultipartUpload,
   completeMultipartUpload,
@@ -12,6 +12,7 @@ import {
 } from './multipart.js'
 import { deleteObject, getObject, headBucket, headObject, overridable, putObject } from './objects.js'
 import type { S3Request } from './request.js'
+import { listMultipartUploads, listParts } from './upload-listing.js'
 
 interface Route {
   readonly operation: string
@@ -31,7 +32,10 @@ interface Route {
 }
 
 const conditional = 'if-(?:none-)?match|if-(?:un)?modified-since'
-const written = 'x-amz-meta-[^ ]+|x-amz-storage-class'
+const written = 'x-amz-meta-[^ ]+|x-amz-storage-class|x-amz-acl'
+
+/** R2 has no ACLs. It ignores the two that clients send most ("no longer rejected", release notes of 2022-11-30). */
+const ignoredAcls = new Set(['private', 'public-read'])
 
 /** First match counts, so the narrower ones come first. */
 const routes: readonly Route[] = [
@@ -61,6 +65,14 @@ const routes: readonly Route[] = [
     run: listMultipartUploads,
   },
   {
+    operation: 'ListObjects',
+    method: 'GET',
+    on: 'bucket',
+    // The last is refused by name.
+    allows: ['delimiter', 'encoding-type', 'marker', 'max-keys', 'prefix', 'continuation-token'],
+    run: listObjects,
+  },
+  {
     operation: 'DeleteObjects',
     method: 'POST',
     on: 'bucket',
@@ -81,7 +93,7 @@ const routes: readonly Route[] = [
     operation: 'GetObject',
     method: 'GET',
     on: 'object',
-    allows: overridable,
+    allows: ['partNumber', ...overridable],
     headers: new RegExp(`^(?:${conditional})$`),
     run: getObject,
   },
@@ -89,6 +101,7 @@ const routes: readonly Route[] = [
     operation: 'HeadObject',
     method: 'HEAD',
     on: 'object',
+    allows: ['partNumber'],
     headers: new RegExp(`^(?:${conditional})$`),
     run: headObject,
   },
@@ -200,6 +213,9 @@ export function checkedRoute(
     if (known.has(name) || (request.isPresigned && signatureParameters.has(name))) continue
     throw new S3Error('NotImplemented', `${route.operation} search parameter ${name} not implemented`)
   }
+  const acl = request.header('x-amz-acl')
+  if (acl !== undefined && !ignoredAcls.has(acl) && !moreHeaders.includes('x-amz-acl'))
+    throw headerNotImplemented('x-amz-acl', acl)
   const guarded = new RegExp(`^x-amz-|^cf-|^(?:${conditional})$`)
   for (const [name, value] of request.headers) {
     if (!guarded.test(name) || requestHeaders.has(name) || moreHeaders.includes(name)) continue

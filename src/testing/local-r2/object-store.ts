@@ -17,6 +17,8 @@ export interface StoredObject extends Attributes {
   /** Without quotes. */
   readonly etag: string
   readonly lastModifiedMs: number
+  /** Of an object that was uploaded in parts. */
+  readonly partSizes?: readonly number[]
 }
 
 export interface Upload extends Attributes {

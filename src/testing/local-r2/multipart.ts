@@ -79,7 +79,9 @@ export async function completeMultipartUpload(call: Call): Promise<Reply> {
   const { headers, metadata, storageClass } = upload
   const etag = multipartEtag(parts)
   const content = Content.joined(parts)
-  const object = { headers, metadata, storageClass, key, content, etag, lastModifiedMs: call.nowMs() }
+  const partSizes = parts.map((part) => part.size)
+  const lastModifiedMs = call.nowMs()
+  const object = { headers, metadata, storageClass, key, content, etag, lastModifiedMs, partSizes }
   try {
     commitObject(call, object, conditionsOf(call.request))
   } catch (error) {
@@ -114,7 +116,7 @@ export function openUpload(call: Call): Upload {
   return upload
 }
 
-function partNumber(value: string | undefined): number {
+export function partNumber(value: string | undefined): number {
   return wholeNumber(value ?? '', 'Part number', 1, 10_000) ?? 0
 }
 

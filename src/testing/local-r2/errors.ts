@@ -12,6 +12,7 @@ const statusOf = {
   InvalidArgument: 400,
   InvalidDigest: 400,
   InvalidObjectName: 400,
+  InvalidMaxKeys: 400,
   InvalidPart: 400,
   InvalidRange: 416,
   InvalidRegionName: 400,
