@@ -2,6 +2,7 @@ import { FileSystemDriver } from '../drivers/filesystem/driver.js'
 import { toBaseUrl } from '../drivers/options.js'
 import { inContext, Problem } from '../errors.js'
 import { toName } from '../names.js'
+import { checkConstructorOptions, type OptionNames } from '../options.js'
 import { Storage } from '../storage.js'
 
 /** Options of {@link FileSystemStorage}. */
@@ -18,6 +19,15 @@ export interface FileSystemStorageOptions {
   fsync?: boolean | undefined
   /** The key of signed addresses, 32 bytes or more. Default: a random one for each process. */
   signingSecret?: string | undefined
+}
+
+const OPTIONS: OptionNames<FileSystemStorageOptions> = {
+  location: true,
+  baseUrl: true,
+  fileMode: true,
+  directoryMode: true,
+  fsync: true,
+  signingSecret: true,
 }
 
 /**
@@ -45,6 +55,7 @@ export class FileSystemStorage extends Storage {
 }
 
 function toDriver(options: FileSystemStorageOptions): FileSystemDriver {
+  checkConstructorOptions(options, OPTIONS)
   const { location = './uploads', fileMode = 0o644, directoryMode = 0o755, fsync = true } = options
   if (typeof location !== 'string' || location === '' || location.includes('\0')) {
     throw new Problem('Misconfigured', 'the option location must be the path of a folder')

@@ -26,6 +26,11 @@ export interface StrictR2Options extends Partial<Behaviour> {
 /** The options that tell a storage what it knows of R2 by the endpoint otherwise. */
 export const AS_R2 = { conditionalCompletion: true, conditionalCopy: true } as const
 
+/** The options of a storage on this server, besides the bucket. */
+export function optionsOf({ endpoint, accessKeyId, secretAccessKey, sessionToken }: StrictR2) {
+  return { endpoint, accessKeyId, secretAccessKey, sessionToken }
+}
+
 export interface StrictR2 {
   readonly endpoint: string
   readonly region: 'auto'
