@@ -2,7 +2,7 @@ import { FileSystemStorage, type FileSystemStorageOptions } from './backends/fil
 import { MemoryStorage } from './backends/memory.js'
 import { R2Storage } from './backends/r2.js'
 import { S3Storage } from './backends/s3.js'
-import { toEndpoint, toPublicBaseUrl } from './drivers/s3/options.js'
+import { toEndpoint, toPublicBaseUrl } from './drivers/s3/address.js'
 import { inContext, Problem } from './errors.js'
 import type { Storage } from './storage.js'
 import { readThrough } from './wrappers/read-through.js'
@@ -41,7 +41,7 @@ function create(env: Environment): Storage {
     accessKeyId: required.R2_ACCESS_KEY_ID,
     secretAccessKey: required.R2_SECRET_ACCESS_KEY,
     bucket,
-    endpoint: toEndpoint(required.R2_ENDPOINT_URL, bucket, 'R2_ENDPOINT_URL'),
+    endpoint: checkEndpoint(required.R2_ENDPOINT_URL, bucket),
     region: read('R2_REGION'),
     sessionToken: read('R2_SESSION_TOKEN'),
     prefix: read('R2_PREFIX'),
@@ -53,6 +53,12 @@ function create(env: Environment): Storage {
 }
 
 const R2_REQUIRED = ['R2_ACCESS_KEY_ID', 'R2_SECRET_ACCESS_KEY', 'R2_BUCKET_NAME', 'R2_ENDPOINT_URL'] as const
+
+/** An error about the endpoint names the variable. The storage takes the bucket off its end, and only once. */
+function checkEndpoint(endpoint: string, bucket: string): string {
+  toEndpoint(endpoint, bucket, 'R2_ENDPOINT_URL')
+  return endpoint
+}
 
 function readerOf(env: Environment): (variable: string) => string | undefined {
   return (variable) => env[variable]?.trim() || undefined
@@ -124,7 +130,7 @@ function isEnabled(value: string | undefined): boolean {
  * - `memory:`: the memory of this process.
  * - `r2:bucket`: a bucket on R2, with `R2_ACCESS_KEY_ID`, `R2_SECRET_ACCESS_KEY` and `R2_ENDPOINT_URL`.
  * - `s3:bucket?endpoint=https://s3.example.com&region=eu-west-1`: a bucket on any S3 server, with `AWS_ACCESS_KEY_ID`
- *   and `AWS_SECRET_ACCESS_KEY`.
+ *   and `AWS_SECRET_ACCESS_KEY`, or by AWS's default credential chain where neither is set.
  *
  * `r2:` and `s3:` take `endpoint`, `region` and `prefix` as parameters.
  *
@@ -154,14 +160,13 @@ const SCHEMES = {
   r2: (rest: string, env: Environment) => {
     const { bucket, parameters } = toBucket(rest)
     const keys = requireKeys(env, ['R2_ACCESS_KEY_ID', 'R2_SECRET_ACCESS_KEY'])
-    const endpoint = parameters.endpoint ?? requireKeys(env, ['R2_ENDPOINT_URL'])[0]
     const read = readerOf(env)
     return new R2Storage({
       bucket,
       accessKeyId: keys[0],
       secretAccessKey: keys[1],
       sessionToken: read('R2_SESSION_TOKEN'),
-      endpoint: toEndpoint(endpoint ?? '', bucket, 'R2_ENDPOINT_URL'),
+      endpoint: parameters.endpoint ?? checkEndpoint(requireKeys(env, ['R2_ENDPOINT_URL'])[0] ?? '', bucket),
       region: parameters.region ?? read('R2_REGION'),
       prefix: parameters.prefix ?? read('R2_PREFIX'),
       cacheControl: read('R2_CACHE_CONTROL'),
@@ -170,19 +175,22 @@ const SCHEMES = {
   },
   s3: (rest: string, env: Environment) => {
     const { bucket, parameters } = toBucket(rest)
-    const keys = requireKeys(env, ['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY'])
     const read = readerOf(env)
+    const given = AWS_KEYS.some((variable) => read(variable) !== undefined)
+    const keys = given ? requireKeys(env, AWS_KEYS) : []
     return new S3Storage({
       bucket,
       accessKeyId: keys[0],
       secretAccessKey: keys[1],
-      sessionToken: read('AWS_SESSION_TOKEN'),
+      sessionToken: given ? read('AWS_SESSION_TOKEN') : undefined,
       endpoint: parameters.endpoint ?? read('AWS_ENDPOINT_URL_S3') ?? read('AWS_ENDPOINT_URL'),
       region: parameters.region ?? read('AWS_REGION') ?? read('AWS_DEFAULT_REGION'),
       prefix: parameters.prefix,
     })
   },
 } as const
+
+const AWS_KEYS = ['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY'] as const
 
 function requireKeys(env: Environment, variables: readonly string[]): string[] {
   return Object.values(

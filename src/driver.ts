@@ -146,8 +146,10 @@ export interface Entry {
   readonly name: string
 }
 
-/** A signed GET. */
+/** A signed GET or HEAD. */
 export interface SignRequest {
+  /** The one method that the address MUST allow. */
+  readonly method: 'GET' | 'HEAD'
   /** The file. */
   readonly name: Name
   /** Seconds from `signedAt`. */

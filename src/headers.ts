@@ -74,11 +74,16 @@ export async function toAttributes(
     metadata: toMetadata(options.metadata === undefined ? defaults.metadata : options.metadata),
   }
   for (const header of headerNames()) {
-    const value = options[header] === undefined ? defaults[header] : options[header]
-    if (value !== undefined) given[header] = HEADERS[header].check(value, header)
+    const value = isGiven(options[header], header) ? options[header] : defaults[header]
+    if (isGiven(value, header)) given[header] = HEADERS[header].check(value, header)
   }
   given.contentType ??= await contentTypeOf(name)
   return pickAttributes(given)
+}
+
+/** Browsers give `''` as the type of a file that they do not know. */
+function isGiven(value: string | undefined, header: HeaderName): value is string {
+  return value !== undefined && !(header === 'contentType' && value === '')
 }
 
 /** Whether attributes say more than the name of the file does. */

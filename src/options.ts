@@ -34,6 +34,7 @@ export const SAVE_OPTIONS: OptionNames<SaveOptions> = {
 }
 export const SIGNED_URL_OPTIONS: OptionNames<SignedUrlOptions> = {
   ...ABORT_OPTIONS,
+  method: true,
   expiresIn: true,
   download: true,
   contentType: true,

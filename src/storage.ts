@@ -241,17 +241,21 @@ export abstract class Storage {
    */
   async signedUrl(name: string, options: SignedUrlOptions = {}): Promise<string> {
     return this.#onName('signedUrl', name, options, SIGNED_URL_OPTIONS, async (target, signal) => {
-      const { download = false, contentType, stableFor } = options
+      const { method = 'GET', download = false, contentType, stableFor } = options
+      if (method !== 'GET' && method !== 'HEAD') {
+        throw new Problem('InvalidArgument', "method must be 'GET' or 'HEAD'")
+      }
       if (typeof download !== 'boolean' && (typeof download !== 'string' || download === '')) {
         throw new Problem('InvalidArgument', 'download must be true, false or a file name')
       }
       const times = toSigningTimes(options.expiresIn, stableFor)
       return this.#driver.sign({
         name: target,
+        method,
         ...times,
         contentDisposition:
           download === false ? undefined : attachment(download === true ? baseName(target) : download),
-        contentType: contentType === undefined ? undefined : toContentType(contentType),
+        contentType: contentType ? toContentType(contentType) : undefined,
         signal,
       })
     })
@@ -272,7 +276,7 @@ export abstract class Storage {
       if (!Number.isSafeInteger(size) || size < 0) {
         throw new Problem('InvalidArgument', 'size must be the exact number of bytes that will be uploaded')
       }
-      const contentType = toContentType(options.contentType)
+      const contentType = options.contentType === '' ? undefined : toContentType(options.contentType)
       const ifExists = toIfExists(options.ifExists)
       const times = toSigningTimes(options.expiresIn, undefined)
       const attributes = await toAttributes(target, { contentType, cacheControl, metadata })

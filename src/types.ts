@@ -16,8 +16,8 @@ export interface AbortOptions {
 /** HTTP headers that are stored with a file. */
 export interface FileHeaders {
   /**
-   * The MIME type. Default: by the name's extension, else `application/octet-stream`. With `allowedTypes` it is the
-   * type of the bytes, so that the served type is the checked one.
+   * The MIME type. Default, also for `''`: by the name's extension, else `application/octet-stream`. With `allowedTypes`
+   * it is the type of the bytes, so that the served type is the checked one.
    */
   contentType?: string | undefined
   /** How caches may keep the file. Default: none on disk and in memory, the storage's `cacheControl` on R2 and S3. */
@@ -142,6 +142,11 @@ export interface DirectoryListing {
 
 /** Options of `signedUrl`. */
 export interface SignedUrlOptions extends AbortOptions {
+  /**
+   * The method that the address allows. A server refuses a HEAD to an address for GET, since the method is signed.
+   * Default `'GET'`.
+   */
+  method?: 'GET' | 'HEAD' | undefined
   /** Seconds until the address expires, 1 to 604,800 (7 days). Default 3,600. */
   expiresIn?: number | undefined
   /** Browsers download the file: `true` under its own base name, a string under that name. Default false. */
@@ -159,7 +164,10 @@ export interface SignedUrlOptions extends AbortOptions {
 export interface SignedUploadOptions extends AbortOptions {
   /** The exact size in bytes. The backend refuses any other. */
   size: number
-  /** The type that the uploader must send. The backend refuses any other. */
+  /**
+   * The type that the uploader must send. The backend refuses any other. `''`, a browser's type for a file that it does
+   * not know, is the type by the extension of the name.
+   */
   contentType: string
   /** Seconds until the address expires, 1 to 604,800 (7 days). Default 3,600. */
   expiresIn?: number | undefined

@@ -44,10 +44,10 @@ const PRIVATE: readonly { what: RegExp; to: RegExp }[] = [
   { what: /^drivers\/memory\.ts$/, to: /^backends\/memory\.ts$/ },
   { what: /^drivers\/filesystem\//, to: /^(?:drivers|backends)\/filesystem[./]/ },
   {
-    what: /^drivers\/s3\/options\.ts$/,
+    what: /^drivers\/s3\/(?:options|address)\.ts$/,
     to: /^(?:drivers\/s3\/|backends\/(?:s3|r2)\.ts$|create-storage\.ts$|index\.ts$)/,
   },
-  { what: /^drivers\/s3\/(?!options\.ts$)/, to: /^(?:drivers\/s3\/|backends\/(?:s3|r2)\.ts$)/ },
+  { what: /^drivers\/s3\/(?!(?:options|address)\.ts$)/, to: /^(?:drivers\/s3\/|backends\/(?:s3|r2)\.ts$)/ },
   { what: /^drivers\/(?:options|semaphore|resting-readers)\.ts$/, to: /^(?:drivers|backends)\// },
   // A prefix is a wrapper, also inside a backend.
   { what: /^wrappers\/prefixed\.ts$/, to: /^(?:wrappers|backends)\/|^index\.ts$/ },
@@ -61,7 +61,9 @@ const OUTSIDE: readonly { what: RegExp; in: RegExp }[] = [
   // The local R2 is a server.
   { what: /^node:(?:http|net|stream\/promises|zlib)$/, in: /^testing\/local-r2\// },
   { what: /^node:fs(?:\/promises)?$/, in: /^drivers\/filesystem\// },
-  { what: /^@aws-sdk\//, in: /^drivers\/s3\/sdk(?:-client)?\.ts$/ },
+  // A proxy's connections.
+  { what: /^node:(?:http|https|net|tls)$/, in: /^drivers\/s3\/(?:proxy|tunnel)\.ts$/ },
+  { what: /^@aws-sdk\//, in: /^drivers\/s3\/(?:sdk(?:-client)?|credential-chain)\.ts$/ },
   { what: /^undici(?:\/|$)/, in: /^drivers\/s3\// },
   { what: /^htmlparser2$/, in: /^drivers\/s3\/vendor\// },
   { what: /^sanitize-filename$/, in: /^filenames\.ts$/ },

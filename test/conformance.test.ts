@@ -20,7 +20,7 @@ import {
 import { type ConformanceHarness, conformanceCases } from 'stowage/testing'
 import { afterAll, beforeAll, describe, inject, it } from 'vitest'
 import { hasFile } from '../src/storage.js'
-import { AS_R2, startStrictR2 } from './servers/r2.js'
+import { AS_R2, optionsOf, startStrictR2 } from './servers/r2.js'
 import { altered } from './unit/altered.js'
 import { halfMoved } from './unit/half-moved.js'
 
@@ -84,7 +84,13 @@ function onR2(prefixed: boolean, fastPath: boolean): Backend {
           servers.push(server)
         }
         const prefix = prefixed ? `${++made}/ä b` : ''
-        return new R2Storage({ ...server, ...AS_R2, bucket: server.bucket().name, prefix, fastPath })
+        return new R2Storage({
+          ...optionsOf(server),
+          ...AS_R2,
+          bucket: server.bucket().name,
+          prefix,
+          fastPath,
+        })
       },
     }),
     close: async () => {

@@ -2,6 +2,7 @@ import { FileSystemDriver } from '../drivers/filesystem/driver.js'
 import { toBaseUrl } from '../drivers/options.js'
 import { inContext, Problem } from '../errors.js'
 import { toName } from '../names.js'
+import { checkConstructorOptions, type OptionNames } from '../options.js'
 import { Storage } from '../storage.js'
 
 /** Options of {@link FileSystemStorage}. */
@@ -24,6 +25,15 @@ export interface FileSystemStorageOptions {
   portableNames?: boolean | undefined
   /** The key of signed addresses, 32 bytes or more. Default: a random one for each process. */
   signingSecret?: string | undefined
+}
+
+const OPTIONS: OptionNames<FileSystemStorageOptions> = {
+  location: true,
+  baseUrl: true,
+  fileMode: true,
+  directoryMode: true,
+  fsync: true,
+  signingSecret: true,
 }
 
 /**
@@ -51,6 +61,7 @@ export class FileSystemStorage extends Storage {
 }
 
 function toDriver(options: FileSystemStorageOptions): FileSystemDriver {
+  checkConstructorOptions(options, OPTIONS)
   const { location = './uploads', fileMode = 0o644, directoryMode = 0o755, fsync = true } = options
   const { portableNames = false } = options
   if (typeof location !== 'string' || location === '' || location.includes('\0')) {

@@ -114,11 +114,20 @@ export const metadataCases: readonly ConformanceCase[] = cases('metadata', {
       assert.equal((await storage.stat('a.html')).contentType, contentType)
     }
   },
+  // A browser's type for a file that it does not know.
+  "an empty type is like none: the content's own counts, else the extension": async (storage) => {
+    await storage.save('a.png', 'content', { contentType: '' })
+    await storage.save('unknown', 'content', { contentType: '' })
+    await storage.save('b.bin', new Blob(['content'], { type: 'text/x-notes' }), { contentType: '' })
+    await storage.save('c.csv', new Blob(['content']), { contentType: '' })
+    const names = ['a.png', 'unknown', 'b.bin', 'c.csv']
+    const types = await Promise.all(names.map(async (name) => (await storage.stat(name)).contentType))
+    assert.deepEqual(types, ['image/png', 'application/octet-stream', 'text/x-notes', 'text/csv'])
+  },
   'a value that is not a type is refused': async (storage) => {
     for (const contentType of [
       'application/octet/stream',
       'text',
-      '',
       '/',
       'text/',
       '/plain',

@@ -13,6 +13,7 @@ export function signed(check: (storage: Storage) => Promise<void>): Check {
     for (const error of [
       await rejects('Unsupported', () => storage.signedUrl('a.txt')),
       await rejects('Unsupported', () => storage.signedUrl('a.txt', { download: true, stableFor: 60 })),
+      await rejects('Unsupported', () => storage.signedUrl('a.txt', { method: 'HEAD' })),
       await rejects('Unsupported', () => storage.signedUpload('b.txt', upload)),
       await rejects('Unsupported', () => storage.signedUpload('a.txt', { ...upload, ifExists: 'overwrite' })),
     ]) {
@@ -71,6 +72,23 @@ export const signedUrlCases: readonly ConformanceCase[] = cases('signed URL', {
     assert.deepEqual([part.status, await part.text()], [206, 'wor'])
     assert.equal(part.headers.get('content-range'), 'bytes 6-8/11')
   }),
+  'for HEAD says size and type to anybody who has it, and gives no content': signed(async (storage) => {
+    await storage.save('folder/a.txt', 'secret content', { contentType: 'text/x-notes' })
+    const url = await storage.signedUrl('folder/a.txt', { method: 'HEAD', expiresIn: 60 })
+    for (let i = 0; i < 2; i++) {
+      const response = await fetch(url, { method: 'HEAD' })
+      assert.equal(response.status, 200)
+      assert.equal(response.headers.get('content-type')?.split(';')[0], 'text/x-notes')
+      assert.equal(response.headers.get('content-length'), '14')
+    }
+    await assertRefusedAddress(url)
+    for (const method of ['PUT', 'POST', 'DELETE']) await assertRefusedAddress(url, { method })
+    await assertFiles(storage, { 'folder/a.txt': 'secret content' })
+    const missing = await fetch(await storage.signedUrl('missing.txt', { method: 'HEAD' }), {
+      method: 'HEAD',
+    })
+    assert.equal(missing.status, 404)
+  }),
   'of a missing file is given out, and answers 404; also once the file is deleted': signed(
     async (storage) => {
       const response = await fetch(await storage.signedUrl('missing.txt'))
@@ -107,6 +125,9 @@ export const signedUrlCases: readonly ConformanceCase[] = cases('signed URL', {
     assert.equal(response.headers.get('content-type')?.split(';')[0], 'text/x-other')
     assert.equal(await response.text(), 'content')
     assert.equal((await storage.stat('a.bin')).contentType, 'application/octet-stream')
+    const empty = await fetch(await storage.signedUrl('a.bin', { contentType: '' }))
+    assert.equal(empty.headers.get('content-type')?.split(';')[0], 'application/octet-stream')
+    assert.equal(await empty.text(), 'content')
   }),
   'is refused when any part of it was changed or left out': signed(async (storage) => {
     await storage.save('mine.txt', 'my content')
@@ -172,6 +193,9 @@ export const signedUrlCases: readonly ConformanceCase[] = cases('signed URL', {
       )
     }
     for (const options of [
+      { method: 'PUT' },
+      { method: 'head' },
+      { method: null },
       { download: '' },
       { download: 1 },
       { contentType: 'text' },

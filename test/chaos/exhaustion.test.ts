@@ -122,13 +122,14 @@ describe.skipIf(cannotMount !== undefined)('on a disk that has too little room',
 describe('with too few descriptors', () => {
   it('lets saves on R2 succeed or say that they cannot, and loses none that it acknowledged', async () => {
     await using server = await startServer({})
-    const storage = { kind: 'r2', ...server.keys, bucket: 'test-bucket' } as const
+    const options = { ...server.keys, bucket: 'test-bucket' }
+    const storage = { kind: 'r2', ...options } as const
     const results = await inChild('saveMany', { storage, count: 300 }, { openFiles: 64 })
     const saved = results.flatMap(({ name }) => name ?? [])
     expect(saved.length).toBeGreaterThan(0)
     for (const { name, code } of results) if (name === undefined) expect(code).toBe('Unavailable')
     const there = new Set<string>()
-    for await (const { name } of new R2Storage(storage).list()) there.add(name)
+    for await (const { name } of new R2Storage(options).list()) there.add(name)
     for (const name of saved) expect(there).toContain(name)
     report({
       trial: '300 simultaneous saves to R2 by a process with 64 descriptors (ulimit -n)',

@@ -8,7 +8,7 @@ import fc from 'fast-check'
 import { FileSystemStorage, MemoryStorage, R2Storage, type Storage } from 'stowage'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { LEGAL_NAMES, LONG_NAMES, NORMALISED_NAMES, REFUSED_NAMES } from '../../src/testing/odd-names.js'
-import { type StrictR2, startStrictR2 } from '../servers/r2.js'
+import { optionsOf, type StrictR2, startStrictR2 } from '../servers/r2.js'
 import { report } from './figures.js'
 import { FORM, SEED } from './form.js'
 import { answerOf, FOLDER_METHODS, folderFor, hostileName, METHODS, nameFor, snapshot } from './hostile.js'
@@ -199,7 +199,7 @@ describe('a hostile name', () => {
       server.reset()
       const plant = ['tenants/8/secret.txt', 'tenants/secret.txt', 'secret.txt', 'tenants/77/secret.txt']
       for (const key of plant) server.bucket().plant(key, 'canary')
-      const storage = new R2Storage({ ...server, bucket: 'test-bucket', prefix, fastPath })
+      const storage = new R2Storage({ ...optionsOf(server), bucket: 'test-bucket', prefix, fastPath })
       let total = 0
       const requests = () => {
         total += server.requests.length

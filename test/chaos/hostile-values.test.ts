@@ -16,7 +16,7 @@ import {
 } from 'stowage'
 import { afterAll, describe, expect, it } from 'vitest'
 import { temporaryFilesIn } from '../integration/child/folders.js'
-import { startStrictR2 } from '../servers/r2.js'
+import { optionsOf, startStrictR2 } from '../servers/r2.js'
 import { report } from './figures.js'
 import { FORM, SEED } from './form.js'
 
@@ -25,7 +25,7 @@ const MANY = { quick: 50, long: 500, soak: 500 }[FORM]
 const folder = await mkdtemp(join(tmpdir(), 'stowage-values-'))
 const server = await startStrictR2()
 const r2 = (fastPath: boolean) =>
-  new R2Storage({ ...server, bucket: 'test-bucket', fastPath, partSize: 5 * 2 ** 20 })
+  new R2Storage({ ...optionsOf(server), bucket: 'test-bucket', fastPath, partSize: 5 * 2 ** 20 })
 const backends: readonly (readonly [name: string, storage: Storage])[] = [
   ['MemoryStorage', new MemoryStorage()],
   ['FileSystemStorage', new FileSystemStorage({ location: folder, fsync: false })],

@@ -8,7 +8,7 @@ import fc from 'fast-check'
 import { FileSystemStorage, R2Storage, S3Storage, type Storage } from 'stowage'
 import { afterAll, inject, it } from 'vitest'
 import { temporaryFilesIn } from '../integration/child/folders.js'
-import { startStrictR2 } from '../servers/r2.js'
+import { optionsOf, startStrictR2 } from '../servers/r2.js'
 import { report } from './figures.js'
 import { FORM, SEED } from './form.js'
 import { crowdedStep, everythingIn, Model, type Step, step, type Traits } from './model.js'
@@ -59,7 +59,7 @@ async function onR2(fastPath: boolean, prefix: string): Promise<Subject> {
       server.reset()
       const end = async () => assert.equal(server.openUploads, 0)
       return {
-        storage: new R2Storage({ ...server, ...OPTIONS, bucket: 'test-bucket', prefix, fastPath }),
+        storage: new R2Storage({ ...optionsOf(server), ...OPTIONS, bucket: 'test-bucket', prefix, fastPath }),
         end,
       }
     },

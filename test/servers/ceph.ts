@@ -144,6 +144,8 @@ admin socket =
 [client.rgw]
 # Without tcp_nodelay every small GET waits 40 ms for the client's delayed acknowledgement.
 rgw frontends = beast endpoint=127.0.0.1:${gatewayPort} tcp_nodelay=1
+# Buckets in host names below this one. An IP address as the host means that the bucket is in the path, as here.
+rgw dns name = localhost
 # Half the memory and time of the default's 4 MiB.
 rgw max chunk size = 16777216
 rgw obj stripe size = 16777216

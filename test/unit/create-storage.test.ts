@@ -4,6 +4,7 @@ import {
   ConfigurationError,
   createStorage,
   type Environment,
+  FileSystemStorage,
   MemoryStorage,
   R2Storage,
   S3Storage,
@@ -48,7 +49,7 @@ describe('createStorage', () => {
     refused('fs:~/uploads', {}, /"~"/)
     refused('r2:', KEYS, /bucket/)
     refused('r2:files', {}, /R2_ACCESS_KEY_ID, R2_SECRET_ACCESS_KEY are not set/)
-    refused('s3:files', {}, /AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY are not set/)
+    refused('s3:files', { AWS_ACCESS_KEY_ID: 'id' }, /AWS_SECRET_ACCESS_KEY is not set/)
     refused(
       's3:files?endpint=https://s3.example.com',
       KEYS,
@@ -59,8 +60,20 @@ describe('createStorage', () => {
 
 describe('a misspelt constructor option', () => {
   it('is refused with the known ones', () => {
+    const misspelt = (Class: new (options: never) => unknown, option: string, known: RegExp) => {
+      const make = () => Reflect.construct(Class, [{ bucket: 'files', [option]: '/x/' }])
+      assert.throws(make, (error) => error instanceof ConfigurationError && known.test(error.message))
+    }
     const make = () => Reflect.construct(MemoryStorage, [{ baseURL: '/x/' }])
     assert.throws(make, /there is no option "baseURL"; there are baseUrl/)
+    const root = () => Reflect.construct(FileSystemStorage, [{ root: './x' }])
+    assert.throws(root, /there is no option "root"; there are location, baseUrl/)
+    misspelt(S3Storage, 'endPoint', /there is no option "endPoint"; there are bucket, .*endpoint/)
+    misspelt(S3Storage, 'accountId', /there is no option "accountId"/)
+    misspelt(S3Storage, 'jurisdiction', /there is no option "jurisdiction"/)
+    for (const option of ['addressing', 'signingEndpoint', 'writeHeaders', 'kind']) {
+      misspelt(R2Storage, option, /^new R2Storage: there is no option ".*"; there are .*accountId/)
+    }
   })
 })
 

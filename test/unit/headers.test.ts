@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, it } from 'vitest'
 import { Problem } from '../../src/errors.js'
 import { HEADERS } from '../../src/headers.js'
 import type { SaveOptions } from '../../src/types.js'
-import { AS_R2, type StrictR2, startStrictR2 } from '../servers/r2.js'
+import { AS_R2, optionsOf, type StrictR2, startStrictR2 } from '../servers/r2.js'
 
 /** No storage knows this one, but S3 has a field for it, so the SDK carries it. */
 const HEADER = 'websiteRedirectLocation'
@@ -41,7 +41,13 @@ afterAll(async () => {
 })
 
 const inBucket = (fastPath: boolean) =>
-  new R2Storage({ ...server, ...AS_R2, bucket: server.bucket().name, prefix: `${++made}`, fastPath })
+  new R2Storage({
+    ...optionsOf(server),
+    ...AS_R2,
+    bucket: server.bucket().name,
+    prefix: `${++made}`,
+    fastPath,
+  })
 const backends: [string, () => Storage][] = [
   ['MemoryStorage', () => new MemoryStorage()],
   ['FileSystemStorage', () => new FileSystemStorage({ location: join(folder, `${++made}`), fsync: false })],

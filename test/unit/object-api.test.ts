@@ -1,6 +1,7 @@
 /** Both implementations of the object API: the same input, output and errors on the same answers of a server. */
 import assert from 'node:assert/strict'
 import { afterEach, describe, it } from 'vitest'
+import { bucketAddress } from '../../src/drivers/s3/address.js'
 import { HttpObjectApi } from '../../src/drivers/s3/http.js'
 import type { Call, ObjectApi } from '../../src/drivers/s3/object-api.js'
 import { toS3Config } from '../../src/drivers/s3/options.js'
@@ -52,7 +53,7 @@ async function ask(answer: Buffer, verb: Verb, ending = false) {
   }
   const config = toS3Config(options)
   const apis = [
-    new HttpObjectApi(running.endpoint, config, new Signer(config)),
+    new HttpObjectApi(bucketAddress(running.endpoint, 'bucket', 'path', ''), config, new Signer(config)),
     new SdkObjectApi(config, new Signer(config)),
   ]
   const results: unknown[] = []

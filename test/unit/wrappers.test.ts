@@ -15,7 +15,7 @@ import {
   setDefaultStorage,
 } from 'stowage'
 import { afterEach, describe, it, vi } from 'vitest'
-import { AS_R2, startStrictR2 } from '../servers/r2.js'
+import { AS_R2, optionsOf, startStrictR2 } from '../servers/r2.js'
 
 const R2 = { bucket: 'files', endpoint: 'https://s3.example.com', accessKeyId: 'id', secretAccessKey: 'key' }
 
@@ -106,8 +106,8 @@ describe('prefixed', () => {
     await using server = Object.assign(await startStrictR2(), {
       [Symbol.asyncDispose]: () => server.stop(),
     })
-    const whole = new R2Storage({ ...server, ...AS_R2, bucket: 'test-bucket' })
-    const part = new R2Storage({ ...server, ...AS_R2, bucket: 'test-bucket', prefix: 'app' })
+    const whole = new R2Storage({ ...optionsOf(server), ...AS_R2, bucket: 'test-bucket' })
+    const part = new R2Storage({ ...optionsOf(server), ...AS_R2, bucket: 'test-bucket', prefix: 'app' })
     for (const base of [new MemoryStorage(), whole, part]) {
       const storage = prefixed(prefixed(base, 'tenants/7'), 'rooms/42/')
       await storage.save('a.txt', 'x')

@@ -1,4 +1,5 @@
 import { isProblem, Problem, type StorageErrorCode } from '../../errors.js'
+import { readText } from './error-fields.js'
 import { analyse, type Failure, isSetUpCode, retryOf } from './failures.js'
 import { isNotLoaded, notLoaded } from './load.js'
 import { sizeOf } from './read.js'
@@ -21,6 +22,14 @@ const UNKNOWN_KEY: Meaning = [
 const INSECURE: Meaning = [
   'Misconfigured',
   'no secure connection to the endpoint: check its scheme and certificate',
+]
+const PROXY_UNAUTHORIZED: Meaning = [
+  'Misconfigured',
+  'the proxy asks for a user and a password: put them into HTTPS_PROXY or HTTP_PROXY',
+]
+const VIRTUAL_ONLY: Meaning = [
+  'Misconfigured',
+  "the server wants the bucket in the host name: use S3Storage with addressing: 'virtual'",
 ]
 const FULL: Meaning = ['Full', 'the storage server is full']
 
@@ -47,6 +56,14 @@ const BY_CODE: Readonly<Record<string, Meaning>> = {
   MetadataTooLarge: ['InvalidArgument', 'the metadata is larger than the server takes'],
   AuthorizationHeaderMalformed: ELSEWHERE,
   PermanentRedirect: ELSEWHERE,
+  // Alibaba Cloud's and Tencent Cloud's codes.
+  SecondLevelDomainForbidden: VIRTUAL_ONLY,
+  PathStyleDomainForbidden: VIRTUAL_ONLY,
+  PROXY_UNAUTHORIZED,
+  PROXY_REFUSED: [
+    'Unavailable',
+    'the proxy does not connect to the server: check HTTPS_PROXY, or name the server in NO_PROXY',
+  ],
   ERR_INVALID_CHAR: NOT_A_HEADER,
   UND_ERR_INVALID_ARG: NOT_A_HEADER,
   InvalidObjectName: ['InvalidName', 'the server refuses the name'],
@@ -67,6 +84,7 @@ const BY_STATUS: Readonly<Record<number, Meaning>> = {
   401: ['PermissionDenied', 'the credentials were refused: check access key id and secret'],
   403: ['PermissionDenied', 'permission denied: check the credentials and what they permit'],
   404: ['NotFound', 'there is no such file'],
+  407: PROXY_UNAUTHORIZED,
   408: INCOMPLETE,
   412: ['AlreadyExists', 'there is a file of this name'],
   413: ['InvalidArgument', 'the content is larger than the server takes'],
@@ -84,7 +102,8 @@ export function classify(error: unknown, bucket: string): Problem {
   if (isProblem(error)) return error
   if (isNotLoaded(error)) return notLoaded(error)
   if (!(error instanceof S3Error)) {
-    const reason = error instanceof TypeError ? error.message : 'an unexpected error'
+    const isTypeError = readText(error, 'name') === 'TypeError'
+    const reason = (isTypeError ? readText(error, 'message') : undefined) ?? 'an unexpected error'
     return new Problem('Unknown', reason, { cause: error })
   }
   if (isProblem(error.cause)) return error.cause

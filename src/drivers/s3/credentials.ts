@@ -1,6 +1,7 @@
 import { isProblem, isStorageError, Problem } from '../../errors.js'
 import { within } from './bounds.js'
-import { type S3Credentials, toCredentials } from './options.js'
+import { readText } from './error-fields.js'
+import { type S3Credentials, toCredentials } from './keys.js'
 
 /** Milliseconds before their end at which credentials are fetched again; a third of their life where that is less. */
 const MARGIN = 5 * 60 * 1000
@@ -65,6 +66,6 @@ function endOf(credentials: S3Credentials | undefined): number {
 function toProblem(error: unknown): Problem {
   if (isProblem(error)) return error
   if (isStorageError(error)) return new Problem(error.code, error.message, { cause: error.cause })
-  const reason = error instanceof Error ? error.message : String(error)
+  const reason = readText(error, 'message') ?? String(error)
   return new Problem('Unavailable', `the provider of the credentials failed: ${reason}`, { cause: error })
 }

@@ -79,9 +79,9 @@ export class S3Driver implements StorageDriver {
   }
 
   locate(name: Name): string {
-    const { publicBaseUrl, endpoint, bucket } = this.#config
+    const { publicBaseUrl, address } = this.#config
     if (publicBaseUrl !== undefined) return joinUrl(`${publicBaseUrl}/`, name)
-    if (endpoint !== undefined) return joinUrl(`${endpoint}/${bucket}/`, name)
+    if (address) return joinUrl(`${address.origin}${address.path}/`, name)
     throw new Problem('Misconfigured', 'give the option publicBaseUrl or endpoint')
   }
 

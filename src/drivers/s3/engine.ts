@@ -261,9 +261,9 @@ export class S3Engine {
   }
 
   async sign(request: SignRequest): Promise<string> {
-    const { name, expiresIn, signedAt, contentDisposition, contentType, signal } = request
+    const { name, method, expiresIn, signedAt, contentDisposition, contentType, signal } = request
     const respondWith = { contentDisposition, contentType }
-    const signed = { method: 'GET', key: name, expiresIn, signedAt, respondWith } as const
+    const signed = { method, key: name, expiresIn, signedAt, respondWith }
     return (await this.#api.sign(signed, signal)).url
   }
 
@@ -272,7 +272,7 @@ export class S3Engine {
     const attributes = toObjectAttributes(request.attributes, this.#config.cacheControl)
     const signed = { method: 'PUT', key: name, expiresIn, signedAt, attributes, size, createOnly } as const
     const { url, endsAt } = await this.#api.sign(signed, signal)
-    return { url, headers: uploadHeaders(attributes, createOnly), endsAt }
+    return { url, headers: uploadHeaders(attributes, createOnly, this.#config.writeHeaders), endsAt }
   }
 }
 
@@ -286,9 +286,9 @@ interface StagedUpload {
 
 /** Requests go over our own client, unless the caller wants an AWS client. */
 function chooseApi(config: S3Config, signer: Signer): ObjectApi {
-  const { client, fastPath, endpoint } = config
-  if (client || !fastPath || endpoint === undefined) return new SdkObjectApi(config, signer)
-  return new HttpObjectApi(endpoint, config, signer)
+  const { client, fastPath, address } = config
+  if (client || !fastPath || address === undefined) return new SdkObjectApi(config, signer)
+  return new HttpObjectApi(address, config, signer)
 }
 
 /** What the keys of the files below a folder begin with. */

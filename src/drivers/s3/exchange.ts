@@ -27,7 +27,7 @@ export interface HttpResponse {
 
 /** Sends a request. `timeout`: milliseconds until its answer is there, or has begun where it is a stream. */
 export function exchange(
-  dispatcher: Dispatcher,
+  connections: Pick<Dispatcher, 'dispatch'>,
   { method, path, headers, body, streamed }: HttpRequest,
   timeout: number | undefined,
   signal: AbortSignal | undefined,
@@ -39,7 +39,7 @@ export function exchange(
     const request: Dispatcher.DispatchOptions = { method, path, headers, body, reset: false }
     // Servers are silent for long while they copy; the timer of the exchange bounds that.
     if (!streamed) request.bodyTimeout = 0
-    dispatcher.dispatch(request, handler)
+    connections.dispatch(request, handler)
   })
 }
 

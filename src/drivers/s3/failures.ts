@@ -36,7 +36,7 @@ const RETRYABLE_CODES: Readonly<Record<string, 'soon' | 'later'>> = {
 
 /** Codes of TLS, of a wrong protocol, and of a request that cannot be sent: no retry helps. */
 const SETUP =
-  /^(?:CERT_|ERR_TLS|ERR_SSL|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|EPROTO|ERR_INVALID_|UND_ERR_INVALID_ARG)/
+  /^(?:CERT_|ERR_TLS|ERR_SSL|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|EPROTO|ERR_INVALID_|UND_ERR_INVALID_ARG|PROXY_UNAUTHORIZED)/
 
 /** Whether a system code says that the set-up is wrong. */
 export function isSetUpCode(code: string): boolean {

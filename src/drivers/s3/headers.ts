@@ -2,6 +2,7 @@ import { HEADERS, headerNames } from '../../headers.js'
 import { encodeExtendedPath } from '../../percent.js'
 import type { ByteRange } from '../../types.js'
 import type { HeaderValues, ObjectAttributes, ObjectState } from './object-api.js'
+import type { WriteHeaders } from './write-headers.js'
 
 /** R2's own header: developers.cloudflare.com/r2/api/s3/extensions. */
 export const R2_COPY_CREATE_ONLY = 'cf-copy-destination-if-none-match'
@@ -20,8 +21,12 @@ export function attributeHeaders({ headers, metadata }: ObjectAttributes): Recor
 }
 
 /** The headers of a signed upload that its sender has to send. The length is its client's own. */
-export function uploadHeaders(attributes: ObjectAttributes, createOnly: boolean): Record<string, string> {
-  const headers = attributeHeaders(attributes)
+export function uploadHeaders(
+  attributes: ObjectAttributes,
+  createOnly: boolean,
+  writeHeaders: WriteHeaders,
+): Record<string, string> {
+  const headers = { ...attributeHeaders(attributes), ...writeHeaders }
   if (createOnly) headers['if-none-match'] = '*'
   return headers
 }

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
-import type { Dispatcher } from 'undici'
-import { encodeExtended, encodeExtendedPath } from '../../percent.js'
+import { type BucketAddress, pathOf } from './address.js'
+import { readText } from './error-fields.js'
 import { exchange, type HttpRequest, type HttpResponse } from './exchange.js'
 import {
   attributeHeaders,
@@ -23,9 +23,10 @@ import {
 } from './messages.js'
 import type * as api from './object-api.js'
 import type { S3Config } from './options.js'
-import { openPool } from './pool.js'
+import { type Connections, openPool } from './pool.js'
 import { notFromS3, S3Error } from './s3-error.js'
 import type { Signer } from './signer.js'
+import type { WriteHeaders } from './write-headers.js'
 import { parseXml, textOf, type XmlDocument } from './xml.js'
 import type { RowShape } from './xml-rows.js'
 
@@ -47,26 +48,24 @@ const NOTHING = {}
 export class HttpObjectApi implements api.ObjectApi {
   readonly #signer: Signer
   readonly #bucket: string
-  readonly #origin: string
-  /** With the port, if it is not the scheme's own. */
-  readonly #host: string
-  /** The bucket's path. */
-  readonly #path: string
-  readonly #pool: () => Promise<Dispatcher>
+  readonly #address: BucketAddress
+  /** Where signed addresses lead. */
+  readonly #signingAddress: BucketAddress
+  readonly #writeHeaders: WriteHeaders
+  readonly #pool: () => Promise<Connections>
 
-  constructor(endpoint: string, config: S3Config, signer: Signer) {
+  constructor(address: BucketAddress, config: S3Config, signer: Signer) {
     this.#signer = signer
     this.#bucket = config.bucket
-    const { origin, host } = new URL(endpoint)
-    this.#origin = origin
-    this.#host = host
-    this.#path = `/${encodeExtended(config.bucket)}`
-    this.#pool = once(() => openPool(endpoint, config))
+    this.#address = address
+    this.#signingAddress = config.signingAddress ?? address
+    this.#writeHeaders = config.writeHeaders
+    this.#pool = once(() => openPool(address.origin, config))
   }
 
   async put(request: api.PutRequest, call: api.Call): Promise<api.Tagged> {
     const { key, bytes, md5, attributes, createOnly } = request
-    const headers = attributes ? attributeHeaders(attributes) : {}
+    const headers = this.#headersOf(attributes)
     if (md5 !== undefined) headers['content-md5'] = md5
     if (createOnly) headers['if-none-match'] = '*'
     return tagOf(await this.#send({ method: 'PUT', key, headers, body: bytes }, call))
@@ -114,7 +113,7 @@ export class HttpObjectApi implements api.ObjectApi {
 
   async copy(request: api.CopyRequest, call: api.Call): Promise<api.Tagged> {
     const { key, fromKey, attributes, ifMatch, createOnly } = request
-    const headers = attributes ? attributeHeaders(attributes) : {}
+    const headers = this.#headersOf(attributes)
     headers['x-amz-copy-source'] = copySource(this.#bucket, fromKey)
     headers['x-amz-metadata-directive'] = attributes ? 'REPLACE' : 'COPY'
     if (ifMatch !== undefined) headers['x-amz-copy-source-if-match'] = ifMatch
@@ -125,7 +124,7 @@ export class HttpObjectApi implements api.ObjectApi {
   }
 
   async createUpload({ key, attributes }: api.CreateUploadRequest, call: api.Call): Promise<api.Upload> {
-    const headers = attributes ? attributeHeaders(attributes) : NOTHING
+    const headers = this.#headersOf(attributes)
     const request: Request = { method: 'POST', key, query: { uploads: '' }, headers }
     const document = await this.#sendForXml(request, 'InitiateMultipartUploadResult', call)
     return { key, uploadId: fieldOf(document, 'UploadId') }
@@ -178,7 +177,7 @@ export class HttpObjectApi implements api.ObjectApi {
     let headers: Record<string, string> = NOTHING
     if (request.method === 'PUT') {
       // Every client sends the length on its own; browsers let nobody else set it.
-      headers = uploadHeaders(request.attributes, request.createOnly)
+      headers = uploadHeaders(request.attributes, request.createOnly, this.#writeHeaders)
       headers['content-length'] = String(request.size)
     } else {
       const { contentDisposition, contentType } = request.respondWith
@@ -187,14 +186,16 @@ export class HttpObjectApi implements api.ObjectApi {
     }
     const found = this.#signer.credentials(signal)
     const credentials = found instanceof Promise ? await found : found
-    const path = this.#pathOf(key)
-    const signable = { method, host: this.#host, path, query, headers }
+    const { origin, host } = this.#signingAddress
+    const path = pathOf(this.#signingAddress, key)
+    const signable = { method, host, path, query, headers }
     const signed = this.#signer.presigned(signable, credentials, signedAt, expiresIn)
-    return { url: `${this.#origin}${path}?${signed}`, endsAt: credentials.expiration }
+    return { url: `${origin}${path}?${signed}`, endsAt: credentials.expiration }
   }
 
-  #pathOf(key: string | undefined): string {
-    return key === undefined ? this.#path : `${this.#path}/${encodeExtendedPath(key)}`
+  /** The headers of a write. */
+  #headersOf(attributes: api.ObjectAttributes | undefined): Record<string, string> {
+    return Object.assign(attributes ? attributeHeaders(attributes) : {}, this.#writeHeaders)
   }
 
   /** Sends a request within its turn. Anything but a success is an error. */
@@ -206,8 +207,9 @@ export class HttpObjectApi implements api.ObjectApi {
       const pool = await this.#pool()
       const found = this.#signer.credentials(signal)
       const credentials = found instanceof Promise ? await found : found
-      const path = this.#pathOf(key)
-      const signed = this.#signer.signed({ method, host: this.#host, path, query, headers }, credentials)
+      const { host } = this.#address
+      const path = pathOf(this.#address, key)
+      const signed = this.#signer.signed({ method, host, path, query, headers }, credentials)
       const sent: HttpRequest = {
         method,
         path: signed.query === '' ? path : `${path}?${signed.query}`,
@@ -265,6 +267,5 @@ function tagOf({ status, headers }: HttpResponse): api.Tagged {
 }
 
 function noAnswer(cause: unknown): S3Error {
-  const code: unknown = cause instanceof Error ? Reflect.get(cause, 'code') : undefined
-  return new S3Error('no answer came', { code: typeof code === 'string' ? code : '', cause })
+  return new S3Error('no answer came', { code: readText(cause, 'code'), cause })
 }

@@ -1,4 +1,5 @@
 import { Problem } from '../../errors.js'
+import { readText } from './error-fields.js'
 
 /** Loads a module on its first call, for all who ask. After a failure the next call tries again. */
 export function once<T>(work: () => Promise<T>): () => Promise<T> {
@@ -32,11 +33,10 @@ export function notLoaded(cause: unknown): Problem {
 
 /** Whether an error says that a module is missing: Node's own codes, and what bundlers put in the place of `require`. */
 export function isNotLoaded(error: unknown): boolean {
-  if (!(error instanceof Error)) return false
-  const code: unknown = Reflect.get(error, 'code')
+  const code = readText(error, 'code')
   return (
     code === 'MODULE_NOT_FOUND' ||
     code === 'ERR_MODULE_NOT_FOUND' ||
-    error.message.startsWith('Dynamic require of')
+    readText(error, 'message')?.startsWith('Dynamic require of') === true
   )
 }

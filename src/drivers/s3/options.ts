@@ -2,18 +2,12 @@ import type { S3Client } from '@aws-sdk/client-s3'
 import { isProblem, Problem } from '../../errors.js'
 import { isHeaderValue } from '../../headers.js'
 import { type Folder, toFolder } from '../../names.js'
+import { checkConstructorOptions, type OptionNames } from '../../options.js'
+import { type Addressing, type BucketAddress, bucketAddress, toEndpoint, toPublicBaseUrl } from './address.js'
+import { hasKeys, missingKeys, type S3Credentials, toCredentials } from './keys.js'
+import { toWriteHeaders, type WriteHeaders } from './write-headers.js'
 
-/** Keys to sign requests with. */
-export interface S3Credentials {
-  /** The public half of a key pair. */
-  readonly accessKeyId: string
-  /** The secret half. */
-  readonly secretAccessKey: string
-  /** Belongs to temporary credentials only. */
-  readonly sessionToken?: string | undefined
-  /** When they end; a provider is asked again before that. */
-  readonly expiration?: Date | undefined
-}
+export type { S3Credentials } from './keys.js'
 
 /** The options that R2 and every other S3-compatible server have in common. */
 export interface S3CommonOptions {
@@ -63,12 +57,33 @@ export interface S3CommonOptions {
   conditionalCopy?: boolean | undefined
 }
 
-/** Options of `S3Storage`. */
+/**
+ * Options of `S3Storage`. Without keys, `credentials` and `client` the keys come from AWS's default credential chain:
+ * the environment, the shared files, SSO, a web identity, the container's or the machine's role.
+ */
 export interface S3StorageOptions extends S3CommonOptions {
-  /** The server's address, `https://s3.example.com`. Default: AWS in the region. */
+  /**
+   * The server's address, `https://s3.example.com`. It may have a path of its own; the bucket at its end is left out.
+   * Default: AWS in the region.
+   */
   endpoint?: string | undefined
-  /** Default `us-east-1`. */
+  /** Default `us-east-1`; with AWS's default credential chain `AWS_REGION` or `AWS_DEFAULT_REGION`, if set. */
   region?: string | undefined
+  /**
+   * Where the bucket stands in addresses: `'path'` (default) for `https://s3.example.com/bucket/name`, `'virtual'` for
+   * `https://bucket.s3.example.com/name`. A `client` sends its requests as it is set up itself.
+   */
+  addressing?: Addressing | undefined
+  /**
+   * The server's address for signed addresses, where browsers reach it by another host than the application.
+   * Default `endpoint`.
+   */
+  signingEndpoint?: string | undefined
+  /**
+   * Headers for every put, create and copy, also signed into `signedUpload`: such as `x-amz-acl`,
+   * `x-amz-server-side-encryption`, `x-amz-storage-class`. Default none.
+   */
+  writeHeaders?: Readonly<Record<`x-amz-${string}`, string>> | undefined
 }
 
 /** Options of `R2Storage`. */
@@ -77,10 +92,50 @@ export interface R2StorageOptions extends S3CommonOptions {
   accountId?: string | undefined
   /** The jurisdiction of the bucket, such as `eu`, if it has one. */
   jurisdiction?: string | undefined
-  /** `https://<account>.r2.cloudflarestorage.com`; with the bucket as its path, as the dashboard shows it, is fine. */
+  /**
+   * `https://<account>.r2.cloudflarestorage.com`. It may have a path of its own; the bucket at its end, as the dashboard
+   * shows it, is left out.
+   */
   endpoint?: string | undefined
   /** Default `auto`. */
   region?: string | undefined
+}
+
+const COMMON_OPTIONS: OptionNames<S3CommonOptions> = {
+  bucket: true,
+  accessKeyId: true,
+  secretAccessKey: true,
+  sessionToken: true,
+  credentials: true,
+  publicBaseUrl: true,
+  prefix: true,
+  cacheControl: true,
+  client: true,
+  fastPath: true,
+  connectTimeout: true,
+  idleTimeout: true,
+  retryTimeout: true,
+  maxAttempts: true,
+  maxConnections: true,
+  partSize: true,
+  uploadConcurrency: true,
+  conditionalCompletion: true,
+  conditionalCopy: true,
+}
+const S3_OPTIONS: OptionNames<S3StorageOptions> = {
+  ...COMMON_OPTIONS,
+  endpoint: true,
+  region: true,
+  addressing: true,
+  signingEndpoint: true,
+  writeHeaders: true,
+}
+const R2_OPTIONS: OptionNames<R2StorageOptions> = {
+  ...COMMON_OPTIONS,
+  accountId: true,
+  jurisdiction: true,
+  endpoint: true,
+  region: true,
 }
 
 /** All options, checked, with their defaults. */
@@ -88,7 +143,14 @@ export interface S3Config {
   readonly bucket: string
   /** Without a closing slash; undefined where only the client knows it. */
   readonly endpoint: string | undefined
+  readonly addressing: Addressing
+  /** The bucket at `endpoint`. */
+  readonly address: BucketAddress | undefined
+  /** The bucket at `signingEndpoint`. */
+  readonly signingAddress: BucketAddress | undefined
+  readonly writeHeaders: WriteHeaders
   readonly region: string
+  /** Undefined: AWS's default chain, or the client's own. */
   readonly credentials: S3Credentials | (() => Promise<S3Credentials>) | undefined
   /** Without a closing slash. */
   readonly publicBaseUrl: string | undefined
@@ -113,8 +175,12 @@ export const MIB = 1024 * 1024
 const MIN_PART = 5 * MIB
 const MAX_PART = 5 * 1024 * MIB - 5 * MIB
 
-/** R2 in the terms of S3. */
-export function toS3Options({ accountId, jurisdiction, ...options }: R2StorageOptions): S3StorageOptions {
+/** R2 in the terms of S3. It has no chain of credentials: keys that are missing would be looked for at AWS. */
+export function toS3Options(given: R2StorageOptions): S3StorageOptions {
+  checkConstructorOptions(given, R2_OPTIONS)
+  const { accountId, jurisdiction, ...options } = given
+  checkBucket(options)
+  if (!hasKeys(options)) throw missingKeys(options)
   const endpoint =
     options.endpoint ?? (accountId === undefined ? undefined : accountEndpoint(accountId, jurisdiction))
   if (endpoint === undefined && options.client === undefined)
@@ -134,29 +200,27 @@ function accountEndpoint(accountId: string, jurisdiction: string | undefined): s
 }
 
 export function toS3Config(options: S3StorageOptions): S3Config {
+  checkConstructorOptions(options, S3_OPTIONS)
+  checkBucket(options)
   const { bucket, client, credentials, accessKeyId, secretAccessKey, sessionToken } = options
-  if (typeof bucket !== 'string' || !/^[A-Za-z0-9][\w.-]{1,254}$/.test(bucket)) {
-    throw misconfigured('bucket must be the name of a bucket')
-  }
-  if (!client && !credentials && !(accessKeyId && secretAccessKey)) {
-    const missing = Object.entries({ accessKeyId, secretAccessKey }).filter(([, value]) => !value)
-    throw misconfigured(
-      `${missing.map(([option]) => option).join(' and ')} must be given, or a credentials provider, or a client`,
-    )
-  }
+  const chained = accessKeyId === undefined && secretAccessKey === undefined && !sessionToken
+  if (!hasKeys(options) && !chained) throw missingKeys(options)
   const partSize = toWhole('partSize', options.partSize, 8 * MIB)
   if (partSize < MIN_PART || partSize > MAX_PART)
     throw misconfigured('partSize must be from 5 MiB to 5 GiB less 5 MiB')
-  const region = options.region ?? 'us-east-1'
-  const given = options.endpoint ?? (client ? undefined : `https://s3.${region}.amazonaws.com`)
+  const region = options.region ?? (hasKeys(options) ? undefined : regionOfEnvironment()) ?? 'us-east-1'
+  const given = options.endpoint ?? (client ? undefined : awsEndpoint(region))
   const endpoint = given === undefined ? undefined : toEndpoint(given, bucket, 'the option endpoint')
+  const host = endpoint && new URL(endpoint).host
   // What is sent to something else by the name of R2 is not taken for R2: it may ignore a condition, and overwrite.
-  const isR2 = endpoint?.endsWith('.r2.cloudflarestorage.com') === true
-  const isAws = endpoint?.endsWith('.amazonaws.com') === true
+  const isR2 = host?.endsWith('.r2.cloudflarestorage.com') === true
+  const isAws = host !== undefined && /\.amazonaws\.com(?:\.cn)?$/.test(host)
   return {
     bucket,
     region,
     endpoint,
+    ...toAddresses(options, endpoint),
+    writeHeaders: toWriteHeaders(options.writeHeaders),
     credentials:
       credentials ??
       (accessKeyId && secretAccessKey
@@ -179,16 +243,33 @@ export function toS3Config(options: S3StorageOptions): S3Config {
   }
 }
 
-/** Credentials, checked, as a copy. What a file's line break is part of would be no header. */
-export function toCredentials(given: S3Credentials): S3Credentials {
-  const { accessKeyId, secretAccessKey, expiration } = given
-  const sessionToken = given.sessionToken || undefined
-  for (const [option, value] of Object.entries({ accessKeyId, secretAccessKey, sessionToken })) {
-    if (option === 'sessionToken' && value === undefined) continue
-    if (typeof value !== 'string' || !/^[\x21-\x7e]+$/.test(value))
-      throw misconfigured(`${option} must be printable ASCII without white space or line breaks`)
+function checkBucket({ bucket }: S3CommonOptions): void {
+  if (typeof bucket !== 'string' || !/^[A-Za-z0-9][\w.-]{1,254}$/.test(bucket)) {
+    throw misconfigured('bucket must be the name of a bucket')
   }
-  return { accessKeyId, secretAccessKey, sessionToken, expiration: expiration && new Date(expiration) }
+}
+
+/** Where there is a role, there is its region as well. */
+function regionOfEnvironment(): string | undefined {
+  return process.env.AWS_REGION || process.env.AWS_DEFAULT_REGION || undefined
+}
+
+function awsEndpoint(region: string): string {
+  return `https://s3.${region}.amazonaws.com${region.startsWith('cn-') ? '.cn' : ''}`
+}
+
+function toAddresses({ bucket, addressing = 'path', signingEndpoint }: S3StorageOptions, endpoint?: string) {
+  if (addressing !== 'path' && addressing !== 'virtual') {
+    throw misconfigured("addressing must be 'path' or 'virtual'")
+  }
+  const at = (server: string, subject: string) => bucketAddress(server, bucket, addressing, subject)
+  const [own, signing] = ['the option endpoint', 'the option signingEndpoint'] as const
+  return {
+    addressing,
+    address: endpoint === undefined ? undefined : at(endpoint, own),
+    signingAddress:
+      signingEndpoint === undefined ? undefined : at(toEndpoint(signingEndpoint, bucket, signing), signing),
+  }
 }
 
 function toPrefix(prefix: string | undefined): Folder {
@@ -204,49 +285,12 @@ function toCacheControl(value: string | undefined): string {
   return value ?? 'max-age=86400'
 }
 
-/** The address of a server, without the bucket that dashboards like to put behind it. `subject` is for the error. */
-export function toEndpoint(endpoint: string, bucket: string, subject: string): string {
-  const url = parseUrl(endpoint)
-  const path = url?.pathname.replace(/\/+$/, '')
-  if (
-    !url ||
-    url.search ||
-    url.hash ||
-    url.username ||
-    url.password ||
-    (path !== '' && path !== `/${bucket}`)
-  ) {
-    throw misconfigured(
-      `${subject} must be the address of the server alone, such as https://<account>.r2.cloudflarestorage.com`,
-    )
-  }
-  return url.origin
-}
-
-export function toPublicBaseUrl(address: string | undefined, subject: string): string | undefined {
-  if (address === undefined) return undefined
-  const url = parseUrl(/^[a-z][a-z0-9+.-]*:\/\//i.test(address) ? address : `https://${address}`)
-  if (!url || url.search || url.hash || url.username || url.password || address.startsWith('/')) {
-    throw misconfigured(`${subject} must be a public address such as https://cdn.example.com`)
-  }
-  return url.href.replace(/\/+$/, '')
-}
-
 /**
  * Milliseconds for the body of a request to be on its way: an uplink of 64 KiB/s for each connection is enough. Nobody
  * tells how much of what was written has left the machine, so all of it is waited for.
  */
 export function uploadTime(bytes: number): number {
   return Math.ceil(bytes / 65.536)
-}
-
-function parseUrl(text: string): URL | undefined {
-  try {
-    const url = new URL(text)
-    return url.protocol === 'https:' || url.protocol === 'http:' ? url : undefined
-  } catch {
-    return undefined
-  }
 }
 
 function toWhole(option: string, value: number | undefined, fallback: number): number {

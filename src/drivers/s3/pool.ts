@@ -1,15 +1,18 @@
-import type { Dispatcher } from 'undici'
+import type { buildConnector, Dispatcher, Pool } from 'undici'
 import { lazily } from './load.js'
 import type { S3Config } from './options.js'
+import { type ForwardProxy, proxyFor } from './proxy.js'
+import { openTunnel } from './tunnel.js'
 
 const loadPool = lazily(() => import('./vendor/undici-pool.js'))
 
-/**
- * The connections to the server, made with the first request. A proxy would have its place here: another `Dispatcher`.
- */
-export async function openPool(endpoint: string, config: S3Config): Promise<Dispatcher> {
+/** The connections to a server. */
+export type Connections = Pick<Dispatcher, 'dispatch'>
+
+/** The connections to a server or, where the environment names one, to its proxy. Made with the first request. */
+export async function openPool(origin: string, config: S3Config): Promise<Connections> {
   const { Pool } = await loadPool()
-  return new Pool(endpoint, {
+  const options: Pool.Options = {
     connections: config.maxConnections,
     connect: { timeout: config.connectTimeout },
     // Each exchange has its own deadline; that of a content is between two pieces of it.
@@ -17,5 +20,32 @@ export async function openPool(endpoint: string, config: S3Config): Promise<Disp
     bodyTimeout: config.idleTimeout,
     keepAliveTimeout: 10_000,
     pipelining: 1,
-  })
+  }
+  const proxy = await proxyFor(origin)
+  if (!proxy) return new Pool(origin, options)
+  if (origin.startsWith('https:')) {
+    return new Pool(origin, { ...options, connect: tunnelConnector(proxy, config.connectTimeout) })
+  }
+  return forwarded(new Pool(proxy.url, options), origin, proxy)
+}
+
+/** Connects to the server through the proxy, which sees nothing but the host. */
+function tunnelConnector(proxy: ForwardProxy, timeout: number): buildConnector.connector {
+  return ({ hostname, port }, done) => {
+    const target = { host: hostname.replace(/^\[|\]$/g, ''), port: port || '443', timeout }
+    openTunnel(proxy, target).then(
+      (socket) => done(null, socket),
+      (error) => done(error, null),
+    )
+  }
+}
+
+/** Requests in absolute form, which a proxy sends on: RFC 9112 §3.2.2. */
+function forwarded(pool: Pool, origin: string, proxy: ForwardProxy): Connections {
+  return {
+    dispatch: (request, handler) => {
+      const headers = Object.assign({}, request.headers, proxy.headers)
+      return pool.dispatch({ ...request, path: origin + request.path, headers }, handler)
+    },
+  }
 }

@@ -6,10 +6,13 @@ import type {
   ServiceInputTypes,
   ServiceOutputTypes,
 } from '@aws-sdk/client-s3'
+import { type BucketAddress, pathOf } from './address.js'
 import { MAX_ANSWER_BYTES, TimeoutError, tooLong } from './bounds.js'
 import { type S3Config, uploadTime } from './options.js'
+import { type ForwardProxy, proxyFor } from './proxy.js'
 import { notFromS3 } from './s3-error.js'
 import type { Signer } from './signer.js'
+import { tunnelAgent } from './tunnel.js'
 
 /** A command of the SDK. */
 export type SdkCommand<Input extends ServiceInputTypes, Output extends ServiceOutputTypes> = $Command<
@@ -19,12 +22,14 @@ export type SdkCommand<Input extends ServiceInputTypes, Output extends ServiceOu
 >
 
 /** An AWS client for any S3-compatible server, without retries of its own. */
-export function createClient(
+export async function createClient(
   sdk: typeof import('@aws-sdk/client-s3'),
   config: S3Config,
   signer: Signer,
-): S3Client {
+): Promise<S3Client> {
   const sockets = { keepAlive: true, maxSockets: config.maxConnections }
+  const proxy = config.address && (await proxyFor(config.address.origin))
+  const tunnels = proxy && (await tunnelAgent(proxy, sockets, config.connectTimeout))
   const client = new sdk.S3Client({
     region: config.region,
     ...(config.endpoint !== undefined && { endpoint: config.endpoint }),
@@ -34,7 +39,7 @@ export function createClient(
       // Always about to expire, so that the SDK keeps none but asks each time.
       return { ...keys, expiration: new Date(0) }
     },
-    forcePathStyle: true,
+    forcePathStyle: config.addressing === 'path',
     // R2 and others do not know the flexible checksums that are on by default (aws/aws-sdk-js-v3#6810).
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
@@ -46,10 +51,11 @@ export function createClient(
       // Counts while a body is on its way; a request without one ends by the deadline of its turn.
       socketTimeout: config.idleTimeout + uploadTime(config.partSize),
       httpAgent: sockets,
-      httpsAgent: sockets,
+      httpsAgent: tunnels ?? sockets,
     },
   })
   boundAnswers(client)
+  if (proxy && config.address?.origin.startsWith('http:')) forward(client, proxy)
   return client
 }
 
@@ -121,21 +127,58 @@ export async function sendWithin<Input extends ServiceInputTypes, Output extends
   }
 }
 
-/** Changes the headers of one command before they are signed. */
-export function changeHeaders<Input extends ServiceInputTypes, Output extends ServiceOutputTypes>(
+/** Changes one command's request before it is signed. */
+export function changeRequest<Input extends ServiceInputTypes, Output extends ServiceOutputTypes>(
   command: SdkCommand<Input, Output>,
-  change: (headers: Record<string, string>) => void,
+  change: (request: SdkRequest) => void,
 ): void {
   command.middlewareStack.add(
     (next) => (args) => {
       const { request } = args
-      if (hasHeaders(request)) change(request.headers)
+      if (isRequest(request)) change(request)
       return next(args)
     },
-    { step: 'build', priority: 'low', name: 'stowageHeaders' },
+    { step: 'build', priority: 'low' },
   )
 }
 
-function hasHeaders(request: unknown): request is { headers: Record<string, string> } {
-  return typeof request === 'object' && request !== null && 'headers' in request
+/** What we change of the SDK's `HttpRequest`. */
+interface SdkRequest {
+  headers: Record<string, string>
+  protocol: string
+  hostname: string
+  port?: number
+  path: string
+}
+
+function isRequest(request: unknown): request is SdkRequest {
+  return typeof request === 'object' && request !== null && 'headers' in request && 'hostname' in request
+}
+
+/** Leads a request to another address of the bucket. */
+export function redirect(request: SdkRequest, address: BucketAddress, key: string): void {
+  sendTo(request, new URL(address.origin))
+  request.headers.host = address.host
+  request.path = pathOf(address, key)
+}
+
+function sendTo(request: SdkRequest, { protocol, hostname, port }: URL): void {
+  Object.assign(request, { protocol, hostname, port: port === '' ? undefined : Number(port) })
+}
+
+/** Sends signed requests in absolute form to a proxy: RFC 9112 §3.2.2. */
+function forward(client: S3Client, proxy: ForwardProxy): void {
+  client.middlewareStack.add(
+    (next) => (args) => {
+      const { request } = args
+      if (isRequest(request)) {
+        const { protocol, path, headers } = request
+        request.path = `${protocol}//${headers.host}${path}`
+        Object.assign(headers, proxy.headers)
+        sendTo(request, proxy.url)
+      }
+      return next(args)
+    },
+    { step: 'deserialize', priority: 'low', name: 'stowageForward' },
+  )
 }

@@ -1,4 +1,5 @@
 import { isProblem } from '../../errors.js'
+import { readField, readText } from './error-fields.js'
 import { isNotLoaded, notLoaded } from './load.js'
 import { S3Error } from './s3-error.js'
 
@@ -13,21 +14,22 @@ const BROKEN = /^(?:E[A-Z]+|UND_ERR_[A-Z_]+|ERR_STREAM_[A-Z_]+)$/
 export function fromSdkError(error: unknown): unknown {
   if (isProblem(error) || error instanceof S3Error) return error
   if (isNotLoaded(error)) return notLoaded(error)
-  const code = read(error, 'Code') ?? read(error, 'code')
+  const code = readText(error, 'Code') ?? readText(error, 'code')
+  const errorName = readText(error, 'name') ?? ''
   // Node refuses a header by a TypeError with a code.
-  if (error instanceof TypeError && code === undefined) return error
-  const name = code ?? (error instanceof Error ? error.name : '')
+  if (errorName === 'TypeError' && code === undefined) return error
+  const name = code ?? errorName
   const { status, attempts } = metadataOf(error)
   const headers = takeHeaders(error)
   const found = BROKEN.test(name) ? undefined : (status ?? (MISSING.test(name) ? 404 : undefined))
-  const message = found !== undefined && error instanceof Error ? error.message : 'no answer came'
+  const message = (found === undefined ? undefined : readText(error, 'message')) ?? 'no answer came'
   const init = { status: found, code: NO_CODE.test(name) ? '' : name, headers, attempts, cause: error }
   return new S3Error(message, init)
 }
 
 function metadataOf(error: unknown): { readonly status?: number; readonly attempts?: number } {
-  const metadata = field(error, '$metadata')
-  const [status, attempts] = [field(metadata, 'httpStatusCode'), field(metadata, 'attempts')]
+  const metadata = readField(error, '$metadata')
+  const [status, attempts] = [readField(metadata, 'httpStatusCode'), readField(metadata, 'attempts')]
   return {
     ...(typeof status === 'number' && { status }),
     ...(typeof attempts === 'number' && { attempts }),
@@ -36,21 +38,12 @@ function metadataOf(error: unknown): { readonly status?: number; readonly attemp
 
 /** The headers of the answer. Its body goes: it knows the request, and with it the signature. */
 function takeHeaders(error: unknown): Record<string, string> {
-  const response = field(error, '$response')
+  const response = readField(error, '$response')
   if (typeof response !== 'object' || response === null) return {}
   Reflect.set(response, 'body', undefined) // The SDK makes `$response` itself undeletable.
-  const headers = field(response, 'headers')
+  const headers = readField(response, 'headers')
   if (typeof headers !== 'object' || headers === null) return {}
   return Object.fromEntries(
     Object.entries(headers).map(([name, value]) => [name.toLowerCase(), String(value)]),
   )
-}
-
-function read(value: unknown, key: string): string | undefined {
-  const found = field(value, key)
-  return typeof found === 'string' && found !== '' ? found : undefined
-}
-
-function field(value: unknown, key: string): unknown {
-  return typeof value === 'object' && value !== null ? Reflect.get(value, key) : undefined
 }

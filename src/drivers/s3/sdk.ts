@@ -1,16 +1,18 @@
 import { Readable } from 'node:stream'
 import type { S3Client, ServiceInputTypes, ServiceOutputTypes } from '@aws-sdk/client-s3'
+import type { BucketAddress } from './address.js'
 import { copySource, R2_COPY_CREATE_ONLY, rangeHeader, uploadHeaders } from './headers.js'
 import { lazily, once } from './load.js'
 import { keyDecoder, wholeSecond } from './messages.js'
 import type * as api from './object-api.js'
 import type { S3Config } from './options.js'
 import { notFromS3 } from './s3-error.js'
-import { changeHeaders, createClient, type SdkCommand, sendWithin } from './sdk-client.js'
+import { changeRequest, createClient, redirect, type SdkCommand, sendWithin } from './sdk-client.js'
 import { fromSdkError } from './sdk-errors.js'
 import { fieldsOf, isAnswer, stateOf, tagOf } from './sdk-fields.js'
 import { SdkStream } from './sdk-stream.js'
 import type { Signer } from './signer.js'
+import type { WriteHeaders } from './write-headers.js'
 
 const loadSdk = lazily(() => import('@aws-sdk/client-s3'))
 const loadPresigner = lazily(() => import('@aws-sdk/s3-request-presigner'))
@@ -23,12 +25,16 @@ const SLOW: api.Load = { bytes: 0, slow: true }
 /** The object API by an AWS client: the caller's own, or one that is made here. */
 export class SdkObjectApi implements api.ObjectApi {
   readonly #bucket: string
+  readonly #writeHeaders: WriteHeaders
+  readonly #signingAddress: BucketAddress | undefined
   readonly #signer: Signer
   readonly #own: boolean
   readonly #client: () => Promise<S3Client>
 
   constructor(config: S3Config, signer: Signer) {
     this.#bucket = config.bucket
+    this.#writeHeaders = config.writeHeaders
+    this.#signingAddress = config.signingAddress
     this.#signer = signer
     this.#own = config.client === undefined
     this.#client = once(async () => config.client ?? createClient(await loadSdk(), config, signer))
@@ -45,7 +51,7 @@ export class SdkObjectApi implements api.ObjectApi {
       ...(createOnly && { IfNoneMatch: '*' }),
     }
     const load = { bytes: bytes.byteLength, slow: false }
-    return tagOf(await this.#send((sdk) => new sdk.PutObjectCommand(input), call, load))
+    return tagOf(await this.#send((sdk) => this.#write(new sdk.PutObjectCommand(input)), call, load))
   }
 
   async get({ key, range, ifMatch }: api.GetRequest, call: api.Call): Promise<api.OpenObject> {
@@ -121,9 +127,9 @@ export class SdkObjectApi implements api.ObjectApi {
       ...(ifMatch !== undefined && { CopySourceIfMatch: ifMatch }),
     }
     const makeCommand = (sdk: Sdk) => {
-      const command = new sdk.CopyObjectCommand(input)
+      const command = this.#write(new sdk.CopyObjectCommand(input))
       if (createOnly)
-        changeHeaders(command, (headers) => Object.assign(headers, { [R2_COPY_CREATE_ONLY]: '*' }))
+        changeRequest(command, ({ headers }) => Object.assign(headers, { [R2_COPY_CREATE_ONLY]: '*' }))
       return command
     }
     const { CopyObjectResult, $metadata } = await this.#send(makeCommand, call, SLOW)
@@ -132,7 +138,8 @@ export class SdkObjectApi implements api.ObjectApi {
 
   async createUpload({ key, attributes }: api.CreateUploadRequest, call: api.Call): Promise<api.Upload> {
     const input = { ...this.#target(key), ...fieldsOf(attributes) }
-    const { UploadId } = await this.#send((sdk) => new sdk.CreateMultipartUploadCommand(input), call, SMALL)
+    const makeCommand = (sdk: Sdk) => this.#write(new sdk.CreateMultipartUploadCommand(input))
+    const { UploadId } = await this.#send(makeCommand, call, SMALL)
     if (!UploadId) throw notFromS3(200)
     return { key, uploadId: UploadId }
   }
@@ -197,11 +204,14 @@ export class SdkObjectApi implements api.ObjectApi {
     signal?.throwIfAborted()
     const { expiresIn, signedAt } = request
     const command = this.#commandToSign(sdk, request)
-    // The CRC of no content, which a client with default settings signs, would refuse every upload.
-    changeHeaders(command, (headers) => {
-      for (const name of Object.keys(headers)) if (CHECKSUM.test(name)) delete headers[name]
+    const address = this.#signingAddress
+    changeRequest(command, (sent) => {
+      // The CRC of no content, which a client with default settings signs, would refuse every upload.
+      for (const name of Object.keys(sent.headers)) if (CHECKSUM.test(name)) delete sent.headers[name]
+      if (request.method === 'PUT') Object.assign(sent.headers, this.#writeHeaders)
+      if (address) redirect(sent, address, request.key)
     })
-    const signed = new Set(request.method === 'PUT' ? headersToSign(request) : [])
+    const signed = new Set(request.method === 'PUT' ? headersToSign(request, this.#writeHeaders) : [])
     const offset = this.#own ? this.#signer.clockOffset : client.config.systemClockOffset
     try {
       const url = await getSignedUrl(client, command, {
@@ -239,6 +249,14 @@ export class SdkObjectApi implements api.ObjectApi {
     return { Bucket: this.#bucket, Key: key }
   }
 
+  /** A command that stores an object, with the headers that the server wants for this. */
+  #write<Input extends ServiceInputTypes, Output extends ServiceOutputTypes>(
+    command: SdkCommand<Input, Output>,
+  ): SdkCommand<Input, Output> {
+    changeRequest(command, ({ headers }) => Object.assign(headers, this.#writeHeaders))
+    return command
+  }
+
   #upload({ key, uploadId }: api.Upload) {
     return { ...this.#target(key), UploadId: uploadId }
   }
@@ -271,12 +289,9 @@ export class SdkObjectApi implements api.ObjectApi {
 /** Headers of checksums that the SDK adds. */
 const CHECKSUM = /^x-amz-(?:sdk-)?checksum-/
 
-function headersToSign({
-  attributes,
-  createOnly,
-}: {
-  attributes: api.ObjectAttributes
-  createOnly: boolean
-}) {
-  return ['content-length', ...Object.keys(uploadHeaders(attributes, createOnly))]
+function headersToSign(
+  { attributes, createOnly }: { attributes: api.ObjectAttributes; createOnly: boolean },
+  writeHeaders: WriteHeaders,
+): string[] {
+  return ['content-length', ...Object.keys(uploadHeaders(attributes, createOnly, writeHeaders))]
 }

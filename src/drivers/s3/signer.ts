@@ -1,8 +1,9 @@
-import { Problem } from '../../errors.js'
 import { orAborted } from './bounds.js'
+import { defaultChain } from './credential-chain.js'
 import { CredentialsKeeper } from './credentials.js'
 import type { Failure } from './failures.js'
-import type { S3Config, S3Credentials } from './options.js'
+import type { S3Credentials } from './keys.js'
+import type { S3Config } from './options.js'
 import { presignedQuery, type SignableRequest, type SignedHeaders, signHeaders } from './sigv4.js'
 
 /** Codes of refused credentials that newer ones may cure. The refusal of a HEAD has no code. */
@@ -29,9 +30,10 @@ export class Signer {
   #clockOffset = 0
 
   constructor({ credentials, region, idleTimeout }: S3Config) {
-    const provider = typeof credentials === 'function' ? credentials : async () => required(credentials)
-    this.#keeper = new CredentialsKeeper(provider, idleTimeout)
-    this.#renewable = typeof credentials === 'function'
+    const fixed = typeof credentials === 'object' ? credentials : undefined
+    const provider = typeof credentials === 'function' ? credentials : defaultChain(region)
+    this.#keeper = new CredentialsKeeper(fixed ? async () => fixed : provider, idleTimeout)
+    this.#renewable = fixed === undefined
     this.#region = region
   }
 
@@ -84,9 +86,4 @@ export class Signer {
     this.#keeper.drop(used)
     return true
   }
-}
-
-function required(credentials: S3Credentials | undefined): S3Credentials {
-  if (credentials) return credentials
-  throw new Problem('Misconfigured', 'there are no credentials')
 }

@@ -1,6 +1,6 @@
 import { createHmac, hash } from 'node:crypto'
 import { encodeExtended } from '../../percent.js'
-import type { S3Credentials } from './options.js'
+import type { S3Credentials } from './keys.js'
 
 /**
  * AWS Signature Version 4 for S3, with `UNSIGNED-PAYLOAD`: the body is protected by TLS and by `Content-MD5`.

@@ -51,6 +51,8 @@ export interface Behaviour {
   cors: boolean
   /** Compresses for clients that accept gzip, dropping Content-Length, on HEAD too, as Cloudflare's edge may. Default false. */
   edgeCompression: boolean
+  /** The path that all requests begin with, as at servers whose endpoint has one. Default none. */
+  basePath: string
   /** Headers that are kept with an object besides those of R2, in lower case. Default none. */
   moreHeaders: readonly string[]
   /** The server's clock in milliseconds; also what `Date` says. */
@@ -68,6 +70,7 @@ export const usualBehaviour: Readonly<Behaviour> = {
   conditionalCopyHeader: true,
   cors: false,
   edgeCompression: false,
+  basePath: '',
   moreHeaders: [],
   now: Date.now,
   onRequest: undefined,

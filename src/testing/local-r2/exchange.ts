@@ -44,7 +44,7 @@ export async function answer(
   incoming: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  const request = new S3Request(incoming)
+  const request = new S3Request(incoming, world.behaviour.basePath)
   const entry: LoggedRequest = {
     method: request.method,
     path: request.rawPath,

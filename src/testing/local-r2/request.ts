@@ -10,7 +10,11 @@ export class S3Request {
   /** Lower-case names; a repeated header is joined with a comma, as the signature wants it. */
   readonly headers: ReadonlyMap<string, string>
 
-  constructor(readonly incoming: IncomingMessage) {
+  constructor(
+    readonly incoming: IncomingMessage,
+    /** What the path of every request begins with. */
+    readonly basePath = '',
+  ) {
     const target = incoming.url ?? '/'
     const mark = target.indexOf('?')
     this.method = incoming.method ?? 'GET'
@@ -34,11 +38,13 @@ export class S3Request {
 
   /** Bucket and key; the key is empty for a request to the bucket itself. */
   get target(): { bucket: string; key: string } {
-    if (!this.rawPath.startsWith('/')) throw new S3Error('InvalidURI', 'The request target must be a path')
-    const slash = this.rawPath.indexOf('/', 1)
-    const bucket = utf8(percentDecode(slash < 0 ? this.rawPath.slice(1) : this.rawPath.slice(1, slash)))
+    if (!this.rawPath.startsWith(`${this.basePath}/`))
+      throw new S3Error('InvalidURI', 'The request target must be a path')
+    const path = this.rawPath.slice(this.basePath.length)
+    const slash = path.indexOf('/', 1)
+    const bucket = utf8(percentDecode(slash < 0 ? path.slice(1) : path.slice(1, slash)))
     if (bucket === undefined) throw new S3Error('NoSuchBucket', 'The specified bucket does not exist.')
-    return { bucket, key: slash < 0 ? '' : checkedKey(percentDecode(this.rawPath.slice(slash + 1))) }
+    return { bucket, key: slash < 0 ? '' : checkedKey(percentDecode(path.slice(slash + 1))) }
   }
 }
 

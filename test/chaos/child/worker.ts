@@ -16,8 +16,12 @@ const NAMES = ['hot/a.txt', 'hot/b.txt', 'hot/deep/c.txt', 'hot/deep/d.bin', 'co
 const FOLDER = 'hot/deep'
 
 export function storageOf(choice: StorageChoice): Storage {
-  if (choice.kind === 'filesystem') return new FileSystemStorage(choice)
-  return choice.kind === 'r2' ? new R2Storage(choice) : new S3Storage(choice)
+  if (choice.kind === 'filesystem') return new FileSystemStorage(optionsOf(choice))
+  return choice.kind === 'r2' ? new R2Storage(optionsOf(choice)) : new S3Storage(optionsOf(choice))
+}
+
+function optionsOf<Choice extends { kind: string }>({ kind: _, ...options }: Choice): Omit<Choice, 'kind'> {
+  return options
 }
 
 /** One operation, timed. */

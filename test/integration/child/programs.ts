@@ -41,8 +41,12 @@ export type StorageChoice =
 /** Loads the package only now, so that faults can be put in place before. */
 async function storageOf(choice: StorageChoice): Promise<Storage> {
   const { FileSystemStorage, R2Storage, S3Storage } = await import('stowage')
-  if (choice.kind === 'filesystem') return new FileSystemStorage(choice)
-  return choice.kind === 'r2' ? new R2Storage(choice) : new S3Storage(choice)
+  if (choice.kind === 'filesystem') return new FileSystemStorage(withoutKind(choice))
+  return choice.kind === 'r2' ? new R2Storage(withoutKind(choice)) : new S3Storage(withoutKind(choice))
+}
+
+function withoutKind<Choice extends { kind: string }>({ kind: _, ...options }: Choice): Omit<Choice, 'kind'> {
+  return options
 }
 
 export interface Outcome {
