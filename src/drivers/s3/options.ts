@@ -55,8 +55,18 @@ export interface S3CommonOptions {
   /** Parts of one upload on their way at a time; each takes `partSize` of memory. Default 4. */
   uploadConcurrency?: number | undefined
   /**
+   * How a save finds out that a name is taken. `'condition'`: the server is asked to create only (`If-None-Match`), so
+   * that nothing is ever overwritten by accident. A server other than AWS and R2 is tried out before the first such
+   * write, on a small object `.stowage/probe-…` that is deleted again; where it has no such writes, they are refused as
+   * `Unsupported`. `'check'`, for those servers: the storage looks first and then writes. Of two that save one name at
+   * the same moment, one may overwrite the other; `signedUpload` gives out a name that is free now, and whatever comes
+   * there later is overwritten. Default `'condition'`.
+   */
+  createOnly?: 'condition' | 'check' | undefined
+  /**
    * Whether the server honours `If-None-Match` when a multipart upload is completed, as AWS, R2 and MinIO do and Ceph
-   * does not. Default: true at AWS and R2, else tried out once, when it first matters.
+   * does not. True says that it does so for every write, and nothing is tried out. Default: true at AWS and R2, else
+   * tried out once, when it first matters.
    */
   conditionalCompletion?: boolean | undefined
   /** Whether CopyObject takes R2's header `cf-copy-destination-if-none-match`. Default: whether the endpoint is R2's own. */
@@ -103,6 +113,9 @@ export interface S3Config {
   readonly maxConnections: number
   readonly partSize: number
   readonly uploadConcurrency: number
+  readonly createOnly: 'condition' | 'check'
+  /** Whether the server is known to honour `If-None-Match` on a PUT. */
+  readonly conditionalPut: boolean
   readonly conditionalCompletion: boolean | undefined
   /** Whether `CopyObject` takes R2's `cf-copy-destination-if-none-match`. */
   readonly conditionalCopy: boolean
@@ -151,8 +164,9 @@ export function toS3Config(options: S3StorageOptions): S3Config {
   const given = options.endpoint ?? (client ? undefined : `https://s3.${region}.amazonaws.com`)
   const endpoint = given === undefined ? undefined : toEndpoint(given, bucket, 'the option endpoint')
   // What is sent to something else by the name of R2 is not taken for R2: it may ignore a condition, and overwrite.
-  const isR2 = endpoint?.endsWith('.r2.cloudflarestorage.com') === true
-  const isAws = endpoint?.endsWith('.amazonaws.com') === true
+  const host = endpoint === undefined ? '' : new URL(endpoint).hostname
+  const isR2 = host.endsWith('.r2.cloudflarestorage.com')
+  const isAws = host.endsWith('.amazonaws.com') || host.endsWith('.amazonaws.com.cn')
   return {
     bucket,
     region,
@@ -174,6 +188,8 @@ export function toS3Config(options: S3StorageOptions): S3Config {
     maxConnections: toWhole('maxConnections', options.maxConnections, 128),
     uploadConcurrency: toWhole('uploadConcurrency', options.uploadConcurrency, 4),
     partSize,
+    createOnly: toCreateOnly(options.createOnly),
+    conditionalPut: isR2 || isAws || options.conditionalCompletion === true,
     conditionalCompletion: options.conditionalCompletion ?? (isR2 || isAws ? true : undefined),
     conditionalCopy: options.conditionalCopy ?? isR2,
   }
@@ -189,6 +205,11 @@ export function toCredentials(given: S3Credentials): S3Credentials {
       throw misconfigured(`${option} must be printable ASCII without white space or line breaks`)
   }
   return { accessKeyId, secretAccessKey, sessionToken, expiration: expiration && new Date(expiration) }
+}
+
+function toCreateOnly(given: unknown): 'condition' | 'check' {
+  if (given === undefined || given === 'condition' || given === 'check') return given ?? 'condition'
+  throw misconfigured("createOnly must be 'condition' or 'check'")
 }
 
 function toPrefix(prefix: string | undefined): Folder {

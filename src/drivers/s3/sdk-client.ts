@@ -139,3 +139,14 @@ export function changeHeaders<Input extends ServiceInputTypes, Output extends Se
 function hasHeaders(request: unknown): request is { headers: Record<string, string> } {
   return typeof request === 'object' && request !== null && 'headers' in request
 }
+
+/** What every function has. */
+const OF_FUNCTIONS = new Set(['length', 'name', 'prototype', 'arguments', 'caller'])
+
+/** Whether a client is a double in an application's tests, without a server: its `send` is of its own, or keeps records. */
+export function isDouble(client: S3Client): boolean {
+  return (
+    Object.hasOwn(client, 'send') ||
+    Object.getOwnPropertyNames(client.send).some((name) => !OF_FUNCTIONS.has(name))
+  )
+}
