@@ -20,7 +20,7 @@ export default defineConfig({
   },
   test: {
     include: ['test/**/*.test.ts'],
-    exclude: [...configDefaults.exclude, 'test/chaos/**'],
+    exclude: [...configDefaults.exclude, 'test/chaos/**', 'test/judges/**'],
     globalSetup: ['test/servers/setup.ts'],
     // One more than the cores of a small machine, because many tests mostly wait.
     maxWorkers: Math.max(3, availableParallelism()),

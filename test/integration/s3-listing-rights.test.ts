@@ -1,6 +1,7 @@
 /** Credentials without s3:ListBucket: a server answers 403 to them, not 404, where an object is missing. */
-import type { R2StorageOptions, Storage } from 'stowage'
-import { beforeEach, describe, expect, it } from 'vitest'
+import { CreateBucketCommand, PutBucketPolicyCommand, S3Client } from '@aws-sdk/client-s3'
+import { type R2StorageOptions, S3Storage, type Storage } from 'stowage'
+import { beforeAll, beforeEach, describe, expect, inject, it } from 'vitest'
 import { MIB, setUpR2, streamOf } from './r2-setup.js'
 
 const DENIED = { code: 'PermissionDenied', message: expect.stringContaining('s3:ListBucket') }
@@ -80,6 +81,27 @@ describe.each([
     })
 
     it.each([
+      { status: 403, code: 'AccessDenied' },
+      { status: 501, code: 'NotImplemented' },
+    ])('delete many where the server answers $code to DeleteObjects', async (refusal) => {
+      const usual = r2.server.behaviour.onRequest
+      r2.server.behaviour.onRequest = (info) => (info.operation === 'DeleteObjects' ? refusal : usual?.(info))
+      const names = ['a.txt', 'b.txt', 'c.txt']
+      for (const name of names) plant(name)
+      await storage().deleteMany([...names, 'missing.txt'])
+      expect(keys()).toEqual([])
+    })
+
+    it('are refused where they may not delete, by two requests', async () => {
+      r2.server.behaviour.onRequest = ({ operation }) =>
+        operation.startsWith('Delete') ? { status: 403, code: 'AccessDenied' } : undefined
+      for (const name of ['a.txt', 'b.txt', 'c.txt']) plant(name)
+      const deleted = storage().deleteMany(['a.txt', 'b.txt', 'c.txt'])
+      await expect(deleted).rejects.toMatchObject({ code: 'PermissionDenied' })
+      expect(r2.operations()).toEqual(['DeleteObjects', 'DeleteObject'])
+    })
+
+    it.each([
       ['exists', (one: Storage) => one.exists('nope.txt')],
       ['stat', (one: Storage) => one.stat('nope.txt')],
       ['size', (one: Storage) => one.size('nope.txt')],
@@ -107,6 +129,75 @@ describe.each([
       for (const call of [() => wrong.exists('a.txt'), () => wrong.open('a.txt'), () => wrong.listdir()]) {
         await expect(call()).rejects.toMatchObject({ message: expect.stringContaining('check the secret') })
       }
+    })
+  },
+)
+
+const [owner, guest] = [inject('ceph'), inject('cephGuest')]
+/** Object permissions only. */
+const ACTIONS = ['s3:GetObject', 's3:PutObject', 's3:DeleteObject', 's3:AbortMultipartUpload']
+
+describe.runIf(owner && guest).each([{ fastPath: true }, { fastPath: false }])(
+  'a user of Ceph by a policy without s3:ListBucket, fastPath $fastPath',
+  ({ fastPath }) => {
+    const bucket = `rights-${fastPath ? 'on' : 'off'}-${process.pid}`
+    let storage: S3Storage
+    beforeAll(async () => {
+      if (!owner || !guest) return
+      const client = new S3Client({
+        endpoint: owner.endpoint,
+        region: 'us-east-1',
+        credentials: owner,
+        forcePathStyle: true,
+        requestChecksumCalculation: 'WHEN_REQUIRED',
+      })
+      const Policy = JSON.stringify({
+        Version: '2012-10-17',
+        Statement: [
+          {
+            Effect: 'Allow',
+            Principal: { AWS: ['arn:aws:iam:::user/guest'] },
+            Action: ACTIONS,
+            Resource: [`arn:aws:s3:::${bucket}/*`],
+          },
+        ],
+      })
+      await client.send(new CreateBucketCommand({ Bucket: bucket }))
+      await client.send(new PutBucketPolicyCommand({ Bucket: bucket, Policy }))
+      client.destroy()
+      storage = new S3Storage({ ...guest, bucket, fastPath, partSize: 5 * MIB })
+    })
+
+    it('saves of every size, also where the name is taken', async () => {
+      for (const content of [() => 'x', () => Buffer.alloc(6 * MIB), () => streamOf(6 * MIB)]) {
+        expect(await storage.save('a.txt', content())).toBe('a.txt')
+        const renamed = await storage.save('a.txt', content())
+        expect(renamed).toMatch(/^a_\w{7}\.txt$/)
+        await storage.deleteMany(['a.txt', renamed, 'missing.txt'])
+      }
+    })
+
+    it('copies, moves and signs uploads', async () => {
+      await storage.save('from.txt', 'content')
+      expect(await storage.copy('from.txt', 'to.txt')).toBe('to.txt')
+      expect(await storage.copy('from.txt', 'to.txt')).toMatch(/^to_\w{7}\.txt$/)
+      expect(await storage.move('from.txt', 'moved.txt')).toBe('moved.txt')
+      expect(await storage.copy('moved.txt', 'to.txt', { ifExists: 'overwrite' })).toBe('to.txt')
+      const { url, headers, name } = await storage.signedUpload('up.txt', {
+        size: 1,
+        contentType: 'text/plain',
+      })
+      expect(name).toBe('up.txt')
+      expect((await fetch(url, { method: 'PUT', headers, body: 'x' })).status).toBe(200)
+      expect((await fetch(url, { method: 'PUT', headers, body: 'x' })).status).toBe(412)
+    })
+
+    it('is told which permission is missing, and may delete what is not there', async () => {
+      await expect(storage.exists('nope.txt')).rejects.toMatchObject(DENIED)
+      await expect(storage.stat('nope.txt')).rejects.toMatchObject(DENIED)
+      await expect(storage.open('nope.txt')).rejects.toMatchObject(DENIED)
+      await expect(storage.listdir()).rejects.toMatchObject(DENIED)
+      await storage.delete('nope.txt')
     })
   },
 )

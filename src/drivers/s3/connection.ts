@@ -12,6 +12,8 @@ import type { Signature, Signer } from './signer.js'
 export class S3Connection {
   readonly api: ObjectApi
   readonly config: S3Config
+  /** Whether the server has taken a DeleteObjects. */
+  deletesTogether = false
   readonly #signer: Signer
   readonly #turns: Semaphore
 
