@@ -440,10 +440,21 @@ export abstract class Storage {
   async #freeName(target: Name, signal: AbortSignal | undefined): Promise<Name> {
     let name = target
     for (let attempt = 0; attempt < RENAME_ATTEMPTS; attempt++) {
-      if (!(await hasFile(this.#driver, name, signal))) return name
+      if (!(await this.#isKnown(name, signal))) return name
       name = alternativeName(target, this.#driver.nameLimit)
     }
     throw noFreeName()
+  }
+
+  /** Where the backend must not say whether there is a file, the upload finds out. */
+  async #isKnown(name: Name, signal: AbortSignal | undefined): Promise<boolean> {
+    try {
+      return await hasFile(this.#driver, name, signal)
+    } catch (error) {
+      const { code } = this.#toStorageError(error, this.#contextOf('signedUpload', name))
+      if (code !== 'PermissionDenied' || signal?.aborted) throw error
+      return false
+    }
   }
 
   #toName(name: string): Name {

@@ -33,6 +33,7 @@ const OPTIONS: OptionNames<FileSystemStorageOptions> = {
   fileMode: true,
   directoryMode: true,
   fsync: true,
+  portableNames: true,
   signingSecret: true,
 }
 

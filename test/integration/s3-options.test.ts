@@ -8,6 +8,7 @@ import {
 import { mockClient } from 'aws-sdk-client-mock'
 import { R2Storage, type R2StorageOptions, type S3Credentials } from 'stowage'
 import { afterEach, describe, expect, it, vi } from 'vitest'
+import { AS_R2 } from '../servers/r2.js'
 import { rawAnswer, startRawServer } from '../servers/raw-server.js'
 import { MIB, setUpR2, streamOf } from './r2-setup.js'
 
@@ -165,7 +166,7 @@ describe.each([true, false])('fastPath %s', (fastPath) => {
         { step: 'initialize' },
       )
       const { endpoint } = r2.server
-      const storage = new R2Storage({ client, endpoint, bucket: 'test-bucket', fastPath })
+      const storage = new R2Storage({ client, endpoint, ...AS_R2, bucket: 'test-bucket', fastPath })
       await storage.save('a.txt', 'x')
       await (await storage.open('a.txt')).text()
       await storage.listdir()

@@ -27,6 +27,8 @@ export interface CephKeys {
 }
 
 export interface Ceph extends CephKeys {
+  /** Keys of another user, `guest`, who may do only what a bucket's policy grants. */
+  guest: CephKeys
   /** The daemons' process ids. */
   pids: number[]
   /** Kills the daemons, waits until they are gone and removes their folder. */
@@ -77,14 +79,13 @@ async function startCluster(): Promise<Ceph> {
   }
 }
 
-async function bringUp(folder: string, daemons: Daemons): Promise<CephKeys> {
+async function bringUp(folder: string, daemons: Daemons): Promise<CephKeys & Pick<Ceph, 'guest'>> {
   const [monitorPort, gatewayPort] = await freePorts()
   const clusterId = randomUUID()
   const osdId = randomUUID()
   const monmap = join(folder, 'monmap')
   const endpoint = `http://127.0.0.1:${gatewayPort}`
-  const accessKeyId = randomBytes(10).toString('hex')
-  const secretAccessKey = randomBytes(20).toString('hex')
+  const [owner, guest] = [newKeys(endpoint), newKeys(endpoint)]
   await writeFile(join(folder, 'ceph.conf'), configuration(folder, clusterId, gatewayPort))
   for (const data of ['mon', 'osd', 'rgw']) await mkdir(join(folder, data))
 
@@ -96,11 +97,20 @@ async function bringUp(folder: string, daemons: Daemons): Promise<CephKeys> {
   await daemons.run('ceph', 'osd', 'new', osdId)
   await daemons.run('ceph', 'osd', 'crush', 'add', 'osd.0', '1', 'root=default', 'host=a')
   daemons.start('ceph-osd', '-f', '--id', '0')
-  const keyOptions = ['--access-key', accessKeyId, '--secret', secretAccessKey]
-  await daemons.run('radosgw-admin', 'user', 'create', '--uid=test', '--display-name=test', ...keyOptions)
+  const addUser = (name: string, { accessKeyId, secretAccessKey }: CephKeys) => {
+    const options = ['--display-name', name, '--access-key', accessKeyId, '--secret', secretAccessKey]
+    return daemons.run('radosgw-admin', 'user', 'create', '--uid', name, ...options)
+  }
+  await addUser('test', owner)
+  await addUser('guest', guest)
   daemons.start('radosgw', '-f', '--name', 'client.rgw')
   await daemons.answers(endpoint)
-  return { endpoint, accessKeyId, secretAccessKey }
+  return { ...owner, guest }
+}
+
+function newKeys(endpoint: string): CephKeys {
+  const accessKeyId = randomBytes(10).toString('hex')
+  return { endpoint, accessKeyId, secretAccessKey: randomBytes(20).toString('hex') }
 }
 
 function configuration(folder: string, clusterId: string, gatewayPort: number): string {

@@ -6,6 +6,8 @@ declare module 'vitest' {
   export interface ProvidedContext {
     /** The S3 gateway of this run, or null where Ceph is not installed or switched off. */
     ceph: CephKeys | null
+    /** The same for a user who may do only what a bucket's policy grants. */
+    cephGuest: CephKeys | null
   }
 }
 
@@ -18,10 +20,12 @@ export default async function setup(project: TestProject): Promise<(() => Promis
     if (process.env.STOWAGE_REQUIRE_CEPH === '1') throw new Error(`STOWAGE_REQUIRE_CEPH=1, but ${reason}`)
     console.log(reason)
     project.provide('ceph', null)
+    project.provide('cephGuest', null)
     return undefined
   }
-  const { endpoint, accessKeyId, secretAccessKey, stop } = await startCeph()
+  const { endpoint, accessKeyId, secretAccessKey, guest, stop } = await startCeph()
   project.provide('ceph', { endpoint, accessKeyId, secretAccessKey })
+  project.provide('cephGuest', guest)
   return stop
 }
 

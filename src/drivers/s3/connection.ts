@@ -17,6 +17,8 @@ export class S3Connection {
   readonly config: S3Config
   /** Readers that hold connections and rest. */
   readonly readers: RestingReaders
+  /** Whether the server has taken a DeleteObjects. */
+  deletesTogether = false
   readonly #signer: Signer
   readonly #turns: Semaphore
 

@@ -45,11 +45,22 @@ export async function copyAsIs({ api }: S3Connection, { key, fromKey }: CopyWork
   throw new SourceReplaced()
 }
 
-/** Copies create-only, by R2's own condition on the target. */
-export function copyConditionally(connection: S3Connection, work: CopyWork): Promise<boolean> {
+/** Copies the version of the source that was seen, over whatever is there. */
+export async function copyIfSame({ api }: S3Connection, work: CopyWork, call: Call): Promise<void> {
+  const { key, fromKey, source } = work
+  await api.copy({ key, fromKey, ifMatch: source.etag }, call).catch((error: unknown) => {
+    throw analyse(error).status === 412 ? new SourceReplaced() : error
+  })
+}
+
+/**
+ * Copies, with the mark of the write. `conditional`: create-only, by R2's own condition on the target; otherwise over
+ * whatever is there.
+ */
+export function copyAsMarked(connection: S3Connection, work: CopyWork, conditional = true): Promise<boolean> {
   const { key, fromKey, source, writeId } = work
   const attributes = marked(source, writeId)
-  const request = { key, fromKey, attributes, ifMatch: source.etag, createOnly: true }
+  const request = { key, fromKey, attributes, ifMatch: source.etag, createOnly: conditional }
   return writeOnce(connection, work, async (call) => {
     try {
       await connection.api.copy(request, call)
@@ -62,8 +73,8 @@ export function copyConditionally(connection: S3Connection, work: CopyWork): Pro
 }
 
 /** Writes the copy of an empty object. */
-export function putEmptyCopy(connection: S3Connection, work: CopyWork): Promise<boolean> {
-  return putObject(connection, { ...work, bytes: Buffer.alloc(0), attributes: work.source })
+export function putEmptyCopy(connection: S3Connection, work: CopyWork, conditional = true): Promise<boolean> {
+  return putObject(connection, { ...work, bytes: Buffer.alloc(0), attributes: work.source }, conditional)
 }
 
 /** Copies by a multipart upload. `complete` publishes it. */

@@ -76,6 +76,7 @@ async function deleteTogether(
   try {
     await connection.run(signal, async (call) => {
       const { deleted, errors } = await connection.api.deleteMany([...open], call)
+      connection.deletesTogether = true
       for (const key of deleted) settle(key)
       for (const { key, code } of errors) {
         const error = new KeyError(code)
@@ -86,10 +87,36 @@ async function deleteTogether(
       if (unsettled !== undefined) throw failed.get(unsettled) ?? new KeyError('InternalError')
     })
   } catch (error) {
-    if (!(error instanceof KeyError)) throw error
+    if (!(error instanceof KeyError)) {
+      // A refusal after a success is of another kind.
+      if (signal?.aborted || connection.deletesTogether || !refusesManyAtOnce(error)) throw error
+      return deleteApart(connection, [...open], signal, error)
+    }
     for (const key of open) if (!failed.has(key)) failed.set(key, error)
   }
   return [...failed].map(([key, error]) => ({ key, error }))
+}
+
+/** Ceph asks for a permission on the bucket, where an object's is enough for each; some servers have no DeleteObjects. */
+function refusesManyAtOnce(error: unknown): boolean {
+  const { status, code } = analyse(error)
+  return status === 501 || (status === 403 && code === 'AccessDenied')
+}
+
+/** By one request a key. Where the first is refused as well, all would be: `refusal` is thrown. */
+async function deleteApart(
+  connection: S3Connection,
+  keys: readonly string[],
+  signal: AbortSignal | undefined,
+  refusal: unknown,
+): Promise<KeyFailure[]> {
+  const inPath = keys.filter((key) => !DOT_SEGMENT.test(key))
+  const [failure] = await deleteEach(connection, inPath.slice(0, 1), signal, mayPass)
+  if (failure) throw refusal
+  return [
+    ...(await deleteEach(connection, inPath.slice(1), signal, () => false)),
+    ...keys.filter((key) => DOT_SEGMENT.test(key)).map((key) => ({ key, error: refusal })),
+  ]
 }
 
 /** An error about one of many keys: the answer gives its code, but no status. */

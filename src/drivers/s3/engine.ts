@@ -25,6 +25,7 @@ import { headObject, type SizedObject } from './head.js'
 import { uploadHeaders } from './headers.js'
 import { HttpObjectApi } from './http.js'
 import { listKeys, toEntries } from './listing.js'
+import { explainHead, explainRead, isTaken } from './look.js'
 import { uploadMultipart } from './multipart.js'
 import type { ObjectApi, ObjectAttributes } from './object-api.js'
 import type { S3Config } from './options.js'
@@ -35,7 +36,6 @@ import { openObject } from './read.js'
 import { SdkObjectApi } from './sdk.js'
 import { Signer } from './signer.js'
 import { abortUploads } from './stale-uploads.js'
-import { putObject } from './write-once.js'
 
 /** Attempts at a copy whose source keeps changing. */
 const COPY_ATTEMPTS = 10
@@ -81,15 +81,10 @@ export class S3Engine {
 
   #stagedPut(bytes: Uint8Array, attributes: ObjectAttributes, signal: AbortSignal | undefined): Staged {
     return {
-      publish: (name, createOnly) =>
-        putObject(this.#connection, {
-          key: name,
-          writeId: newWriteId(),
-          createOnly,
-          signal,
-          bytes,
-          attributes,
-        }),
+      publish: async (name, createOnly) => {
+        const write = { key: name, writeId: newWriteId(), createOnly, signal }
+        return (await this.#publishers.forPut(write)).put({ ...write, bytes, attributes })
+      },
       discard: async () => {},
     }
   }
@@ -100,11 +95,11 @@ export class S3Engine {
     let parts: PartReader | undefined
     return {
       publish: async (name, createOnly) => {
-        if (createOnly && (await headObject(connection, name, signal)) !== null) return false
-        // Chosen before the content is sent: a choice that fails afterwards would waste it.
-        const publisher = createOnly ? await this.#publishers.get(signal) : this.#publishers.overwriting
-        parts = parts === undefined ? first : newReader()
+        if (createOnly && (await isTaken(connection, name, signal))) return false
         const write = { key: name, writeId: newWriteId(), createOnly, signal }
+        // Chosen before the content is sent: a choice that fails afterwards would waste it.
+        const publisher = await this.#publishers.get(write)
+        parts = parts === undefined ? first : newReader()
         const published = await uploadMultipart(
           connection,
           { ...write, parts, stop, attributes, progress },
@@ -124,9 +119,10 @@ export class S3Engine {
   async stageCopy({ from, move, signal }: StageCopyRequest): Promise<Staged> {
     let source = await this.#source(from, signal)
     const copyTo = async (name: Name, createOnly: boolean) => {
-      const publisher = await this.#publishers.get(signal)
+      const target = { key: name, createOnly, signal }
+      const publisher = await this.#publishers.get(target)
       for (let attempt = 1; ; attempt++) {
-        const write = { key: name, writeId: newWriteId(), createOnly, signal }
+        const write = { ...target, writeId: newWriteId() }
         const strict = attempt <= STRICT_COPY_ATTEMPTS
         try {
           return await publisher.copy({ fromKey: from, source, strict, ...write })
@@ -147,7 +143,7 @@ export class S3Engine {
   }
 
   async #source(name: Name, signal: AbortSignal | undefined): Promise<SizedObject> {
-    const source = await headObject(this.#connection, name, signal)
+    const source = await this.#find(name, signal)
     if (source !== null && !isPlaceholder(source)) return source
     await this.#expectBucket(name, signal)
     throw new Problem('NotFound', 'there is no such file')
@@ -163,7 +159,10 @@ export class S3Engine {
 
   async read({ name, range, signal }: ReadRequest): Promise<OpenedFile> {
     if (range?.length === 0) return this.#readNothing(name, range, signal)
-    const { state, size, range: delivered, body } = await openObject(this.#connection, name, range, signal)
+    const opened = await openObject(this.#connection, name, range, signal).catch((error: unknown) => {
+      throw explainRead(error)
+    })
+    const { state, size, range: delivered, body } = opened
     if (isPlaceholder(state)) {
       await body.close()
       throw new Problem('NotFound', 'there is no such file')
@@ -189,13 +188,21 @@ export class S3Engine {
   }
 
   async head(name: Name, signal: AbortSignal | undefined): Promise<FileState | null> {
-    const found = await headObject(this.#connection, name, signal)
+    const found = await this.#find(name, signal)
     if (found === null) {
       await this.#expectBucket(name, signal)
       return null
     }
     this.#bucketSeen = true
     return isPlaceholder(found) ? null : toFileState(found, found.size)
+  }
+
+  async #find(name: Name, signal: AbortSignal | undefined): Promise<SizedObject | null> {
+    try {
+      return await headObject(this.#connection, name, signal)
+    } catch (error) {
+      throw await explainHead(this.#connection, name, error, signal)
+    }
   }
 
   /** After a HEAD has not found an object: throws where the bucket is missing, or nobody can tell. */
@@ -268,7 +275,8 @@ export class S3Engine {
   }
 
   async signUpload(request: SignUploadRequest): Promise<SignedRequest> {
-    const { name, size, expiresIn, signedAt, createOnly, signal } = request
+    const { name, size, expiresIn, signedAt, signal } = request
+    const createOnly = request.createOnly && (await this.#publishers.prepareSigning(name, signal))
     const attributes = toObjectAttributes(request.attributes, this.#config.cacheControl)
     const signed = { method: 'PUT', key: name, expiresIn, signedAt, attributes, size, createOnly } as const
     const { url, endsAt } = await this.#api.sign(signed, signal)

@@ -2,6 +2,7 @@ import type { Entry } from '../../driver.js'
 import { Problem, quote } from '../../errors.js'
 import { compareNames } from '../../names.js'
 import type { S3Connection } from './connection.js'
+import { explainList } from './look.js'
 import type { ListPage } from './object-api.js'
 
 /** The keys that begin with `prefix`, a page of at most 1,000 at a time; with `shallow` one level of `/` only. */
@@ -18,7 +19,11 @@ export async function* listKeys(
   let token: string | undefined
   do {
     const request = token === undefined ? { prefix, shallow, after } : { prefix, shallow, token }
-    const page: ListPage = await connection.run(signal, (call) => connection.api.list(request, call))
+    const page: ListPage = await connection
+      .run(signal, (call) => connection.api.list(request, call))
+      .catch((error: unknown) => {
+        throw explainList(error)
+      })
     for (const { key } of page.keys) checkKey(key, prefix)
     for (const key of page.prefixes) checkKey(key, prefix)
     if (page.keys.length + page.prefixes.length > 0) {

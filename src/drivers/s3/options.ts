@@ -49,8 +49,18 @@ export interface S3CommonOptions {
   /** Parts of one upload on their way at a time; each takes `partSize` of memory. Default 4. */
   uploadConcurrency?: number | undefined
   /**
+   * How a save finds out that a name is taken. `'condition'`: the server is asked to create only (`If-None-Match`), so
+   * that nothing is ever overwritten by accident. A server other than AWS and R2 is tried out before the first such
+   * write, on a small object `.stowage/probe-…` that is deleted again; where it has no such writes, they are refused as
+   * `Unsupported`. `'check'`, for those servers: the storage looks first and then writes. Of two that save one name at
+   * the same moment, one may overwrite the other; `signedUpload` gives out a name that is free now, and whatever comes
+   * there later is overwritten. Default `'condition'`.
+   */
+  createOnly?: 'condition' | 'check' | undefined
+  /**
    * Whether the server honours `If-None-Match` when a multipart upload is completed, as AWS, R2 and MinIO do and Ceph
-   * does not. Default: true at AWS and R2, else tried out once, when it first matters.
+   * does not. True says that it does so for every write, and nothing is tried out. Default: true at AWS and R2, else
+   * tried out once, when it first matters.
    */
   conditionalCompletion?: boolean | undefined
   /** Whether CopyObject takes R2's header `cf-copy-destination-if-none-match`. Default: whether the endpoint is R2's own. */
@@ -165,6 +175,9 @@ export interface S3Config {
   readonly maxConnections: number
   readonly partSize: number
   readonly uploadConcurrency: number
+  readonly createOnly: 'condition' | 'check'
+  /** Whether the server is known to honour `If-None-Match` on a PUT. */
+  readonly conditionalPut: boolean
   readonly conditionalCompletion: boolean | undefined
   /** Whether `CopyObject` takes R2's `cf-copy-destination-if-none-match`. */
   readonly conditionalCopy: boolean
@@ -211,10 +224,10 @@ export function toS3Config(options: S3StorageOptions): S3Config {
   const region = options.region ?? (hasKeys(options) ? undefined : regionOfEnvironment()) ?? 'us-east-1'
   const given = options.endpoint ?? (client ? undefined : awsEndpoint(region))
   const endpoint = given === undefined ? undefined : toEndpoint(given, bucket, 'the option endpoint')
-  const host = endpoint && new URL(endpoint).host
+  const host = endpoint === undefined ? '' : new URL(endpoint).hostname
   // What is sent to something else by the name of R2 is not taken for R2: it may ignore a condition, and overwrite.
-  const isR2 = host?.endsWith('.r2.cloudflarestorage.com') === true
-  const isAws = host !== undefined && /\.amazonaws\.com(?:\.cn)?$/.test(host)
+  const isR2 = host.endsWith('.r2.cloudflarestorage.com')
+  const isAws = host.endsWith('.amazonaws.com') || host.endsWith('.amazonaws.com.cn')
   return {
     bucket,
     region,
@@ -238,6 +251,8 @@ export function toS3Config(options: S3StorageOptions): S3Config {
     maxConnections: toWhole('maxConnections', options.maxConnections, 128),
     uploadConcurrency: toWhole('uploadConcurrency', options.uploadConcurrency, 4),
     partSize,
+    createOnly: toCreateOnly(options.createOnly),
+    conditionalPut: isR2 || isAws || options.conditionalCompletion === true,
     conditionalCompletion: options.conditionalCompletion ?? (isR2 || isAws ? true : undefined),
     conditionalCopy: options.conditionalCopy ?? isR2,
   }
@@ -270,6 +285,11 @@ function toAddresses({ bucket, addressing = 'path', signingEndpoint }: S3Storage
     signingAddress:
       signingEndpoint === undefined ? undefined : at(toEndpoint(signingEndpoint, bucket, signing), signing),
   }
+}
+
+function toCreateOnly(given: unknown): 'condition' | 'check' {
+  if (given === undefined || given === 'condition' || given === 'check') return given ?? 'condition'
+  throw misconfigured("createOnly must be 'condition' or 'check'")
 }
 
 function toPrefix(prefix: string | undefined): Folder {

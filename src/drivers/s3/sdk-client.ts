@@ -182,3 +182,14 @@ function forward(client: S3Client, proxy: ForwardProxy): void {
     { step: 'deserialize', priority: 'low', name: 'stowageForward' },
   )
 }
+
+/** What every function has. */
+const OF_FUNCTIONS = new Set(['length', 'name', 'prototype', 'arguments', 'caller'])
+
+/** Whether a client is a double in an application's tests, without a server: its `send` is of its own, or keeps records. */
+export function isDouble(client: S3Client): boolean {
+  return (
+    Object.hasOwn(client, 'send') ||
+    Object.getOwnPropertyNames(client.send).some((name) => !OF_FUNCTIONS.has(name))
+  )
+}

@@ -61,7 +61,11 @@ export async function writeOnce(
 }
 
 async function isWritten(connection: S3Connection, write: MarkedWrite): Promise<boolean> {
-  const found = await headObject(connection, write.key, write.signal)
+  const found = await headObject(connection, write.key, write.signal).catch((error: unknown) => {
+    // A key that may not list is refused an answer about a missing object.
+    if (analyse(error).status === 403) return null
+    throw error
+  })
   if (found === null || !hasWriteId(found, write.writeId)) return false
   return isPlaceholder(found) === (write.placeholder ?? false)
 }
@@ -101,8 +105,15 @@ export interface WholeWrite extends MarkedWrite {
   readonly attributes: ObjectAttributes
 }
 
-/** Puts an object. False: create-only, and the name is taken. */
-export async function putObject(connection: S3Connection, write: WholeWrite): Promise<boolean> {
+/**
+ * Puts an object. False: create-only, and the name is taken. Not `conditional`: the server is not asked to leave a taken
+ * name alone, since somebody has looked.
+ */
+export async function putObject(
+  connection: S3Connection,
+  write: WholeWrite,
+  conditional = true,
+): Promise<boolean> {
   const { key, bytes, attributes, createOnly, signal } = write
   const { api } = connection
   const md5 = createHash('md5').update(bytes).digest('base64')
@@ -110,6 +121,6 @@ export async function putObject(connection: S3Connection, write: WholeWrite): Pr
     await connection.run(signal, (call) => api.put({ key, bytes, md5, attributes }, call))
     return true
   }
-  const request = { key, bytes, md5, attributes: marked(attributes, write.writeId), createOnly }
+  const request = { key, bytes, md5, attributes: marked(attributes, write.writeId), createOnly: conditional }
   return writeOnce(connection, write, (call) => api.put(request, call))
 }

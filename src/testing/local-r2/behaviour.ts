@@ -47,6 +47,8 @@ export interface Behaviour {
   discardBodiesOver: number
   /** False for a server that ignores R2's `cf-copy-destination-*` headers. Default true. */
   conditionalCopyHeader: boolean
+  /** False for a server that ignores conditions when it stores an object. Default true. */
+  conditionalWrites: boolean
   /** Answers preflights and adds the headers a page needs, for any origin. Default false. */
   cors: boolean
   /** Compresses for clients that accept gzip, dropping Content-Length, on HEAD too, as Cloudflare's edge may. Default false. */
@@ -68,6 +70,7 @@ export const usualBehaviour: Readonly<Behaviour> = {
   sameKeyWriteIntervalMs: 0,
   discardBodiesOver: Number.POSITIVE_INFINITY,
   conditionalCopyHeader: true,
+  conditionalWrites: true,
   cors: false,
   edgeCompression: false,
   basePath: '',

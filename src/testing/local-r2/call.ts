@@ -36,7 +36,7 @@ export type Operation = (call: Call) => Reply | Promise<Reply>
 
 /** The one place an object comes to be: conditions and write are one synchronous step, hence atomic. */
 export function commitObject(call: Call, object: StoredObject, conditions: Conditions): void {
-  checkWriteConditions(conditions, call.bucket.get(object.key))
+  if (call.behaviour.conditionalWrites) checkWriteConditions(conditions, call.bucket.get(object.key))
   const interval = call.behaviour.sameKeyWriteIntervalMs
   if (interval > 0 && !call.bucket.noteWrite(object.key, call.nowMs(), interval)) {
     throw new S3Error('TooManyRequests', 'Reduce your concurrent request rate for the same object.')

@@ -1,21 +1,21 @@
 import { orAborted, withinASecond } from '../bounds.js'
 import type { S3Connection } from '../connection.js'
-import {
-  type CopyWork,
-  copyAsIs,
-  copyByParts,
-  copyConditionally,
-  fitsOneCopy,
-  putEmptyCopy,
-} from '../copy.js'
+import { type CopyWork, copyAsMarked, copyByParts, copyIfSame, fitsOneCopy, putEmptyCopy } from '../copy.js'
 import type { Call, Part, Upload } from '../object-api.js'
-import { type MarkedWrite, putObject, removeIfWritten, removeWritten, writeOnce } from '../write-once.js'
+import {
+  type MarkedWrite,
+  putObject,
+  removeIfWritten,
+  removeWritten,
+  type WholeWrite,
+  writeOnce,
+} from '../write-once.js'
 import { PLACEHOLDER } from './placeholder.js'
 import type { Publisher } from './publisher.js'
 
 /**
- * For servers that complete an upload over whatever is there, such as Ceph. A placeholder, put create-only, claims the
- * name first. Readers of this package do not see it; a crash leaves it behind, and the name taken.
+ * For create-only writes on servers that complete an upload over whatever is there, such as Ceph. A placeholder, put
+ * create-only, claims the name first. Readers of this package do not see it; a crash leaves it behind, and the name taken.
  */
 export class Claiming implements Publisher {
   readonly #connection: S3Connection
@@ -24,25 +24,28 @@ export class Claiming implements Publisher {
     this.#connection = connection
   }
 
+  put(write: WholeWrite): Promise<boolean> {
+    return putObject(this.#connection, write)
+  }
+
   complete(write: MarkedWrite, upload: Upload, parts: readonly Part[]): Promise<boolean> {
-    return this.#publish(write, (call) => this.#connection.api.completeUpload({ ...upload, parts }, call))
+    const { api } = this.#connection
+    return this.#claimAndWrite(write, (call) => api.completeUpload({ ...upload, parts }, call))
   }
 
   copy(work: CopyWork): Promise<boolean> {
     const connection = this.#connection
     if (fitsOneCopy(work)) {
-      if (work.createOnly && connection.config.conditionalCopy) return copyConditionally(connection, work)
+      if (connection.config.conditionalCopy) return copyAsMarked(connection, work)
       if (work.source.size === 0) return putEmptyCopy(connection, work)
       // Ceph decodes the source of a part twice, and its gateway ends when that leaves no key before a `?`: such a key
       // is copied by CopyObject. If that fails, the placeholder has to go, and with it what was written over it meanwhile.
-      if (/[%?]/.test(work.fromKey)) return this.#publish(work, (call) => copyAsIs(connection, work, call))
+      if (/[%?]/.test(work.fromKey)) {
+        return this.#claimAndWrite(work, (call) => copyIfSame(connection, work, call))
+      }
     }
     // A placeholder may come to the source's name; the ETags of the parts tell.
     return copyByParts(connection, work, (upload, parts) => this.complete(work, upload, parts))
-  }
-
-  #publish(write: MarkedWrite, send: (call: Call) => Promise<unknown>): Promise<boolean> {
-    return write.createOnly ? this.#claimAndWrite(write, send) : writeOnce(this.#connection, write, send)
   }
 
   async #claimAndWrite(write: MarkedWrite, send: (call: Call) => Promise<unknown>): Promise<boolean> {

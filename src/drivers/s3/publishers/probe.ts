@@ -1,0 +1,86 @@
+import { createHash, randomUUID } from 'node:crypto'
+import { withinASecond } from '../bounds.js'
+import type { S3Connection } from '../connection.js'
+import { analyse } from '../failures.js'
+import { isHidden } from '../look.js'
+import type { Upload } from '../object-api.js'
+
+/** What a server makes of `If-None-Match` on a PUT. `'untried'`: the credentials do not permit to try it out. */
+export type PutVerdict = 'honoured' | 'missing' | 'untried'
+
+const BYTES = Buffer.from('probe')
+const MD5 = createHash('md5').update(BYTES).digest('base64')
+/** The most bytes of a key on S3. */
+const MAX_KEY_BYTES = 1024
+
+/** Whether a create-only put leaves an object alone: puts one twice. `key`: where the write wants to go. */
+export async function probePut(connection: S3Connection, key: string): Promise<PutVerdict> {
+  const { prefix } = connection.config
+  const verdict = await probePutAt(connection, probeKey(prefix))
+  if (verdict !== 'untried') return verdict
+  // The credentials may be limited to some folders or types of files.
+  const [, folder = '', extension = ''] = /^(?:(.*)\/)?.*?(\.[^./]*)?$/s.exec(key) ?? []
+  const beside = probeKey(folder, extension)
+  return Buffer.byteLength(beside) > MAX_KEY_BYTES ? 'untried' : probePutAt(connection, beside)
+}
+
+async function probePutAt(connection: S3Connection, key: string): Promise<PutVerdict> {
+  const put = (createOnly: boolean) =>
+    connection.run(undefined, (call) => connection.api.put({ key, bytes: BYTES, md5: MD5, createOnly }, call))
+  let denied = false
+  try {
+    await put(true)
+    await put(true)
+    return 'missing'
+  } catch (error) {
+    const { status, retry } = analyse(error)
+    // A lost answer to the first put makes the next attempt fail, which says the same.
+    if (status === 412) return 'honoured'
+    denied = isHidden(error)
+    if (denied) return 'untried'
+    if (status === undefined || retry !== 'no') throw error
+    // Is it the condition that the server refuses?
+    await put(false).catch(() => {
+      throw error
+    })
+    return 'missing'
+  } finally {
+    if (!denied) await remove(connection, key)
+  }
+}
+
+/** Whether a completion honours `If-None-Match`: completes an upload over an object of the same name. */
+export async function probeCompletion(connection: S3Connection): Promise<boolean> {
+  const { api, config } = connection
+  const key = probeKey(config.prefix)
+  let upload: Upload | undefined
+  try {
+    await connection.run(undefined, (call) => api.put({ key, bytes: BYTES, md5: MD5 }, call))
+    const begun = await connection.run(undefined, (call) => api.createUpload({ key }, call))
+    upload = begun
+    const part = { ...begun, number: 1, bytes: BYTES }
+    const { etag } = await connection.run(undefined, (call) => api.uploadPart(part, call))
+    const completion = { ...begun, parts: [{ number: 1, etag }], createOnly: true }
+    await connection.run(undefined, (call) => api.completeUpload(completion, call))
+    return false
+  } catch (error) {
+    const { status } = analyse(error)
+    if (status === 412) return true
+    // The server does not know the condition, or the credentials are limited to some names and can never try it out.
+    if (status === 501 || status === 403) return false
+    throw error
+  } finally {
+    await remove(connection, key)
+    const open = upload
+    if (open) await withinASecond(connection.attemptQuietly((call) => api.abortUpload(open, call)))
+  }
+}
+
+function probeKey(folder: string, extension = ''): string {
+  return `${folder === '' ? '' : `${folder}/`}.stowage/probe-${randomUUID()}${extension}`
+}
+
+/** The credentials may not permit it: that must not fail the save. */
+async function remove(connection: S3Connection, key: string): Promise<void> {
+  await withinASecond(connection.attemptQuietly((call) => connection.api.delete({ key }, call)))
+}

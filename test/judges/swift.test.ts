@@ -1,0 +1,83 @@
+/** OpenStack Swift's S3 API, which answers 501 to create-only writes: the promises without them, by a look first. */
+import assert from 'node:assert/strict'
+import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3'
+import { S3Storage, type S3StorageOptions } from 'stowage'
+import { type ConformanceHarness, conformanceCases } from 'stowage/testing'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type Swift, startSwift, swiftInstalled, swiftPackages } from '../servers/swift.js'
+import { canJudge } from './judge.js'
+
+/** Cases that are not run: a look first does not win races. */
+const RACES = /^concurrency: /
+
+/** Cases that fail, with the reason why it is Swift's. The list may only shrink: a listed case that passes fails here. */
+const SWIFT_FAILS: Readonly<Record<string, string>> = {}
+
+const remedy = `on Debian and Ubuntu: apt-get install ${swiftPackages}; a temporary folder with extended attributes`
+
+describe.runIf(canJudge('OpenStack Swift', swiftInstalled(), remedy))('OpenStack Swift', () => {
+  let swift: Swift
+  let client: S3Client
+  let buckets = 0
+
+  beforeAll(async () => {
+    swift = await startSwift()
+    client = new S3Client({
+      endpoint: swift.endpoint,
+      region: swift.region,
+      credentials: swift,
+      forcePathStyle: true,
+      requestChecksumCalculation: 'WHEN_REQUIRED',
+    })
+  })
+  afterAll(async () => {
+    client?.destroy()
+    await swift?.stop()
+  })
+
+  /** A storage on a bucket of its own. */
+  const makeStorage = async (options: Partial<S3StorageOptions>) => {
+    const bucket = `bucket-${++buckets}`
+    await client.send(new CreateBucketCommand({ Bucket: bucket }))
+    return new S3Storage({ ...swift, bucket, ...options })
+  }
+
+  it('every listed case is a case', () => {
+    const names = new Set(conformanceCases.map(({ name }) => name))
+    assert.deepEqual(
+      Object.keys(SWIFT_FAILS).filter((name) => !names.has(name)),
+      [],
+    )
+  })
+
+  describe.each([{ fastPath: true }, { fastPath: false }])('fastPath $fastPath', ({ fastPath }) => {
+    it('the default save says both ways out', async () => {
+      const storage = await makeStorage({ fastPath })
+      for (const content of ['x', Buffer.alloc(9 * 1024 * 1024)]) {
+        await expect(storage.save('a.txt', content)).rejects.toMatchObject({
+          code: 'Unsupported',
+          message: expect.stringMatching(/ifExists: 'overwrite'.*createOnly: 'check'/),
+        })
+      }
+      expect(await storage.listdir()).toEqual({ directories: [], files: [] })
+      expect(await storage.save('a.txt', 'x', { ifExists: 'overwrite' })).toBe('a.txt')
+    })
+
+    describe("createOnly: 'check'", () => {
+      const harness: ConformanceHarness = {
+        signedUrls: 'http',
+        makeStorage: () => makeStorage({ fastPath, createOnly: 'check' }),
+      }
+      for (const { name, run } of conformanceCases) {
+        if (RACES.test(name)) continue
+        const reason = SWIFT_FAILS[name]
+        if (reason === undefined) it.concurrent(name, () => run(harness))
+        else {
+          it.concurrent(`${name} (fails: ${reason})`, async () => {
+            await assert.rejects(async () => run(harness), 'it passes now: take it off the list')
+          })
+        }
+      }
+    })
+  })
+})
