@@ -1,11 +1,12 @@
 import { FileSystemDriver } from '../drivers/filesystem/driver.js'
+import type { LocalSigningOptions } from '../drivers/local-signer.js'
 import { toBaseUrl } from '../drivers/options.js'
 import { inContext, Problem } from '../errors.js'
 import { toName } from '../names.js'
 import { Storage } from '../storage.js'
 
 /** Options of {@link FileSystemStorage}. */
-export interface FileSystemStorageOptions {
+export interface FileSystemStorageOptions extends LocalSigningOptions {
   /** The folder that the files are kept in; made with the first save. Default `./uploads`. */
   location?: string | undefined
   /** The start of every `url()`. Default `/uploads/`. */
@@ -16,8 +17,6 @@ export interface FileSystemStorageOptions {
   directoryMode?: number | undefined
   /** Whether what is acknowledged survives a power cut. Default true; false does not wait for the disk. */
   fsync?: boolean | undefined
-  /** The key of signed addresses, 32 bytes or more. Default: a random one for each process. */
-  signingSecret?: string | undefined
 }
 
 /**
@@ -54,14 +53,13 @@ function toDriver(options: FileSystemStorageOptions): FileSystemDriver {
       throw new Problem('Misconfigured', `the option ${option} must be a permission mode such as 0o644`)
     }
   }
-  if (options.signingSecret !== undefined && Buffer.byteLength(options.signingSecret) < 32) {
-    throw new Problem('Misconfigured', 'the option signingSecret must have 32 bytes or more')
-  }
   return new FileSystemDriver({
     location,
     baseUrl: toBaseUrl(options.baseUrl),
     fileMode,
     directoryMode,
     fsync,
+    signingSecret: options.signingSecret,
+    realm: options.realm,
   })
 }
