@@ -47,7 +47,7 @@ function toRequest(
   const path = incoming.originalUrl ?? incoming.url ?? '/'
   try {
     // Only its path and query are looked at. A request line may hold a whole address, or `//host`.
-    const url = new URL(path.startsWith('/') ? `http://localhost${path}` : path)
+    const url = new URL(unfolded(path.startsWith('/') ? `http://localhost${path}` : path))
     const given = new Headers()
     for (let index = 0; index < rawHeaders.length; index += 2) {
       const name = rawHeaders[index] ?? ''
@@ -63,6 +63,13 @@ function toRequest(
   } catch {
     return undefined
   }
+}
+
+/** `URL` would fold `a/../b` and `a\\b` into another path. With a NUL in it the path is no file's. */
+function unfolded(address: string): string {
+  const [path = '', ...query] = address.split('?')
+  const marked = path.replaceAll('\\', '%00').replace(/\/(?:\.|%2e){1,2}(?=\/|$)/gi, '/%00')
+  return [marked, ...query].join('?')
 }
 
 async function send(response: Response, incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {

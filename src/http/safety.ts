@@ -1,4 +1,5 @@
 import { attachment } from '../disposition.js'
+import { isMediaType } from '../media-types.js'
 import { baseName } from '../names.js'
 
 /** Types that browsers may show: none of them runs a script. */
@@ -24,7 +25,7 @@ export function safetyHeaders(
 ): Record<string, string> {
   const [essence = ''] = contentType.toLowerCase().split(';')
   const type = essence.trim()
-  const inline = INLINE.has(type) || (type.startsWith('audio/') && /^audio\/[\w.+-]+$/.test(type))
+  const inline = isMediaType(contentType) && (INLINE.has(type) || type.startsWith('audio/'))
   const headers: Record<string, string> = { 'x-content-type-options': 'nosniff' }
   if (inline) {
     if (disposition !== undefined) headers['content-disposition'] = disposition
