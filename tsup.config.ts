@@ -113,7 +113,7 @@ function ours(format: 'esm' | 'cjs', entry: Record<string, string>, dts: boolean
   }
 }
 
-const ENTRIES = { index: 'src/index.ts', testing: 'src/testing.ts' }
+const ENTRIES = { index: 'src/index.ts', http: 'src/http.ts', testing: 'src/testing.ts' }
 const APART = { 's3-engine': 'src/drivers/s3/engine.ts', 'local-r2': 'src/testing/local-r2/server.ts' }
 
 export default defineConfig([

@@ -17,6 +17,7 @@ const SLOW = ['test/integration/memory.test.ts', 'test/servers/ceph.test.ts']
 export default defineConfig(({ mode }) => ({
   resolve: {
     alias: {
+      'stowage/http': fileURLToPath(new URL('./src/http.ts', import.meta.url)),
       'stowage/testing': fileURLToPath(new URL('./src/testing.ts', import.meta.url)),
       stowage: fileURLToPath(new URL('./src/index.ts', import.meta.url)),
     },

@@ -26,8 +26,13 @@ function create(env: Environment): Storage {
   if (!isEnabled(read('R2_ENABLED'))) {
     warnOfIgnored(env)
     const signingSecret = read('STORAGE_SIGNING_SECRET')
-    if (signingSecret !== undefined && Buffer.byteLength(signingSecret) < 32) {
-      throw new Problem('Misconfigured', 'STORAGE_SIGNING_SECRET must have 32 bytes or more')
+      ?.split(',')
+      .map((secret) => secret.trim())
+    if (signingSecret?.some((secret) => Buffer.byteLength(secret) < 32)) {
+      throw new Problem(
+        'Misconfigured',
+        'STORAGE_SIGNING_SECRET must have 32 bytes or more; separate several by commas',
+      )
     }
     return onDisk(read('MEDIA_ROOT'), 'MEDIA_ROOT', { baseUrl: read('MEDIA_URL'), signingSecret })
   }

@@ -68,6 +68,11 @@ export interface StorageDriver {
   sign(request: SignRequest): Promise<string>
   /** A private address for one upload. */
   signUpload(request: SignUploadRequest): Promise<SignedRequest>
+  /**
+   * What a signed address of this storage allows; undefined where its signature is missing, wrong or expired. Only for
+   * backends whose addresses lead to the application itself. MUST NOT do I/O.
+   */
+  verify?(address: SignedAddress): SignedGrant | undefined
   /** Says what an error of this driver means. */
   classify(error: unknown): Problem
 }
@@ -163,6 +168,37 @@ export interface SignRequest {
   /** Ends the work when it is aborted. */
   readonly signal: AbortSignal | undefined
 }
+
+/** A request to a signed address. */
+export interface SignedAddress {
+  /** The HTTP method. */
+  readonly method: string
+  /** The name that the path of the address says. */
+  readonly name: Name
+  /** The query of the address, with or without its `?`. */
+  readonly query: string
+}
+
+/** What a signed address allows. */
+export type SignedGrant =
+  | {
+      /** Reading. */
+      readonly method: 'GET' | 'HEAD'
+      /** The header to answer with. */
+      readonly contentDisposition: string | undefined
+      /** The type to answer with. */
+      readonly contentType: string | undefined
+    }
+  | {
+      /** One upload. */
+      readonly method: 'PUT'
+      /** The exact size in bytes. */
+      readonly size: number
+      /** Whether a taken name is refused. */
+      readonly createOnly: boolean
+      /** The headers and metadata to store. */
+      readonly attributes: Attributes
+    }
 
 /** A signed PUT. */
 export interface SignUploadRequest {

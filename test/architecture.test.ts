@@ -25,15 +25,15 @@ const FLOORS: readonly (readonly RegExp[])[] = [
   [/^delete-many\.ts$/],
   [/^storage\.ts$/],
   // What drivers share.
-  [/^drivers\/(?:options|semaphore|resting-readers)\.ts$/],
+  [/^drivers\/(?:options|semaphore|resting-readers|local-signer)\.ts$/],
   // The I/O of one backend, and storages made of storages.
   [/^drivers\/memory\.ts$/, /^drivers\/filesystem\//, /^drivers\/s3\//, /^wrappers\//],
   // Thin classes: options in, a driver out. R2Storage is a preset of S3Storage.
   [/^backends\/memory\.ts$/, /^backends\/filesystem\.ts$/, /^backends\/(?:s3|r2)\.ts$/],
   // The conveniences; the conformance cases are one of them.
-  [/^(?:create-storage|default)\.ts$/, /^transfer\//, /^paths\.ts$/, /^testing\//],
-  // The two entries of the package.
-  [/^index\.ts$/, /^testing\.ts$/],
+  [/^(?:create-storage|default)\.ts$/, /^transfer\//, /^paths\.ts$/, /^testing\//, /^http\//],
+  // The entries of the package.
+  [/^index\.ts$/, /^http\.ts$/, /^testing\.ts$/],
 ]
 
 /** Limits beyond the floors: `what` may be imported from `to` alone. */
@@ -48,7 +48,10 @@ const PRIVATE: readonly { what: RegExp; to: RegExp }[] = [
     to: /^(?:drivers\/s3\/|backends\/(?:s3|r2)\.ts$|create-storage\.ts$|index\.ts$)/,
   },
   { what: /^drivers\/s3\/(?!(?:options|address)\.ts$)/, to: /^(?:drivers\/s3\/|backends\/(?:s3|r2)\.ts$)/ },
-  { what: /^drivers\/(?:options|semaphore|resting-readers)\.ts$/, to: /^(?:drivers|backends)\// },
+  {
+    what: /^drivers\/(?:options|semaphore|resting-readers|local-signer)\.ts$/,
+    to: /^(?:drivers|backends)\//,
+  },
   // A prefix is a wrapper, also inside a backend.
   { what: /^wrappers\/prefixed\.ts$/, to: /^(?:wrappers|backends)\/|^index\.ts$/ },
   { what: /^wrappers\/(?!prefixed\.ts$)/, to: /^(?:wrappers\/|create-storage\.ts$|index\.ts$)/ },
@@ -60,6 +63,7 @@ const OUTSIDE: readonly { what: RegExp; in: RegExp }[] = [
   { what: /^node:(?:assert\/strict|stream\/consumers)$/, in: /^testing\// },
   // The local R2 is a server.
   { what: /^node:(?:http|net|stream\/promises|zlib)$/, in: /^testing\/local-r2\// },
+  { what: /^node:(?:http|stream\/promises)$/, in: /^http\// },
   { what: /^node:fs(?:\/promises)?$/, in: /^drivers\/filesystem\// },
   // A proxy's connections.
   { what: /^node:(?:http|https|net|tls)$/, in: /^drivers\/s3\/(?:proxy|tunnel)\.ts$/ },

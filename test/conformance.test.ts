@@ -20,6 +20,7 @@ import {
 import { type ConformanceHarness, conformanceCases } from 'stowage/testing'
 import { afterAll, beforeAll, describe, inject, it } from 'vitest'
 import { hasFile } from '../src/storage.js'
+import { type FileServer, startFileServer } from './servers/files.js'
 import { AS_R2, optionsOf, startStrictR2 } from './servers/r2.js'
 import { altered } from './unit/altered.js'
 import { halfMoved } from './unit/half-moved.js'
@@ -34,27 +35,41 @@ interface Backend {
   readonly serial?: boolean
 }
 
-/** A storage on nothing but memory and, given a folder of its own each time, on the disk. */
-function made(name: string, makeStorage: (folder: string) => Storage): Backend {
+/** A folder and the start of all addresses: each storage of a backend has its own. */
+interface Place {
+  readonly folder: string
+  readonly baseUrl: string
+}
+
+/** A storage on nothing but memory and the disk, whose addresses lead to a server of this process. */
+function made(name: string, makeStorage: (place: Place) => Storage): Backend {
   let root: string
-  let folders = 0
+  let server: FileServer
   return {
     name,
     makeHarness: async () => {
       root = await mkdtemp(join(tmpdir(), 'stowage-conformance-'))
-      const next = async () => makeStorage(join(root, `${++folders}`))
-      return { makeStorage: next, signedUrls: 'unsupported' }
+      server = await startFileServer()
+      return {
+        signedUrls: 'http',
+        makeStorage: async () =>
+          server.serve((baseUrl, id) => makeStorage({ folder: join(root, id), baseUrl })),
+      }
     },
-    close: () => rm(root, { recursive: true }),
+    close: async () => {
+      await server.stop()
+      await rm(root, { recursive: true })
+    },
   }
 }
 
-const disk = (location: string, options: FileSystemStorageOptions = { fsync: false }) =>
-  new FileSystemStorage({ ...options, location })
+const disk = ({ folder, baseUrl }: Place, options: FileSystemStorageOptions = { fsync: false }) =>
+  new FileSystemStorage({ ...options, location: folder, baseUrl })
+const memory = ({ baseUrl }: Place) => new MemoryStorage({ baseUrl })
 
 /** Everything is read by way of `readOnly`, and written past it. */
-function readThroughReadOnly(): Storage {
-  const storage = new MemoryStorage()
+function readThroughReadOnly(place: Place): Storage {
+  const storage = memory(place)
   const reading = driverOf(readOnly(storage))
   return altered(storage, () => ({
     label: reading.label,
@@ -65,6 +80,7 @@ function readThroughReadOnly(): Storage {
     listdir: (...given) => reading.listdir(...given),
     locate: (name) => reading.locate(name),
     sign: (request) => reading.sign(request),
+    verify: (address) => driverOf(storage).verify?.(address),
     classify: (error) => reading.classify(error),
   }))
 }
@@ -133,19 +149,27 @@ function onCeph(prefixed: boolean, fastPath: boolean): Backend {
 /** The one default storage, so one case at a time. */
 function byDefault(): Backend {
   let restore = () => {}
+  let server: FileServer
   return {
     name: 'the lazy default',
     serial: true,
-    makeHarness: () => ({
-      signedUrls: 'unsupported',
-      concurrency: 1,
-      makeStorage: async () => {
-        restore()
-        restore = setDefaultStorage(new MemoryStorage())
-        return defaultStorage
-      },
-    }),
-    close: async () => restore(),
+    makeHarness: async () => {
+      server = await startFileServer()
+      return {
+        signedUrls: 'http',
+        concurrency: 1,
+        makeStorage: async () =>
+          server.serve((baseUrl) => {
+            restore()
+            restore = setDefaultStorage(new MemoryStorage({ baseUrl }))
+            return defaultStorage
+          }),
+      }
+    },
+    close: async () => {
+      restore()
+      await server.stop()
+    },
   }
 }
 
@@ -153,11 +177,11 @@ const ceph = inject('ceph') !== null
 
 /** Every backend and wrapper, one entry each. */
 const BACKENDS: readonly Backend[] = [
-  made('MemoryStorage', () => new MemoryStorage()),
-  made('prefixed(MemoryStorage)', () => prefixed(new MemoryStorage(), 'deep/ä b')),
-  made('readThrough in the middle of a move', () => halfMoved(new MemoryStorage(), new MemoryStorage())),
+  made('MemoryStorage', (place) => memory(place)),
+  made('prefixed(MemoryStorage)', (place) => prefixed(memory(place), 'deep/ä b')),
+  made('readThrough in the middle of a move', (place) => halfMoved(memory(place), memory(place))),
   made('readOnly(MemoryStorage) for reading', readThroughReadOnly),
-  made('FileSystemStorage', (folder) => disk(folder, {})),
+  made('FileSystemStorage', (place) => disk(place, {})),
   onR2(false, true),
   onR2(false, false),
   ...(ceph ? [onCeph(false, true)] : []),
@@ -166,18 +190,16 @@ const BACKENDS: readonly Backend[] = [
 
 /** Combinations of those above, for `npm run test:long`. */
 const COMBINATIONS: readonly Backend[] = [
-  made('FileSystemStorage without fsync', (folder) => disk(folder)),
-  made('readThrough(MemoryStorage, FileSystemStorage)', (folder) =>
-    readThrough(new MemoryStorage(), disk(folder)),
-  ),
+  made('FileSystemStorage without fsync', (place) => disk(place)),
+  made('readThrough(MemoryStorage, FileSystemStorage)', (place) => readThrough(memory(place), disk(place))),
   onR2(true, true),
-  made('prefixed(FileSystemStorage)', (folder) => prefixed(disk(folder), 'deep/ä b')),
-  made('prefixed(prefixed(MemoryStorage))', () => prefixed(prefixed(new MemoryStorage(), 'a/b'), 'c')),
-  made('prefixed(readThrough in the middle of a move)', () =>
-    prefixed(halfMoved(new MemoryStorage(), new MemoryStorage()), 'deep'),
+  made('prefixed(FileSystemStorage)', (place) => prefixed(disk(place), 'deep/ä b')),
+  made('prefixed(prefixed(MemoryStorage))', (place) => prefixed(prefixed(memory(place), 'a/b'), 'c')),
+  made('prefixed(readThrough in the middle of a move)', (place) =>
+    prefixed(halfMoved(memory(place), memory(place)), 'deep'),
   ),
-  made('readThrough in the middle of a move, from the disk', (folder) =>
-    halfMoved(new MemoryStorage(), disk(folder)),
+  made('readThrough in the middle of a move, from the disk', (place) =>
+    halfMoved(memory(place), disk(place)),
   ),
   onR2(true, false),
   ...(ceph ? [onCeph(true, true), onCeph(false, false), onCeph(true, false)] : []),

@@ -86,7 +86,7 @@ describe.concurrent('the tarball', () => {
       ...pages.sort(),
       'package.json',
     ])
-    for (const entry of ['index', 'testing']) {
+    for (const entry of ['index', 'http', 'testing']) {
       for (const ending of ['js', 'cjs', 'd.ts', 'd.cts'])
         assert.ok(files.includes(`dist/${entry}.${ending}`))
     }

@@ -1,4 +1,5 @@
 import { FileSystemDriver } from '../drivers/filesystem/driver.js'
+import type { LocalSigningOptions } from '../drivers/local-signer.js'
 import { toBaseUrl } from '../drivers/options.js'
 import { inContext, Problem } from '../errors.js'
 import { toName } from '../names.js'
@@ -6,7 +7,7 @@ import { checkConstructorOptions, type OptionNames } from '../options.js'
 import { Storage } from '../storage.js'
 
 /** Options of {@link FileSystemStorage}. */
-export interface FileSystemStorageOptions {
+export interface FileSystemStorageOptions extends LocalSigningOptions {
   /** The folder that the files are kept in; made with the first save. Default `./uploads`. */
   location?: string | undefined
   /** The start of every `url()`. Default `/uploads/`. */
@@ -23,8 +24,6 @@ export interface FileSystemStorageOptions {
    * Default false.
    */
   portableNames?: boolean | undefined
-  /** The key of signed addresses, 32 bytes or more. Default: a random one for each process. */
-  signingSecret?: string | undefined
 }
 
 const OPTIONS: OptionNames<FileSystemStorageOptions> = {
@@ -35,6 +34,7 @@ const OPTIONS: OptionNames<FileSystemStorageOptions> = {
   fsync: true,
   portableNames: true,
   signingSecret: true,
+  realm: true,
 }
 
 /**
@@ -73,9 +73,6 @@ function toDriver(options: FileSystemStorageOptions): FileSystemDriver {
       throw new Problem('Misconfigured', `the option ${option} must be a permission mode such as 0o644`)
     }
   }
-  if (options.signingSecret !== undefined && Buffer.byteLength(options.signingSecret) < 32) {
-    throw new Problem('Misconfigured', 'the option signingSecret must have 32 bytes or more')
-  }
   return new FileSystemDriver({
     location,
     baseUrl: toBaseUrl(options.baseUrl),
@@ -83,5 +80,7 @@ function toDriver(options: FileSystemStorageOptions): FileSystemDriver {
     directoryMode,
     fsync,
     portableNames,
+    signingSecret: options.signingSecret,
+    realm: options.realm,
   })
 }

@@ -1,3 +1,4 @@
+import type { LocalSigningOptions } from '../drivers/local-signer.js'
 import { MemoryDriver } from '../drivers/memory.js'
 import { toBaseUrl } from '../drivers/options.js'
 import { inContext } from '../errors.js'
@@ -5,12 +6,12 @@ import { checkConstructorOptions, type OptionNames } from '../options.js'
 import { Storage } from '../storage.js'
 
 /** Options of {@link MemoryStorage}. */
-export interface MemoryStorageOptions {
+export interface MemoryStorageOptions extends LocalSigningOptions {
   /** What `url()` puts before a name. Default `/uploads/`. */
   baseUrl?: string | undefined
 }
 
-const OPTIONS: OptionNames<MemoryStorageOptions> = { baseUrl: true }
+const OPTIONS: OptionNames<MemoryStorageOptions> = { baseUrl: true, signingSecret: true, realm: true }
 
 /**
  * Files in the memory of this process: the reference for the other backends, and the fastest one for an application's
@@ -21,7 +22,7 @@ export class MemoryStorage extends Storage {
     super(
       inContext({ operation: 'new MemoryStorage' }, () => {
         checkConstructorOptions(options, OPTIONS)
-        return new MemoryDriver(toBaseUrl(options.baseUrl))
+        return new MemoryDriver(toBaseUrl(options.baseUrl), options)
       }),
     )
   }

@@ -6,6 +6,11 @@ import type {
   FileState,
   OpenedFile,
   ReadRequest,
+  SignedAddress,
+  SignedGrant,
+  SignedRequest,
+  SignRequest,
+  SignUploadRequest,
   StageCopyRequest,
   Staged,
   StageRequest,
@@ -16,6 +21,7 @@ import { pickAttributes } from '../headers.js'
 import { compareNames, type Folder, MAX_NAME_BYTES, type Name } from '../names.js'
 import { resolveRange } from '../ranges.js'
 import type { Attributes, ListedFile } from '../types.js'
+import { type LocalSigner, type LocalSigningOptions, localSigner } from './local-signer.js'
 import { joinUrl } from './options.js'
 
 interface StoredBytes {
@@ -29,9 +35,11 @@ export class MemoryDriver implements StorageDriver {
   readonly nameLimit = MAX_NAME_BYTES
   readonly #files = new Map<string, StoredBytes>()
   readonly #baseUrl: string
+  readonly #signer: LocalSigner
 
-  constructor(baseUrl: string) {
+  constructor(baseUrl: string, signing: LocalSigningOptions) {
     this.#baseUrl = baseUrl
+    this.#signer = localSigner(baseUrl, signing)
   }
 
   async stage({ body, attributes, signal, progress }: StageRequest): Promise<Staged> {
@@ -128,12 +136,16 @@ export class MemoryDriver implements StorageDriver {
     return joinUrl(this.#baseUrl, name)
   }
 
-  async sign(): Promise<never> {
-    throw new Problem('Unsupported', 'MemoryStorage has no signed addresses')
+  async sign(request: SignRequest): Promise<string> {
+    return this.#signer.sign(request)
   }
 
-  async signUpload(): Promise<never> {
-    throw new Problem('Unsupported', 'MemoryStorage has no signed addresses')
+  async signUpload(request: SignUploadRequest): Promise<SignedRequest> {
+    return this.#signer.signUpload(request)
+  }
+
+  verify(address: SignedAddress): SignedGrant | undefined {
+    return this.#signer.verify(address)
   }
 
   classify(error: unknown): Problem {

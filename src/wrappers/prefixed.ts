@@ -4,6 +4,8 @@ import type {
   OpenedFile,
   ReadRequest,
   RemoveFailure,
+  SignedAddress,
+  SignedGrant,
   SignedRequest,
   SignRequest,
   SignUploadRequest,
@@ -119,6 +121,10 @@ export class PrefixedDriver implements StorageDriver {
 
   signUpload(request: SignUploadRequest): Promise<SignedRequest> {
     return this.#inner().signUpload({ ...request, name: this.#full(request.name) })
+  }
+
+  verify(address: SignedAddress): SignedGrant | undefined {
+    return this.#inner().verify?.({ ...address, name: this.#full(address.name) })
   }
 
   classify(error: unknown): Problem {

@@ -1,4 +1,13 @@
-import type { Entry, FileState, OpenedFile, ReadRequest, SignRequest, StorageDriver } from '../driver.js'
+import type {
+  Entry,
+  FileState,
+  OpenedFile,
+  ReadRequest,
+  SignedAddress,
+  SignedGrant,
+  SignRequest,
+  StorageDriver,
+} from '../driver.js'
 import { inContext, Problem } from '../errors.js'
 import type { Folder, Name } from '../names.js'
 import { hasFile, type Storage } from '../storage.js'
@@ -61,6 +70,10 @@ class ReadOnlyDriver implements StorageDriver {
 
   sign(request: SignRequest): Promise<string> {
     return this.#inner().sign(request)
+  }
+
+  verify(address: SignedAddress): SignedGrant | undefined {
+    return address.method === 'PUT' ? undefined : this.#inner().verify?.(address)
   }
 
   classify(error: unknown): Problem {

@@ -5,6 +5,8 @@ import type {
   OpenedFile,
   ReadRequest,
   RemoveFailure,
+  SignedAddress,
+  SignedGrant,
   SignedRequest,
   SignRequest,
   SignUploadRequest,
@@ -203,6 +205,10 @@ class ReadThroughDriver implements StorageDriver {
 
   sign(request: SignRequest): Promise<string> {
     return this.#newer().sign(request)
+  }
+
+  verify(address: SignedAddress): SignedGrant | undefined {
+    return this.#newer().verify?.(address)
   }
 
   async signUpload(request: SignUploadRequest): Promise<SignedRequest> {

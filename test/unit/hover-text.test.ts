@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url'
 import ts from 'typescript'
 import { describe, it } from 'vitest'
 
-const ENTRIES = ['index.ts', 'testing.ts'].map((file) =>
+const ENTRIES = ['index.ts', 'http.ts', 'testing.ts'].map((file) =>
   fileURLToPath(new URL(`../../src/${file}`, import.meta.url)),
 )
 

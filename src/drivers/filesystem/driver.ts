@@ -6,15 +6,21 @@ import type {
   OpenedFile,
   ReadRequest,
   RemoveFailure,
+  SignedAddress,
+  SignedGrant,
+  SignedRequest,
+  SignRequest,
+  SignUploadRequest,
   StageCopyRequest,
   Staged,
   StageRequest,
   StorageDriver,
 } from '../../driver.js'
-import { Problem } from '../../errors.js'
+import type { Problem } from '../../errors.js'
 import { type Folder, MAX_NAME_BYTES, type Name } from '../../names.js'
 import { resolveRange } from '../../ranges.js'
 import type { ListedFile } from '../../types.js'
+import { type LocalSigner, type LocalSigningOptions, localSigner } from '../local-signer.js'
 import { joinUrl } from '../options.js'
 import { FileBody } from './body.js'
 import type { Context } from './context.js'
@@ -34,7 +40,7 @@ import { stateWith } from './version.js'
 import { entriesOf, walk } from './walk.js'
 
 /** Options of the driver, checked, with their defaults. */
-export interface FileSystemConfig {
+export interface FileSystemConfig extends LocalSigningOptions {
   readonly location: string
   /** Ends in `/`. */
   readonly baseUrl: string
@@ -52,15 +58,18 @@ export class FileSystemDriver implements StorageDriver {
   readonly #reader: Reader
   readonly #copier: Copier
   readonly #baseUrl: string
+  readonly #signer: LocalSigner
   #sweptAt = 0
 
-  constructor({ location, baseUrl, fileMode, directoryMode, fsync, portableNames }: FileSystemConfig) {
+  constructor(config: FileSystemConfig) {
+    const { location, baseUrl, fileMode, directoryMode, fsync, portableNames } = config
     const root = new Root({ location, directoryMode, fsync, portableNames })
     const sidecars = new Sidecars(root, fsync, fileMode)
     this.#context = { root, sidecars, fsync, fileMode }
     this.#reader = new Reader(root, sidecars)
     this.#copier = new Copier(this.#context, this.#reader)
     this.#baseUrl = baseUrl
+    this.#signer = localSigner(baseUrl, config)
     this.label = `FileSystemStorage(${root.path})`
   }
 
@@ -169,12 +178,16 @@ export class FileSystemDriver implements StorageDriver {
     return joinUrl(this.#baseUrl, name)
   }
 
-  async sign(): Promise<never> {
-    throw new Problem('Unsupported', 'FileSystemStorage has no signed addresses yet')
+  async sign(request: SignRequest): Promise<string> {
+    return this.#signer.sign(request)
   }
 
-  async signUpload(): Promise<never> {
-    throw new Problem('Unsupported', 'FileSystemStorage has no signed addresses yet')
+  async signUpload(request: SignUploadRequest): Promise<SignedRequest> {
+    return this.#signer.signUpload(request)
+  }
+
+  verify(address: SignedAddress): SignedGrant | undefined {
+    return this.#signer.verify(address)
   }
 
   classify(error: unknown): Problem {

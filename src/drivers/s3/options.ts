@@ -131,6 +131,7 @@ const COMMON_OPTIONS: OptionNames<S3CommonOptions> = {
   uploadConcurrency: true,
   conditionalCompletion: true,
   conditionalCopy: true,
+  createOnly: true,
 }
 const S3_OPTIONS: OptionNames<S3StorageOptions> = {
   ...COMMON_OPTIONS,

@@ -1,0 +1,40 @@
+import { attachment } from '../disposition.js'
+import { isMediaType } from '../media-types.js'
+import { baseName } from '../names.js'
+
+/** Types that browsers may show: none of them runs a script. */
+const INLINE: ReadonlySet<string> = new Set([
+  'image/png',
+  'image/jpeg',
+  'image/gif',
+  'image/webp',
+  'image/avif',
+  'video/mp4',
+  'video/webm',
+  'video/ogg',
+  'text/plain',
+  'application/pdf',
+])
+const SANDBOX = "default-src 'none'; sandbox"
+
+/** What a file is served with, so that no browser runs it. `disposition`: what was stored or signed. */
+export function safetyHeaders(
+  name: string,
+  contentType: string,
+  disposition: string | undefined,
+): Record<string, string> {
+  const [essence = ''] = contentType.toLowerCase().split(';')
+  const type = essence.trim()
+  const inline = isMediaType(contentType) && (INLINE.has(type) || type.startsWith('audio/'))
+  const headers: Record<string, string> = { 'x-content-type-options': 'nosniff' }
+  if (inline) {
+    if (disposition !== undefined) headers['content-disposition'] = disposition
+    return headers
+  }
+  headers['content-security-policy'] = SANDBOX
+  headers['content-disposition'] =
+    disposition !== undefined && /^attachment(?:;|$)/i.test(disposition)
+      ? disposition
+      : attachment(baseName(name))
+  return headers
+}

@@ -1,0 +1,153 @@
+import { attachment } from '../disposition.js'
+import { isStorageError } from '../errors.js'
+import { baseName } from '../names.js'
+import type { Storage } from '../storage.js'
+import type { StoredFile } from '../stored-file.js'
+import type { ByteRange, FileInfo } from '../types.js'
+import { bodyOf } from './body.js'
+import { judgeConditions, rangeHolds } from './conditions.js'
+import { errorResponse, problemResponse } from './problem.js'
+import { safetyHeaders } from './safety.js'
+
+/** Options of {@link serveFile}. */
+export interface ServeFileOptions {
+  /** Browsers download the file: `true` under its own base name, a string under that name. Default false. */
+  download?: boolean | string | undefined
+  /** Instead of the stored `Cache-Control`. */
+  cacheControl?: string | undefined
+  /** More headers of the answer. They cannot replace those that keep browsers safe. */
+  headers?: Readonly<Record<string, string>> | undefined
+}
+
+/** What an address says of the answer, beyond the file's own headers. */
+export interface Overrides {
+  readonly contentType?: string | undefined
+  readonly contentDisposition?: string | undefined
+}
+
+/**
+ * Answers a request with one file, after the application's own check. GET and HEAD, one range, conditions, the stored
+ * type and headers. Never rejects: every failure is a response.
+ *
+ * @example
+ * app.get('/rooms/:id/report', async (c) => {
+ *   if (!(await mayRead(c))) return c.notFound()
+ *   return serveFile(defaultStorage, documentPath(c.req.param('id'), 'report.pdf'), c.req.raw)
+ * })
+ */
+export async function serveFile(
+  storage: Storage,
+  name: string,
+  request: Request,
+  options: ServeFileOptions = {},
+): Promise<Response> {
+  try {
+    return await serve(storage, name, request, options, {})
+  } catch (error) {
+    return errorResponse(error)
+  }
+}
+
+/** The same; rejects with the storage's error. */
+export async function serve(
+  storage: Storage,
+  name: string,
+  request: Request,
+  options: ServeFileOptions,
+  overrides: Overrides,
+): Promise<Response> {
+  const { method, headers, signal } = request
+  if (method === 'HEAD') {
+    const info = await storage.stat(name, { signal })
+    const status = judgeConditions(headers, info)
+    return new Response(null, {
+      status: status ?? 200,
+      headers: { ...headersOf(info, options, overrides), ...(status ? {} : lengthOf(info.size)) },
+    })
+  }
+  if (method !== 'GET') {
+    return problemResponse(405, 'BadRequest', 'This address can only be read.', { allow: 'GET, HEAD' })
+  }
+  const range = toRange(headers.get('range'))
+  const file = await openFor(storage, name, range, headers, signal)
+  const status = judgeConditions(headers, file)
+  const common = headersOf(file, options, overrides)
+  if (status !== undefined) {
+    await file.close()
+    return new Response(null, { status, headers: common })
+  }
+  const { offset, length } = file.range
+  const isPart = range !== undefined && rangeHolds(headers.get('if-range'), file)
+  return new Response(await bodyOf(file), {
+    status: isPart ? 206 : 200,
+    headers: {
+      ...common,
+      ...lengthOf(length),
+      ...(isPart ? { 'content-range': `bytes ${offset}-${offset + length - 1}/${file.size}` } : {}),
+    },
+  })
+}
+
+/** Opens the range, or the whole file where the client's part is of another version. */
+async function openFor(
+  storage: Storage,
+  name: string,
+  range: ByteRange | undefined,
+  headers: Headers,
+  signal: AbortSignal,
+): Promise<StoredFile> {
+  const ifRange = headers.get('if-range')
+  if (range === undefined) return storage.open(name, { signal })
+  try {
+    const part = await storage.open(name, { range, signal })
+    if (rangeHolds(ifRange, part)) return part
+    await part.close()
+  } catch (error) {
+    if (!(isStorageError(error) && error.code === 'RangeNotSatisfiable' && ifRange !== null)) throw error
+    const whole = await storage.open(name, { signal })
+    if (!rangeHolds(ifRange, whole)) return whole
+    await whole.close()
+    throw error
+  }
+  return storage.open(name, { signal })
+}
+
+/** One range. Several, malformed and backward ones are ignored, as RFC 9110 allows. */
+export function toRange(header: string | null): ByteRange | undefined {
+  const [, first, last] = /^bytes=(\d*)-(\d*)$/i.exec(header?.trim() ?? '') ?? []
+  if (first === undefined || last === undefined || (first === '' && last === '')) return undefined
+  const bound = (digits: string) => Math.min(Number(digits), Number.MAX_SAFE_INTEGER - 1)
+  if (first === '') return Number(last) === 0 ? undefined : { offset: -bound(last) }
+  const offset = bound(first)
+  if (last === '') return { offset }
+  return bound(last) < offset ? undefined : { offset, length: bound(last) - offset + 1 }
+}
+
+function headersOf(
+  info: FileInfo,
+  { download = false, cacheControl, headers }: ServeFileOptions,
+  overrides: Overrides,
+): Record<string, string> {
+  const { name, etag, lastModified, contentLanguage, contentEncoding } = info
+  const contentType = overrides.contentType ?? info.contentType
+  const disposition =
+    download === false
+      ? (overrides.contentDisposition ?? info.contentDisposition)
+      : attachment(download === true ? baseName(name) : download)
+  const caching = cacheControl ?? info.cacheControl
+  return {
+    ...headers,
+    'content-type': contentType,
+    'accept-ranges': 'bytes',
+    etag,
+    'last-modified': lastModified.toUTCString(),
+    ...(caching === undefined ? {} : { 'cache-control': caching }),
+    ...(contentLanguage === undefined ? {} : { 'content-language': contentLanguage }),
+    ...(contentEncoding === undefined ? {} : { 'content-encoding': contentEncoding }),
+    ...safetyHeaders(name, contentType, disposition),
+  }
+}
+
+function lengthOf(bytes: number): Record<string, string> {
+  return { 'content-length': String(bytes) }
+}
