@@ -71,7 +71,9 @@ describe('a signed address', () => {
       const url = address.url.slice(0, at) + inserted + address.url.slice(at + length)
       if (!URL.canParse(url, HOST)) return
       const { pathname, search } = new URL(url, HOST)
-      const changed = pathname + search !== address.url || method !== address.method
+      // Another spelling of the same name is no other address.
+      const spelled = pathname.replace(/%2e/gi, '.') + search
+      const changed = spelled !== address.url || method !== address.method
       if (!changed || !pathname.startsWith('/uploads/')) return
       const body = method === 'PUT' ? { body: 'hello' } : {}
       const headers = { 'content-type': 'text/plain', 'content-length': '5' }
