@@ -156,6 +156,9 @@ const BACKENDS: readonly Backend[] = [
   made('readOnly(MemoryStorage) for reading', readThroughReadOnly),
   made('FileSystemStorage', (folder) => disk(folder, {})),
   made('FileSystemStorage without fsync', (folder) => disk(folder)),
+  made('FileSystemStorage with portable names', (folder) =>
+    disk(folder, { fsync: false, portableNames: true }),
+  ),
   onR2(false, true),
   onR2(true, true),
   onR2(false, false),
