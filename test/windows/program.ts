@@ -13,7 +13,7 @@ const BACKENDS: Readonly<Record<string, (location: string) => Storage>> = {
 }
 
 /** Cases that run side by side. */
-const CONCURRENCY = 8
+const CONCURRENCY = 4
 
 interface Case {
   readonly name: string
