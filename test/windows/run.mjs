@@ -1,7 +1,8 @@
 /**
  * Runs all conformance cases, and those of Windows itself, under Node for Windows, which Wine runs: `npm run
  * test:windows`, or `node test/windows/run.mjs 22.23.3` for one version. Without Wine it does nothing, unless
- * STOWAGE_REQUIRE_WINE is 1. No S3: Wine 8 cannot connect Node to a server on this machine. Debian: `apt-get install --no-install-recommends wine64 wine`.
+ * STOWAGE_REQUIRE_WINE is 1. Debian: `apt-get install --no-install-recommends wine64 wine`. There is nothing about S3
+ * here, because Wine 8 does not connect Node to a server on the same machine.
  */
 import { execFileSync, spawn } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, renameSync, rmSync } from 'node:fs'
