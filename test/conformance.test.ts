@@ -190,6 +190,9 @@ const BACKENDS: readonly Backend[] = [
 
 /** Combinations of those above, for `npm run test:long`. */
 const COMBINATIONS: readonly Backend[] = [
+  made('FileSystemStorage with portable names', (place) =>
+    disk(place, { fsync: false, portableNames: true }),
+  ),
   made('FileSystemStorage without fsync', (place) => disk(place)),
   made('readThrough(MemoryStorage, FileSystemStorage)', (place) => readThrough(memory(place), disk(place))),
   onR2(true, true),

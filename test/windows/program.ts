@@ -1,9 +1,11 @@
-/** Runs all conformance cases on the backends named by its arguments, and prints a line of JSON for each. */
-import { mkdtemp, rm } from 'node:fs/promises'
+/** `program.mjs RESULT BACKEND…` runs all conformance cases on each backend, and writes a line of JSON for each. */
+import { appendFile, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { inspect } from 'node:util'
 import { FileSystemStorage, MemoryStorage, type Storage } from 'stowage'
 import { conformanceCases } from 'stowage/testing'
+import { windowsCases } from './cases.js'
 
 const BACKENDS: Readonly<Record<string, (location: string) => Storage>> = {
   memory: () => new MemoryStorage(),
@@ -11,47 +13,44 @@ const BACKENDS: Readonly<Record<string, (location: string) => Storage>> = {
 }
 
 /** Cases that run side by side. */
-const CONCURRENCY = 8
+const CONCURRENCY = 4
 
-async function run(backend: string): Promise<void> {
+interface Case {
+  readonly name: string
+  run(location: () => string): Promise<void>
+}
+
+function casesOf(backend: string): readonly Case[] {
+  if (backend === 'windows') return windowsCases
   const makeStorage = BACKENDS[backend]
   if (!makeStorage) throw new Error(`there is no backend ${backend}`)
+  return conformanceCases.map(({ name, run }) => ({
+    name,
+    run: (location) => run({ makeStorage: async () => makeStorage(location()), signedUrls: 'unsupported' }),
+  }))
+}
+
+async function runAll(backend: string): Promise<object> {
   const root = await mkdtemp(join(tmpdir(), 'stowage-'))
   const failures: { name: string; message: string }[] = []
   const start = Date.now()
   let folders = 0
-  const queue = conformanceCases.values()
+  const all = casesOf(backend).filter(({ name }) => name.includes(process.env.ONLY ?? ''))
+  const queue = all.values()
   const worker = async () => {
     for (const { name, run } of queue) {
-      if (process.env.ONLY && !name.includes(process.env.ONLY)) continue
-      const harness = {
-        makeStorage: async () => makeStorage(join(root, `${++folders}`)),
-        signedUrls: 'unsupported',
-      } as const
-      await run(harness).catch((error: unknown) => {
-        failures.push({
-          name,
-          message:
-            error instanceof Error
-              ? `${error.message}${process.env.STACK ? `\n${error.stack}${error.cause instanceof Error ? error.cause.stack : ''}` : ''}`
-              : String(error),
-        })
-      })
+      try {
+        await run(() => join(root, `${++folders}`))
+      } catch (error) {
+        failures.push({ name, message: inspect(error) })
+      }
     }
   }
   await Promise.all(Array.from({ length: CONCURRENCY }, worker))
   await rm(root, { recursive: true, maxRetries: 5 })
-  const { platform, version } = process
-  console.log(
-    JSON.stringify({
-      backend,
-      platform,
-      version,
-      cases: conformanceCases.length,
-      failures,
-      ms: Date.now() - start,
-    }),
-  )
+  const seconds = Math.round((Date.now() - start) / 1000)
+  return { backend, platform: process.platform, node: process.version, cases: all.length, failures, seconds }
 }
 
-for (const backend of process.argv.slice(2)) await run(backend)
+const [result = '', ...backends] = process.argv.slice(2)
+for (const backend of backends) await appendFile(result, `${JSON.stringify(await runAll(backend))}\n`)

@@ -18,8 +18,9 @@ export function fromPortablePath(path: string): string {
 /** A file or folder that another program has put there keeps its own name, unless the form is there as well. */
 function formIn(folder: string, segment: string): string {
   const form = encodeSegment(segment)
-  if (form === segment || !isOnDisk(folder, segment) || lstatNow(folder + form)) return form
-  return segment
+  // A file that looks like this segment, but is the form of another one, is not meant.
+  if (form === segment || decodeSegment(segment) !== segment) return form
+  return isOnDisk(folder, segment) && !lstatNow(folder + form) ? segment : form
 }
 
 function isOnDisk(folder: string, segment: string): boolean {

@@ -52,7 +52,7 @@ async function* filesBelow(root: Root, folder: string): AsyncIterable<string> {
 
 /** The files and folders in a folder. A folder ends in `/` and sorts so, as the names of its files do. */
 async function level(root: Root, folder: string): Promise<string[]> {
-  const found: string[] = []
+  let found: string[] = []
   let isPlain = true
   for (const entry of await readableEntries(root, folder)) {
     if (entry.name === RESERVED_SEGMENT) continue
@@ -61,6 +61,8 @@ async function level(root: Root, folder: string): Promise<string[]> {
     else if (entry.isDirectory()) found.push(`${segment}/`)
     isPlain &&= !SURROGATE.test(segment)
   }
+  // A name may be there twice: in its form, and as another program wrote it.
+  if (root.isPortable) found = [...new Set(found)]
   // JavaScript's own order is that of UTF-8 bytes where there are no surrogates, and many times as fast to make.
   return isPlain ? found.sort() : found.sort(compareNames)
 }
