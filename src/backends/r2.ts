@@ -6,7 +6,8 @@ import { S3Storage } from './s3.js'
  * Files in a Cloudflare R2 bucket, by its S3 API.
  *
  * `url()` gives addresses below `publicBaseUrl`, the custom domain or CDN of the bucket; private files are handed out by
- * `signedUrl`. A name may be written about once a second, which R2 limits; faster writes are slowed down.
+ * `signedUrl`. Requests are path-style and never have an ACL. A name may be written about once a second, which R2
+ * limits; faster writes are slowed down.
  *
  * @example
  * const storage = new R2Storage({

@@ -17,10 +17,13 @@ const WEEK = 7 * 24 * 60 * 60
 
 /**
  * Files in a bucket of any S3-compatible server: AWS S3, MinIO, Ceph, … The AWS SDK is loaded only
- * for a `client` of yours, or with `fastPath: false`.
+ * for a `client` of yours, or with `fastPath: false`. Without keys, AWS's default credential chain is loaded instead.
  *
  * A content of at most one part (8 MiB) is one request, a larger one a multipart upload; both are create-only on the
- * server's side unless told to overwrite. Requests that may pass are tried again. Never sends an ACL.
+ * server's side unless told to overwrite. Requests that may pass are tried again. Sends no ACL
+ * unless `writeHeaders` has one.
+ *
+ * `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` of the environment are honoured, except by a `client` of yours.
  */
 export class S3Storage extends Storage {
   readonly #driver: S3Driver

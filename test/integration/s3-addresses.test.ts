@@ -256,6 +256,8 @@ describe('options that cannot be', () => {
   it.each<[Record<string, unknown>, RegExp]>([
     [{ endpoint: 'https://e.example/%zz' }, /endpoint must be the address of the server/],
     [{ endpoint: 'https://e.example/x?y' }, /endpoint must be the address of the server/],
+    [{ endpoint: 'https://abc.r2.cloudflarestorage.com/other' }, /its path is not the bucket/],
+    [{ endpoint: 'https://s3.eu-west-1.amazonaws.com/other/files' }, /its path is not the bucket/],
     [{ addressing: 'host' }, /addressing must be 'path' or 'virtual'/],
     [{ addressing: 'virtual', endpoint: 'https://127.0.0.1' }, /not an IP address/],
     [{ addressing: 'virtual', endpoint: 'http://[::1]:9000' }, /not an IP address/],

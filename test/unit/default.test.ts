@@ -100,7 +100,7 @@ describe('the environment', () => {
   it.each([
     ['R2_ENDPOINT_URL', 'not a url'],
     ['R2_ENDPOINT_URL', 'ftp://example.com'],
-    ['R2_ENDPOINT_URL', 'https://example.com/other-bucket'],
+    ['R2_ENDPOINT_URL', 'https://abc.r2.cloudflarestorage.com/other-bucket'],
     ['R2_ENDPOINT_URL', 'https://example.com/?a=b'],
     ['R2_ENDPOINT_URL', 'https://pass:word@example.com'],
     ['R2_PUBLIC_BASE_URL', 'http://'],

@@ -58,7 +58,22 @@ export function toEndpoint(endpoint: string, bucket: string, subject: string): s
     )
   }
   const end = `/${encodeExtended(bucket)}`
-  return url.origin + (path.endsWith(end) ? path.slice(0, -end.length) : path)
+  const base = path.endsWith(end) ? path.slice(0, -end.length) : path
+  // These have no paths of their own: it would be another bucket, and the name of this one a folder in it.
+  if (base !== '' && (isR2Host(url.host) || isAwsHost(url.host))) {
+    throw misconfigured(`${subject} must be the address of the server alone; its path is not the bucket`)
+  }
+  return url.origin + base
+}
+
+/** Whether it is R2 by its own name. Other hosts may ignore a condition, and overwrite. */
+export function isR2Host(host: string): boolean {
+  return host.endsWith('.r2.cloudflarestorage.com')
+}
+
+/** Whether it is AWS by its own name. */
+export function isAwsHost(host: string): boolean {
+  return /\.amazonaws\.com(?:\.cn)?$/.test(host)
 }
 
 /** A path without closing slashes, encoded as it is signed. Undefined where its encoding is broken. */

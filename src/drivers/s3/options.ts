@@ -3,7 +3,15 @@ import { isProblem, Problem } from '../../errors.js'
 import { isHeaderValue } from '../../headers.js'
 import { type Folder, toFolder } from '../../names.js'
 import { checkConstructorOptions, type OptionNames } from '../../options.js'
-import { type Addressing, type BucketAddress, bucketAddress, toEndpoint, toPublicBaseUrl } from './address.js'
+import {
+  type Addressing,
+  type BucketAddress,
+  bucketAddress,
+  isAwsHost,
+  isR2Host,
+  toEndpoint,
+  toPublicBaseUrl,
+} from './address.js'
 import { hasKeys, missingKeys, type S3Credentials, toCredentials } from './keys.js'
 import { toWriteHeaders, type WriteHeaders } from './write-headers.js'
 
@@ -225,10 +233,10 @@ export function toS3Config(options: S3StorageOptions): S3Config {
   const region = options.region ?? (hasKeys(options) ? undefined : regionOfEnvironment()) ?? 'us-east-1'
   const given = options.endpoint ?? (client ? undefined : awsEndpoint(region))
   const endpoint = given === undefined ? undefined : toEndpoint(given, bucket, 'the option endpoint')
-  const host = endpoint === undefined ? '' : new URL(endpoint).hostname
+  const host = endpoint && new URL(endpoint).host
   // What is sent to something else by the name of R2 is not taken for R2: it may ignore a condition, and overwrite.
-  const isR2 = host.endsWith('.r2.cloudflarestorage.com')
-  const isAws = host.endsWith('.amazonaws.com') || host.endsWith('.amazonaws.com.cn')
+  const isR2 = host !== undefined && isR2Host(host)
+  const isAws = host !== undefined && isAwsHost(host)
   return {
     bucket,
     region,
