@@ -124,12 +124,12 @@ export async function sendWithin<Input extends ServiceInputTypes, Output extends
 /** Changes the headers of one command before they are signed. */
 export function changeHeaders<Input extends ServiceInputTypes, Output extends ServiceOutputTypes>(
   command: SdkCommand<Input, Output>,
-  change: (headers: Record<string, string>) => void,
+  change: (headers: Record<string, string>, body: unknown) => void,
 ): void {
   command.middlewareStack.add(
     (next) => (args) => {
       const { request } = args
-      if (hasHeaders(request)) change(request.headers)
+      if (hasHeaders(request)) change(request.headers, Reflect.get(request, 'body'))
       return next(args)
     },
     { step: 'build', priority: 'low', name: 'stowageHeaders' },
