@@ -7,11 +7,26 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Swift, startSwift, swiftInstalled, swiftPackages } from '../servers/swift.js'
 import { canJudge } from './judge.js'
 
-/** Cases that are not run: a look first does not win races. */
-const RACES = /^concurrency: /
+/** Cases that are not run: a look first does not win races for a name. */
+const RACES =
+  /^concurrency: (?:32 saves of one name|16 copies and 16 moves onto one name|large streams of one name)/
+
+/** Ten seconds on an idle machine: this only ends a start that hangs. */
+const START_LIMIT_MS = 300_000
+/** Swift takes 20 ms a request, and some cases make thousands. */
+const CASE_LIMIT_MS = 900_000
+
+const LITTLE_METADATA = 'Swift keeps 256 bytes a value and 4,096 in all, and answers 500 to more'
+const UNBOUND = 'Swift has no condition that an address could bind'
 
 /** Cases that fail, with the reason why it is Swift's. The list may only shrink: a listed case that passes fails here. */
-const SWIFT_FAILS: Readonly<Record<string, string>> = {}
+const SWIFT_FAILS: Readonly<Record<string, string>> = {
+  'metadata: values come back exactly as they were': LITTLE_METADATA,
+  'metadata: 8,000 bytes of keys and values come back, more are refused': LITTLE_METADATA,
+  'signed upload: stores one file only: a second one is refused': UNBOUND,
+  'signed upload: of a taken name with error is refused when it is sent': UNBOUND,
+  'signed upload: never replaces a file, whatever headers the uploader leaves out': UNBOUND,
+}
 
 const remedy = `on Debian and Ubuntu: apt-get install ${swiftPackages}; a temporary folder with extended attributes`
 
@@ -29,7 +44,7 @@ describe.runIf(canJudge('OpenStack Swift', swiftInstalled(), remedy))('OpenStack
       forcePathStyle: true,
       requestChecksumCalculation: 'WHEN_REQUIRED',
     })
-  })
+  }, START_LIMIT_MS)
   afterAll(async () => {
     client?.destroy()
     await swift?.stop()
@@ -71,11 +86,15 @@ describe.runIf(canJudge('OpenStack Swift', swiftInstalled(), remedy))('OpenStack
       for (const { name, run } of conformanceCases) {
         if (RACES.test(name)) continue
         const reason = SWIFT_FAILS[name]
-        if (reason === undefined) it.concurrent(name, () => run(harness))
+        if (reason === undefined) it.concurrent(name, () => run(harness), CASE_LIMIT_MS)
         else {
-          it.concurrent(`${name} (fails: ${reason})`, async () => {
-            await assert.rejects(async () => run(harness), 'it passes now: take it off the list')
-          })
+          it.concurrent(
+            `${name} (expected to fail: ${reason})`,
+            async () => {
+              await assert.rejects(async () => run(harness), 'it passes now: take it off the list')
+            },
+            CASE_LIMIT_MS,
+          )
         }
       }
     })

@@ -45,22 +45,21 @@ export async function copyAsIs({ api }: S3Connection, { key, fromKey }: CopyWork
   throw new SourceReplaced()
 }
 
-/** Copies the version of the source that was seen, over whatever is there. */
-export async function copyIfSame({ api }: S3Connection, work: CopyWork, call: Call): Promise<void> {
-  const { key, fromKey, source } = work
-  await api.copy({ key, fromKey, ifMatch: source.etag }, call).catch((error: unknown) => {
-    throw analyse(error).status === 412 ? new SourceReplaced() : error
-  })
+/**
+ * Copies the version of the source that was seen, over whatever is there. Swift refuses the ETag of a multipart upload,
+ * so only strict attempts insist on it.
+ */
+export async function copyIfSame(connection: S3Connection, work: CopyWork, call: Call): Promise<void> {
+  const { key, fromKey, source, strict } = work
+  if (!strict) return copyAsIs(connection, work, call)
+  await connection.api.copy({ key, fromKey, ifMatch: source.etag }, call).catch(asReplaced)
 }
 
-/**
- * Copies, with the mark of the write. `conditional`: create-only, by R2's own condition on the target; otherwise over
- * whatever is there.
- */
-export function copyAsMarked(connection: S3Connection, work: CopyWork, conditional = true): Promise<boolean> {
+/** Copies create-only, by R2's own condition on the target. */
+export function copyConditionally(connection: S3Connection, work: CopyWork): Promise<boolean> {
   const { key, fromKey, source, writeId } = work
   const attributes = marked(source, writeId)
-  const request = { key, fromKey, attributes, ifMatch: source.etag, createOnly: conditional }
+  const request = { key, fromKey, attributes, ifMatch: source.etag, createOnly: true }
   return writeOnce(connection, work, async (call) => {
     try {
       await connection.api.copy(request, call)
@@ -70,6 +69,19 @@ export function copyAsMarked(connection: S3Connection, work: CopyWork, condition
       throw error
     }
   })
+}
+
+/** Copies over whatever is there, with the mark of the write. */
+export function copyMarked(connection: S3Connection, work: CopyWork): Promise<boolean> {
+  const { key, fromKey, source, strict, writeId } = work
+  if (!strict) return writeOnce(connection, work, (call) => copyAsIs(connection, work, call))
+  const request = { key, fromKey, attributes: marked(source, writeId), ifMatch: source.etag }
+  return writeOnce(connection, work, (call) => connection.api.copy(request, call).catch(asReplaced))
+}
+
+/** A refused condition on the source, where there is none on the target. */
+function asReplaced(error: unknown): never {
+  throw analyse(error).status === 412 ? new SourceReplaced() : error
 }
 
 /** Writes the copy of an empty object. */

@@ -93,6 +93,10 @@ function toDelivered(
   range: ByteRange | undefined,
 ): { readonly size: number; readonly delivered: DeliveredRange } {
   if (range === undefined) return { size: bodySize, delivered: { offset: 0, length: bodySize } }
+  // Swift answers a suffix of an empty file so. None of it can be delivered.
+  if (contentRange === undefined && bodySize === 0) {
+    throw new Problem('RangeNotSatisfiable', 'the file is empty', { size: 0 })
+  }
   const match = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(contentRange ?? '')
   const [offset, end, size] = [Number(match?.[1]), Number(match?.[2]), Number(match?.[3])]
   // The two lengths of one answer differ: somebody on the way is wrong.

@@ -145,6 +145,7 @@ export function changeRequest<Input extends ServiceInputTypes, Output extends Se
 /** What we change of the SDK's `HttpRequest`. */
 interface SdkRequest {
   headers: Record<string, string>
+  body?: unknown
   protocol: string
   hostname: string
   port?: number

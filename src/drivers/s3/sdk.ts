@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
 import type { S3Client, ServiceInputTypes, ServiceOutputTypes } from '@aws-sdk/client-s3'
 import type { BucketAddress } from './address.js'
@@ -82,7 +83,15 @@ export class SdkObjectApi implements api.ObjectApi {
 
   async deleteMany(keys: readonly string[], call: api.Call): Promise<api.DeleteResult> {
     const input = { Bucket: this.#bucket, Delete: { Objects: keys.map((Key) => ({ Key })) } }
-    const output = await this.#send((sdk) => new sdk.DeleteObjectsCommand(input), call, SMALL)
+    const makeCommand = (sdk: Sdk) => {
+      const command = new sdk.DeleteObjectsCommand(input)
+      // The SDK sends a checksum of a newer kind, which older servers, such as Swift, do not take for the MD5.
+      changeRequest(command, ({ headers, body }) => {
+        if (typeof body === 'string') headers['content-md5'] = createHash('md5').update(body).digest('base64')
+      })
+      return command
+    }
+    const output = await this.#send(makeCommand, call, SMALL)
     const { Deleted = [], Errors = [] } = output
     if (Deleted.length + Errors.length === 0 && isAnswer(output)) throw notFromS3(200)
     return {

@@ -1,6 +1,13 @@
 import { orAborted, withinASecond } from '../bounds.js'
 import type { S3Connection } from '../connection.js'
-import { type CopyWork, copyAsMarked, copyByParts, copyIfSame, fitsOneCopy, putEmptyCopy } from '../copy.js'
+import {
+  type CopyWork,
+  copyByParts,
+  copyConditionally,
+  copyIfSame,
+  fitsOneCopy,
+  putEmptyCopy,
+} from '../copy.js'
 import type { Call, Part, Upload } from '../object-api.js'
 import {
   type MarkedWrite,
@@ -36,7 +43,7 @@ export class Claiming implements Publisher {
   copy(work: CopyWork): Promise<boolean> {
     const connection = this.#connection
     if (fitsOneCopy(work)) {
-      if (connection.config.conditionalCopy) return copyAsMarked(connection, work)
+      if (connection.config.conditionalCopy) return copyConditionally(connection, work)
       if (work.source.size === 0) return putEmptyCopy(connection, work)
       // Ceph decodes the source of a part twice, and its gateway ends when that leaves no key before a `?`: such a key
       // is copied by CopyObject. If that fails, the placeholder has to go, and with it what was written over it meanwhile.

@@ -2,8 +2,8 @@ import type { S3Connection } from '../connection.js'
 import {
   type CopyWork,
   copyAsIs,
-  copyAsMarked,
   copyByParts,
+  copyConditionally,
   copyIfSame,
   fitsOneCopy,
   putEmptyCopy,
@@ -34,7 +34,7 @@ export class Conditional implements Publisher {
     const connection = this.#connection
     if (fitsOneCopy(work)) {
       if (!work.createOnly) return this.#copyOver(work)
-      if (connection.config.conditionalCopy) return copyAsMarked(connection, work)
+      if (connection.config.conditionalCopy) return copyConditionally(connection, work)
     }
     // CopyObject has no standard condition: only completing an upload, or writing the bytes, can be create-only.
     if (work.source.size === 0) return putEmptyCopy(connection, work)

@@ -1,5 +1,5 @@
 import type { S3Connection } from '../connection.js'
-import { type CopyWork, copyAsMarked, copyByParts, fitsOneCopy, putEmptyCopy } from '../copy.js'
+import { type CopyWork, copyByParts, copyMarked, fitsOneCopy, putEmptyCopy } from '../copy.js'
 import type { Part, Upload } from '../object-api.js'
 import { type MarkedWrite, putObject, type WholeWrite, writeOnce } from '../write-once.js'
 import type { Publisher } from './publisher.js'
@@ -23,7 +23,7 @@ export class Unconditional implements Publisher {
 
   copy(work: CopyWork): Promise<boolean> {
     if (work.source.size === 0) return putEmptyCopy(this.#connection, work, false)
-    if (fitsOneCopy(work)) return copyAsMarked(this.#connection, work, false)
+    if (fitsOneCopy(work)) return copyMarked(this.#connection, work)
     return copyByParts(this.#connection, work, (upload, parts) => this.complete(work, upload, parts))
   }
 }
