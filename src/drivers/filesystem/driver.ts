@@ -37,8 +37,9 @@ export interface FileSystemConfig {
   readonly location: string
   /** Ends in `/`. */
   readonly baseUrl: string
-  readonly fileMode: number
-  readonly directoryMode: number
+  /** Modes are null where they are left to umask and mount. */
+  readonly fileMode: number | null
+  readonly directoryMode: number | null
   readonly fsync: boolean
 }
 

@@ -2,12 +2,14 @@ import fs from 'node:fs'
 import { dirname, resolve, sep } from 'node:path'
 import { Problem, type StorageErrorCode } from '../../errors.js'
 import { type Folder, type Name, RESERVED_SEGMENT } from '../../names.js'
-import { chmod, fsyncDirectory, lstat, lstatIfThere, mkdir, realpath, rmdir, stat } from './syscalls.js'
+import { setFolderMode } from './modes.js'
+import { fsyncDirectory, lstat, lstatIfThere, mkdir, realpath, rmdir, stat } from './syscalls.js'
 import { hasCode, tolerate } from './system-errors.js'
 
 export interface RootOptions {
   readonly location: string
-  readonly directoryMode: number
+  /** Null: left to umask and mount. */
+  readonly directoryMode: number | null
   readonly fsync: boolean
 }
 
@@ -21,7 +23,7 @@ export const FOLDER_ATTEMPTS = 50
 export class Root {
   readonly path: string
   readonly #start: string
-  readonly #directoryMode: number
+  readonly #directoryMode: number | null
   readonly #fsync: boolean
   #real: string | undefined
   /** Folders that are just being made, each with whether it was: others see one before its entry is on the disk. */
@@ -156,13 +158,18 @@ export class Root {
 
   async #makeAnew(path: string, made: string[]): Promise<boolean> {
     try {
-      await mkdir(path, { mode: this.#directoryMode })
+      await mkdir(path, { mode: this.#directoryMode ?? 0o777 })
     } catch (error) {
       if (hasCode(error, 'EEXIST')) return false
       throw error
     }
+    try {
+      await setFolderMode(path, this.#directoryMode)
+    } catch (error) {
+      await rmdir(path).catch(() => {})
+      throw error
+    }
     made.push(path)
-    await chmod(path, this.#directoryMode) // The umask took its share of the mode above.
     if (this.#fsync) await fsyncDirectory(dirname(path))
     return true
   }

@@ -1,6 +1,7 @@
 import fs from 'node:fs'
 import { promisify } from 'node:util'
 import { REST_TIMEOUT, RestingReaders } from '../resting-readers.js'
+import { setFileMode } from './modes.js'
 import { hasCode } from './system-errors.js'
 
 /** The calls of `node:fs` that the backend uses, as promises; the callback form costs less than `fs/promises`. */
@@ -11,8 +12,6 @@ const promisedClose = promisify(fs.close)
 const promisedCopyFile = promisify(fs.copyFile)
 export const write = promisify(fs.write)
 export const fsync = promisify(fs.fsync)
-export const fchmod = promisify(fs.fchmod)
-export const chmod = promisify(fs.chmod)
 export const utimes = promisify(fs.utimes)
 export const link = promisify(fs.link)
 export const unlink = promisify(fs.unlink)
@@ -65,13 +64,12 @@ export function isCoarse(timeOfCreation: bigint): boolean {
   return timeOfCreation % 1_000_000n === 0n
 }
 
-/** Creates a file, which must be new, with exactly this mode. On failure nothing is left of it. */
-export async function create(path: string, mode: number): Promise<Created> {
-  const fd = await open(path, CREATE, mode)
+/** Creates a file, which must be new, with exactly this mode if one is given. On failure nothing is left of it. */
+export async function create(path: string, mode: number | null): Promise<Created> {
+  const fd = await open(path, CREATE, mode ?? 0o666)
   try {
     const stats = fstat(fd)
-    // Only an unusual umask makes the chmod necessary.
-    if ((Number(stats.mode) & 0o7777) !== mode) await fchmod(fd, mode)
+    await setFileMode(fd, stats, mode)
     return { fd, ino: stats.ino, coarse: isCoarse(stats.mtimeNs) }
   } catch (error) {
     await close(fd).catch(() => {})
