@@ -150,9 +150,9 @@ function freedDescriptor(): Promise<void> {
       withdraw()
       resolve()
     }
+    const withdraw = RESTING.claim()
     const timer = setTimeout(wake, RETRY_AFTER)
     waiting.add(wake)
-    const withdraw = RESTING.claim()
   })
 }
 
