@@ -12,10 +12,13 @@ export interface FileSystemStorageOptions extends LocalSigningOptions {
   location?: string | undefined
   /** The start of every `url()`. Default `/uploads/`. */
   baseUrl?: string | undefined
-  /** Permissions of files, exact whatever the umask. Default `0o644`. */
-  fileMode?: number | undefined
-  /** Permissions of every folder that is made, exact whatever the umask. Default `0o755`. */
-  directoryMode?: number | undefined
+  /**
+   * Permissions of files, exact whatever the umask. Not set where they are right already. `null` leaves them to umask
+   * and mount: some mounts refuse every change of a mode. Default `0o644`.
+   */
+  fileMode?: number | null | undefined
+  /** Permissions of every folder that is made, exact whatever the umask; `null` as for `fileMode`. Default `0o755`. */
+  directoryMode?: number | null | undefined
   /** Whether what is acknowledged survives a power cut. Default true; false does not wait for the disk. */
   fsync?: boolean | undefined
   /**
@@ -69,8 +72,11 @@ function toDriver(options: FileSystemStorageOptions): FileSystemDriver {
     throw new Problem('Misconfigured', 'the option location must be the path of a folder')
   }
   for (const [option, mode] of Object.entries({ fileMode, directoryMode })) {
-    if (!Number.isInteger(mode) || mode < 0 || mode > 0o7777) {
-      throw new Problem('Misconfigured', `the option ${option} must be a permission mode such as 0o644`)
+    if (mode !== null && (!Number.isInteger(mode) || mode < 0 || mode > 0o7777)) {
+      throw new Problem(
+        'Misconfigured',
+        `the option ${option} must be a permission mode such as 0o644, or null`,
+      )
     }
   }
   return new FileSystemDriver({

@@ -24,8 +24,8 @@ export class RestingReaders {
   readonly #timeout: number
   readonly #limit: number
   readonly #readers = new Set<Reader>()
-  /** One for each that waits. */
-  readonly #claims = new Set<object>()
+  /** One for each that waits, in their order. */
+  readonly #claims: object[] = []
   #timer: NodeJS.Timeout | undefined
   /** Whether the timer is of the short period. */
   #hurries = false
@@ -50,10 +50,11 @@ export class RestingReaders {
   /** Somebody waits for what readers hold: one of them gives it up. The answer takes the claim back. */
   claim(): () => void {
     const claim = {}
-    this.#claims.add(claim)
+    this.#claims.push(claim)
     this.#look()
     return () => {
-      this.#claims.delete(claim)
+      const index = this.#claims.indexOf(claim)
+      if (index !== -1) this.#claims.splice(index, 1)
     }
   }
 
@@ -68,13 +69,13 @@ export class RestingReaders {
     resting.sort((a, b) => a.since - b.since)
     let left = resting.length
     for (const { reader, since } of resting) {
-      const claimed = this.#claims.size > 0
+      const claimed = this.#claims.length > 0
       if (!claimed && left <= this.#limit && now < since + this.#timeout) break
       left -= 1
       this.#readers.delete(reader)
-      if (!reader.release() || !claimed) continue
-      const [oldest = {}] = this.#claims
-      this.#claims.delete(oldest)
+      // Before the release: it may serve the one that waits, which takes its claim back.
+      const claim = this.#claims.shift()
+      if (!reader.release() && claim) this.#claims.unshift(claim)
     }
     this.#plan()
   }
@@ -82,7 +83,7 @@ export class RestingReaders {
   /** Looks again before long, for as long as there are readers. */
   #plan(): void {
     if (this.#readers.size === 0) return
-    const hurries = this.#claims.size > 0 || this.#readers.size > this.#limit
+    const hurries = this.#claims.length > 0 || this.#readers.size > this.#limit
     if (this.#timer !== undefined && (this.#hurries || !hurries)) return
     clearTimeout(this.#timer)
     this.#hurries = hurries

@@ -44,6 +44,8 @@ export class Semaphore {
 
   #wait(signal: AbortSignal | undefined): Promise<void> {
     return new Promise((resolve, reject) => {
+      // A claim may be met at once, so `enter` runs before this is set.
+      let withdraw: (() => void) | undefined
       const leave = () => {
         this.#waiting.delete(enter)
         withdraw?.()
@@ -76,7 +78,7 @@ export class Semaphore {
       }
       let timer = patience === undefined ? undefined : setTimeout(look, patience)
       this.#waiting.add(enter)
-      const withdraw = this.#readers?.claim()
+      withdraw = this.#readers?.claim()
       signal?.addEventListener('abort', onAbort)
       if (signal?.aborted) onAbort()
     })

@@ -37,6 +37,39 @@ describe.each([
   })
 })
 
+describe.each(['EPERM', 'ENOTSUP'])('on a mount that refuses every chmod by %s', (code) => {
+  const modesOf = async (root: string) =>
+    Promise.all(['', 'a', 'a/b', 'a/b/x.txt'].map((path) => modeOf(join(root, path))))
+
+  it('makes none where the modes are right already', async () => {
+    const location = join(await newFolder(), 'new')
+    const outcome = await inChild('saveWithoutChmod', { location, code, umask: 0o022 })
+    expect(outcome).toEqual({ name: 'a/b/x.txt' })
+    expect(await modesOf(location)).toEqual(['755', '755', '755', '644'])
+  })
+
+  it('leaves modes to umask and mount where they are null', async () => {
+    const location = join(await newFolder(), 'new')
+    const modes = { fileMode: null, directoryMode: null }
+    expect(await inChild('saveWithoutChmod', { location, code, umask: 0o027, ...modes })).toEqual({
+      name: 'a/b/x.txt',
+    })
+    expect(await modesOf(location)).toEqual(['750', '750', '750', '640'])
+  })
+
+  it.each([
+    ['directoryMode', {}],
+    ['fileMode', { directoryMode: null }],
+  ])('names the option %s where a mode is another, and leaves nothing', async (option, modes) => {
+    const parent = await newFolder()
+    const location = join(parent, 'new', 'root')
+    const outcome = await inChild('saveWithoutChmod', { location, code, umask: 0o077, ...modes })
+    expect(outcome.code).toBe('PermissionDenied')
+    expect(outcome.message).toMatch(new RegExp(`option ${option} to 0o[67]00, or to null`))
+    expect(await readdir(parent)).toEqual([])
+  })
+})
+
 it('leaves the mode of a folder alone that was there before', async () => {
   const root = await newFolder()
   await chmod(root, 0o750)

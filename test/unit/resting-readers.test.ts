@@ -99,4 +99,24 @@ describe('readers that rest', () => {
     turns.give()
     await waiting
   })
+
+  it('give way to each of many callers, also where a turn is free at once', async () => {
+    const { readers } = setUp()
+    const turns = new Semaphore(4, 60_000, readers)
+    const open = async () => {
+      await turns.take(undefined)
+      readers.add({
+        restingSince: performance.now(),
+        release() {
+          turns.give()
+          return true
+        },
+      })
+    }
+    const opened = Promise.all(Array.from({ length: 40 }, open))
+    for (let round = 0; round < 40; round++) await vi.advanceTimersByTimeAsync(100)
+    await opened
+    await vi.advanceTimersByTimeAsync(1000)
+    await open() // At once.
+  })
 })

@@ -7,5 +7,6 @@ export interface Context {
   readonly sidecars: Sidecars
   /** Whether a save is on the disk, not only in the system's cache, when it is acknowledged. */
   readonly fsync: boolean
-  readonly fileMode: number
+  /** Null: left to umask and mount. */
+  readonly fileMode: number | null
 }

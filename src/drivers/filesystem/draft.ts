@@ -2,12 +2,12 @@ import fs, { type BigIntStats } from 'node:fs'
 import type { Body } from '../../content.js'
 import { ChunkWriter } from './chunk-writer.js'
 import type { Context } from './context.js'
+import { setFileMode } from './modes.js'
 import type { Root } from './root.js'
 import {
   close,
   closeRead,
   copyFile,
-  fchmod,
   fstat,
   fsync,
   isCoarse,
@@ -149,10 +149,10 @@ export class Draft {
     if (fd !== undefined) closeRead(fd)
     await unlink(before).catch(() => {})
     const opened = await this.#opened()
-    const { ino, mtimeNs } = fstat(opened)
-    this.#ino = ino
-    this.#coarse = isCoarse(mtimeNs)
-    await fchmod(opened, this.#context.fileMode)
+    const stats = fstat(opened)
+    this.#ino = stats.ino
+    this.#coarse = isCoarse(stats.mtimeNs)
+    await setFileMode(opened, stats, this.#context.fileMode)
   }
 
   /** Whether the temporary file is still there. Somebody may have removed the root, or all of `.stowage`. */

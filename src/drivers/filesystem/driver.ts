@@ -44,8 +44,9 @@ export interface FileSystemConfig extends LocalSigningOptions {
   readonly location: string
   /** Ends in `/`. */
   readonly baseUrl: string
-  readonly fileMode: number
-  readonly directoryMode: number
+  /** Modes are null where they are left to umask and mount. */
+  readonly fileMode: number | null
+  readonly directoryMode: number | null
   readonly fsync: boolean
   readonly portableNames: boolean
 }

@@ -2,24 +2,16 @@ import fs from 'node:fs'
 import { dirname, resolve, sep } from 'node:path'
 import { Problem, type StorageErrorCode } from '../../errors.js'
 import { type Folder, type Name, RESERVED_SEGMENT } from '../../names.js'
+import { setFolderMode } from './modes.js'
 import { fromPortablePath, toPortablePath } from './portable-path.js'
 import { decodeSegment } from './segments.js'
-import {
-  chmod,
-  fsyncDirectory,
-  isWindows,
-  lstat,
-  lstatIfThere,
-  mkdir,
-  realpath,
-  rmdir,
-  stat,
-} from './syscalls.js'
+import { fsyncDirectory, isWindows, lstat, lstatIfThere, mkdir, realpath, rmdir, stat } from './syscalls.js'
 import { hasCode, tolerate } from './system-errors.js'
 
 export interface RootOptions {
   readonly location: string
-  readonly directoryMode: number
+  /** Null: left to umask and mount. */
+  readonly directoryMode: number | null
   readonly fsync: boolean
   /** Whether names are written in forms that Windows takes. They always are on Windows itself. Default false. */
   readonly portableNames?: boolean
@@ -37,7 +29,7 @@ export class Root {
   /** Whether a file's name on the disk may be another than its own. */
   readonly isPortable: boolean
   readonly #start: string
-  readonly #directoryMode: number
+  readonly #directoryMode: number | null
   readonly #fsync: boolean
   #real: string | undefined
   /** Folders that are just being made, each with whether it was: others see one before its entry is on the disk. */
@@ -190,13 +182,18 @@ export class Root {
 
   async #makeAnew(path: string, made: string[]): Promise<boolean> {
     try {
-      await mkdir(path, { mode: this.#directoryMode })
+      await mkdir(path, { mode: this.#directoryMode ?? 0o777 })
     } catch (error) {
       if (hasCode(error, 'EEXIST')) return false
       throw error
     }
+    try {
+      await setFolderMode(path, this.#directoryMode)
+    } catch (error) {
+      await rmdir(path).catch(() => {})
+      throw error
+    }
     made.push(path)
-    await chmod(path, this.#directoryMode) // The umask took its share of the mode above.
     if (this.#fsync) await fsyncDirectory(dirname(path))
     return true
   }

@@ -65,13 +65,13 @@ export interface FoundAttributes {
 export class Sidecars {
   readonly #root: Root
   readonly #fsync: boolean
-  readonly #fileMode: number
+  readonly #fileMode: number | null
   /** Where all of them are. */
   readonly folder: string
   /** Folders in it that are known to be there. */
   readonly #folders = new Set<string>()
 
-  constructor(root: Root, fsync: boolean, fileMode: number) {
+  constructor(root: Root, fsync: boolean, fileMode: number | null) {
     this.#root = root
     this.#fsync = fsync
     this.#fileMode = fileMode

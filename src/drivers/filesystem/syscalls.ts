@@ -1,6 +1,7 @@
 import fs from 'node:fs'
 import { promisify } from 'node:util'
 import { REST_TIMEOUT, RestingReaders } from '../resting-readers.js'
+import { setFileMode } from './modes.js'
 import { hasCode } from './system-errors.js'
 import { inUse, isWindows, realpath, refuseLink, whileBusy } from './windows.js'
 
@@ -72,13 +73,12 @@ export function isCoarse(timeOfCreation: bigint): boolean {
   return timeOfCreation % 1_000_000n === 0n
 }
 
-/** Creates a file, which must be new, with exactly this mode. On failure nothing is left of it. */
-export async function create(path: string, mode: number): Promise<Created> {
-  const fd = await open(path, CREATE, mode)
+/** Creates a file, which must be new, with exactly this mode if one is given. On failure nothing is left of it. */
+export async function create(path: string, mode: number | null): Promise<Created> {
+  const fd = await open(path, CREATE, mode ?? 0o666)
   try {
     const stats = fstat(fd)
-    // Only an unusual umask makes the chmod necessary.
-    if ((Number(stats.mode) & 0o7777) !== mode) await fchmod(fd, mode)
+    await setFileMode(fd, stats, mode)
     return { fd, ino: stats.ino, coarse: isCoarse(stats.mtimeNs) }
   } catch (error) {
     await close(fd).catch(() => {})
@@ -159,9 +159,9 @@ function freedDescriptor(): Promise<void> {
       withdraw()
       resolve()
     }
+    const withdraw = RESTING.claim()
     const timer = setTimeout(wake, RETRY_AFTER)
     waiting.add(wake)
-    const withdraw = RESTING.claim()
   })
 }
 

@@ -16,14 +16,20 @@ export function tempPath(folder: string): string {
 }
 
 /** Makes a new file in the folder of temporary ones. */
-export async function createTemp(root: Root, mode: number): Promise<Created & { path: string }> {
+export async function createTemp(root: Root, mode: number | null): Promise<Created & { path: string }> {
   const path = tempPath(tempFolder(root))
   try {
     return { path, ...(await create(path, mode)) }
   } catch (error) {
     // A missing folder is made. Making it also finds out whether something else is in the way.
     if (!hasCode(error, 'ENOENT', 'ENOTDIR', 'ELOOP')) throw error
-    await root.makeDirectory(tempFolder(root))
-    return { path, ...(await create(path, mode)) }
+    const made: string[] = []
+    await root.makeDirectory(tempFolder(root), made)
+    try {
+      return { path, ...(await create(path, mode)) }
+    } catch (failure) {
+      await root.unmake(made)
+      throw failure
+    }
   }
 }

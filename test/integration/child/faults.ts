@@ -15,8 +15,10 @@ export function failure(code: string, syscall: string): NodeJS.ErrnoException {
 
 function replace(
   name:
+    | 'chmod'
     | 'close'
     | 'copyFile'
+    | 'fchmod'
     | 'fsync'
     | 'link'
     | 'open'
@@ -41,6 +43,18 @@ export function withoutHardLinks(): void {
   )
   fs.linkSync = () => {
     throw failure('EPERM', 'link')
+  }
+}
+
+/** A mount that gives all files modes of its own, and lets nobody change them. */
+export function withoutChmod(code: string): void {
+  for (const name of ['chmod', 'fchmod'] as const) {
+    replace(
+      name,
+      () =>
+        (...args) =>
+          (args.at(-1) as Callback)(failure(code, name)),
+    )
   }
 }
 

@@ -28,6 +28,7 @@ import {
   recordCalls,
   replacedBeforeRemoval,
   vanishingFromFirstListing,
+  withoutChmod,
   withoutFolderOfFirstCopy,
   withoutHardLinks,
 } from './faults.js'
@@ -90,6 +91,41 @@ export const programs = {
     await storage.save('a/d/described.txt', 'described', { metadata: { by: 'me' } })
     await storage.copy('a/d/described.txt', 'e/f/copied.txt')
     return null
+  },
+
+  /** Saves under a umask on a mount where every chmod fails with `code`. */
+  async saveWithoutChmod({
+    umask,
+    code,
+    ...options
+  }: FileSystemStorageOptions & { umask: number; code: string }) {
+    process.umask(umask)
+    withoutChmod(code)
+    const storage = await storageOf({ kind: 'filesystem', ...options })
+    return outcomeOf(storage.save('a/b/x.txt', 'x', { metadata: { by: 'me' } }))
+  },
+
+  /** Opens one file many times and reads the handles one after the other; the longest call in milliseconds. */
+  async openMany({ storage, name, count }: { storage: StorageChoice; name: string; count: number }) {
+    const source = await storageOf(storage)
+    let longest = 0
+    const timed = async <T>(call: () => Promise<T>): Promise<T> => {
+      const begun = performance.now()
+      const result = await call()
+      longest = Math.max(longest, performance.now() - begun)
+      return result
+    }
+    const files = await Promise.all(Array.from({ length: count }, () => timed(() => source.open(name))))
+    let bytes = 0
+    for (const file of files) bytes += (await timed(() => file.bytes())).byteLength
+    return { longest, bytes }
+  },
+
+  /** Opens a file, and nothing else. The process ends by itself, or it does not. */
+  async openOnly({ storage, name, half }: { storage: StorageChoice; name: string; half: boolean }) {
+    const file = await (await storageOf(storage)).open(name)
+    if (half) await file[Symbol.asyncIterator]().next()
+    return Date.now()
   },
 
   /** Saves `contents` under one name, all at the same time; the names they got. */
