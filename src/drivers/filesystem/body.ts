@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream'
 import { Problem } from '../../errors.js'
 import type { DeliveredRange, OpenBody } from '../../stored-file.js'
+import { clearTimeout, setTimeout } from '../../timers.js'
 import { closeRead, LONGEST_CALL, read } from './syscalls.js'
 
 const CHUNK_BYTES = 128 * 1024

@@ -1,5 +1,6 @@
 import fs from 'node:fs'
 import { promisify } from 'node:util'
+import { clearTimeout, setTimeout } from '../../timers.js'
 import { hasCode } from './system-errors.js'
 
 /** The calls of `node:fs` that the backend uses, as promises; the callback form costs less than `fs/promises`. */
@@ -78,9 +79,22 @@ export function readdir(path: string): Promise<fs.Dirent[]> {
   return withKinds(() => promisedReaddir(path, { withFileTypes: true }))
 }
 
+/** An entry of a folder, its name as bytes. */
+export type RawEntry = Pick<fs.Dirent<Buffer>, 'name' | 'isFile' | 'isDirectory' | 'isSymbolicLink'>
+
 /** The same with names as bytes: they may not be UTF-8. */
-export function readdirRaw(path: Buffer): Promise<fs.Dirent<Buffer>[]> {
-  return withKinds(() => promisedReaddir(path, { withFileTypes: true, encoding: 'buffer' }))
+export async function readdirRaw(path: Buffer): Promise<readonly RawEntry[]> {
+  const entries = await withKinds(() => promisedReaddir(path, { withFileTypes: true, encoding: 'buffer' }))
+  const names = entries.map((entry): unknown => entry).filter((entry) => Buffer.isBuffer(entry))
+  if (names.length === 0) return entries
+  // Bun gives the names alone.
+  const found = await Promise.all(
+    names.map(async (name) => {
+      const stats = await lstatIfThere(Buffer.concat([path, Buffer.from('/'), name]))
+      return stats && Object.assign(stats, { name })
+    }),
+  )
+  return found.filter((entry) => entry !== null)
 }
 
 /** Listings of a folder in which files keep vanishing. */

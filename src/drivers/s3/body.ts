@@ -1,6 +1,8 @@
 import { Readable } from 'node:stream'
 import { Problem, toError } from '../../errors.js'
+import { either } from '../../signals.js'
 import type { DeliveredRange, OpenBody } from '../../stored-file.js'
+import { clearInterval, clearTimeout, setInterval, setTimeout } from '../../timers.js'
 import { analyse } from './failures.js'
 
 /** Interruptions in a row, with hardly a byte in between, before a body is given up. */
@@ -186,10 +188,7 @@ export class ObjectBody implements OpenBody {
     this.#resuming = new AbortController()
     const { signal } = this.#resuming
     try {
-      const source = await this.#reopen(
-        this.#range.offset + this.#received,
-        this.#signal ? AbortSignal.any([this.#signal, signal]) : signal,
-      )
+      const source = await this.#reopen(this.#range.offset + this.#received, either(this.#signal, signal))
       if (source === null) return false
       this.#source = source.on('error', ignore)
       if (this.#closed) source.destroy()

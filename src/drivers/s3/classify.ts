@@ -1,6 +1,6 @@
 import { isProblem, Problem, type StorageErrorCode } from '../../errors.js'
+import { isNotLoaded, notLoaded } from '../../load.js'
 import { analyse, type Failure, isSetUpCode, retryOf } from './failures.js'
-import { isNotLoaded, notLoaded } from './load.js'
 import { sizeOf } from './read.js'
 import { S3Error } from './s3-error.js'
 

@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { sleep } from '../../timers.js'
 import { Semaphore } from '../semaphore.js'
 import { analyse } from './failures.js'
 import type { Call, Load, ObjectApi, Turn } from './object-api.js'

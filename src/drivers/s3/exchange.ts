@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream'
 import type { Dispatcher } from 'undici'
 import { toError } from '../../errors.js'
+import { clearTimeout, setTimeout } from '../../timers.js'
 import { MAX_ANSWER_BYTES, TimeoutError, tooLong } from './bounds.js'
 
 /** A request as it goes over the wire. */

@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Dispatcher } from 'undici'
+import { toError } from '../../errors.js'
+import { once } from '../../load.js'
 import { encodeExtended, encodeExtendedPath } from '../../percent.js'
 import { exchange, type HttpRequest, type HttpResponse } from './exchange.js'
 import {
@@ -10,7 +12,6 @@ import {
   stateOf,
   uploadHeaders,
 } from './headers.js'
-import { once } from './load.js'
 import {
   CONTENTS,
   completion,
@@ -265,6 +266,6 @@ function tagOf({ status, headers }: HttpResponse): api.Tagged {
 }
 
 function noAnswer(cause: unknown): S3Error {
-  const code: unknown = cause instanceof Error ? Reflect.get(cause, 'code') : undefined
+  const code: unknown = Reflect.get(toError(cause), 'code')
   return new S3Error('no answer came', { code: typeof code === 'string' ? code : '', cause })
 }

@@ -1,5 +1,5 @@
 import type { Dispatcher } from 'undici'
-import { lazily } from './load.js'
+import { lazily } from '../../load.js'
 import type { S3Config } from './options.js'
 
 const loadPool = lazily(() => import('./vendor/undici-pool.js'))

@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream'
 import type { S3Client, ServiceInputTypes, ServiceOutputTypes } from '@aws-sdk/client-s3'
+import { lazily, once } from '../../load.js'
 import { copySource, R2_COPY_CREATE_ONLY, rangeHeader, uploadHeaders } from './headers.js'
-import { lazily, once } from './load.js'
 import { keyDecoder, wholeSecond } from './messages.js'
 import type * as api from './object-api.js'
 import type { S3Config } from './options.js'
