@@ -7,8 +7,7 @@ const MODES = {
 const DOM = { lib: ['es2023', 'dom', 'dom.iterable', 'dom.asynciterable'] }
 const NODE = { lib: ['es2023'] }
 
-/** The AWS SDK's types are not written for these. */
-const OLD = { ...NODE, types: ['node-20.0'], skipLibCheck: true }
+const OLD = { ...NODE, types: ['node-20.0'] }
 
 const rows = [
   ...Object.entries(MODES).flatMap(([mode, options]) => [
@@ -45,7 +44,8 @@ export const COMPILATIONS = rows.map(({ typescript, what, file, options }) => ({
         noUncheckedIndexedAccess: true,
         noEmit: true,
         types: ['node'],
-        skipLibCheck: false,
+        // Our own .d.ts files are checked once; the SDK's take most of the time.
+        skipLibCheck: !what.endsWith('5.9, ES modules of Node, DOM'),
         ...options,
       },
       files: [file],
