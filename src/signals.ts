@@ -12,12 +12,10 @@ export function allowManyListeners(signal: AbortSignal): void {
 /** A signal that is aborted with any of the two. */
 export function either(signal: AbortSignal | undefined, other: AbortSignal): AbortSignal {
   if (signal === undefined) return other
-  try {
-    return AbortSignal.any([signal, other])
-  } catch {
-    // A signal of another realm, or of a polyfill. Such signals are as short-lived as their requests.
-    return joined(signal, other)
-  }
+  if (signal instanceof AbortSignal && other instanceof AbortSignal) return AbortSignal.any([signal, other])
+  // A signal of another realm or of a polyfill: Node 20 takes it, and never hears of its abort. Such signals are as
+  // short-lived as their requests, so the listeners may stay.
+  return joined(signal, other)
 }
 
 function joined(...signals: readonly AbortSignal[]): AbortSignal {
