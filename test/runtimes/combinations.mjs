@@ -17,6 +17,41 @@ const MAIN_MJS = { 'main.mjs': main("import { checks } from './app.mjs'") }
 const MAIN_CJS = { 'main.cjs': main("const { checks } = require('./app.cjs')") }
 const MAIN_TS = { 'main.ts': main("import { checks } from './app.ts'") }
 
+/** Two copies of the package, under timers that stand still. */
+const FAKE_TIMERS = `test('fake timers and two copies', async () => {
+  jest.useFakeTimers()
+  const first = require('stowage')
+  const { R2_ENDPOINT_URL, R2_BUCKET_NAME, R2_ACCESS_KEY_ID, R2_SECRET_ACCESS_KEY, R2_PREFIX } = process.env
+  const storages = [
+    new first.MemoryStorage(),
+    new first.FileSystemStorage({ location: 'uploads' }),
+    new first.R2Storage({ endpoint: R2_ENDPOINT_URL, bucket: R2_BUCKET_NAME, accessKeyId: R2_ACCESS_KEY_ID, secretAccessKey: R2_SECRET_ACCESS_KEY, prefix: R2_PREFIX }),
+  ]
+  let count = 0
+  const equal = (found, wanted) => {
+    count += 1
+    expect(found).toBe(wanted)
+  }
+  for (const storage of storages) {
+    const chunks = async function* () {
+      for (let index = 0; index < 200; index++) yield index % 2 ? '' : 'x'
+    }
+    await storage.save('a.txt', chunks(), { allowedTypes: ['text/plain'] })
+    equal(await (await storage.open('a.txt')).text(), 'x'.repeat(100))
+    await storage.delete('a.txt')
+  }
+  first.setDefaultStorage(storages[0])
+  await first.defaultStorage.save('b.txt', 'shared')
+  jest.resetModules()
+  const second = require('stowage')
+  equal(second === first, false)
+  equal(await (await second.defaultStorage.open('b.txt')).text(), 'shared')
+  const error = await second.defaultStorage.open('missing').catch((thrown) => thrown)
+  equal(first.isStorageError(error) && second.isStorageError(error), true)
+  console.log('checks: ' + count)
+}, 30000)
+`
+
 /** A test for any runner that has `test` as a global. */
 const testOf = (load, set = '') => `${load}
 ${set}
@@ -74,6 +109,12 @@ export const COMBINATIONS = [
     name: 'Jest, CommonJS',
     files: { ...CJS, ...jest({}), 'app.test.cjs': testOf(REQUIRE) },
     run: [JEST],
+  },
+  {
+    name: 'Jest, fake timers and two copies',
+    files: { ...CJS, ...jest({}), 'app.test.cjs': FAKE_TIMERS },
+    run: [JEST],
+    form: 'timers',
   },
   {
     name: 'Jest, ES modules',

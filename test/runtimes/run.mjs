@@ -116,7 +116,7 @@ async function place(folder, files) {
 }
 
 /** Runs the application once: how many checks it made, if it made them all. */
-async function runApplication({ name, files, run: commands, withoutSdk }, folder, app, server) {
+async function runApplication({ name, files, run: commands, withoutSdk, form }, folder, app, server) {
   const start = Date.now()
   await place(folder, { ...app, ...files })
   const env = {
@@ -133,7 +133,7 @@ async function runApplication({ name, files, run: commands, withoutSdk }, folder
   const hangs = /did not exit|open handle/i.test(output)
   const passed = ok && count > 0 && !hangs
   report(name, passed, `${count} checks${withoutSdk ? ` (not the SDK: ${withoutSdk})` : ''}`, start, output)
-  return { passed, count, form: withoutSdk ? 'without the SDK' : 'whole' }
+  return { passed, count, form: form ?? (withoutSdk ? 'without the SDK' : 'whole') }
 }
 
 async function compile({ name, program, files, run: commands }, folder) {
