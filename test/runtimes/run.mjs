@@ -18,7 +18,7 @@ const wanted = process.argv[2] ?? ''
 const kept = process.env.RUNTIMES_FOLDER
 const work = kept ?? (await mkdtemp(join(tmpdir(), 'stowage-runtimes-')))
 /** Milliseconds of one command. */
-const PATIENCE = 180_000
+const PATIENCE = 300_000
 
 /** Runs a command: what it printed, and whether it succeeded in time. */
 function run([program, ...args], cwd, env = {}) {
