@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { Readable } from 'node:stream'
 import { runInNewContext } from 'node:vm'
+// @ts-expect-error jsdom has no types of its own.
 import { JSDOM } from 'jsdom'
 import { afterEach, describe, it, vi } from 'vitest'
 import { toError } from '../../src/errors.js'
