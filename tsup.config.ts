@@ -1,4 +1,5 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { isBuiltin } from 'node:module'
 import { basename } from 'node:path'
 import { defineConfig, type Options } from 'tsup'
 
@@ -46,6 +47,46 @@ const withoutUnused: Plugin = {
 }
 
 /**
+ * Gets Node's own modules by a function of Node's: bundlers make ES modules in which `require` does not work, and leave
+ * the function alone.
+ */
+const builtinsWithoutRequire: Plugin = {
+  name: 'builtins-without-require',
+  setup(build) {
+    build.onResolve({ filter: /^(?:node:)?[a-z_/0-9]+$/ }, ({ path, kind }) => {
+      if (kind === 'entry-point' || !isBuiltin(path)) return undefined
+      return { path: path.replace(/^node:/, ''), namespace: 'builtin' }
+    })
+    build.onLoad({ filter: /./, namespace: 'builtin' }, ({ path }) => ({
+      contents: `module.exports = process.getBuiltinModule('node:${path}')`,
+    }))
+  },
+}
+
+/**
+ * What test environments change: jsdom has timers and decoders of its own, or none; fake timers stand still. `globalThis`
+ * is a look at what there is, so it has the same.
+ */
+const OF_NODE = {
+  timers: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'setImmediate', 'clearImmediate'],
+  util: ['TextDecoder', 'TextEncoder'],
+  'stream/web': ['ReadableStream', 'TransformStream', 'DecompressionStream'],
+}
+const globalsOfNode = `${Object.entries(OF_NODE)
+  .map(([module, names]) => {
+    const renamed = names.map((name) => `${name}: node_${name}`).join(', ')
+    return `const { ${renamed} } = process.getBuiltinModule('node:${module}');`
+  })
+  .join('\n')}
+const node_queueMicrotask = (work) => void Promise.resolve().then(work);`
+const definitions = Object.fromEntries(
+  [...Object.values(OF_NODE).flat(), 'queueMicrotask'].flatMap((name) => [
+    [name, `node_${name}`],
+    [`globalThis.${name}`, `node_${name}`],
+  ]),
+)
+
+/**
  * Other packages' code in one file for both formats of ours, with their licences in front. `import()` goes by a file of
  * one line: before Node runs CommonJS for an `import`, it searches all of the code for its exports, which takes longer
  * than to run it.
@@ -85,8 +126,14 @@ function vendor(source: string, exported: string, packages: readonly string[]): 
     noExternal: [/./],
     splitting: false,
     minify: true,
-    banner: { js: `/*! Bundled packages and their licences\n\n${notices.join('\n\n---\n\n')}\n*/` },
-    esbuildPlugins: [withoutUnused, everyPackageIsNamed],
+    removeNodeProtocol: false, // tsup's plugin would come before ours.
+    banner: {
+      js: `/*! Bundled packages and their licences\n\n${notices.join('\n\n---\n\n')}\n*/\n${globalsOfNode}`,
+    },
+    esbuildPlugins: [withoutUnused, everyPackageIsNamed, builtinsWithoutRequire],
+    esbuildOptions(options) {
+      options.define = definitions
+    },
   }
 }
 
@@ -130,6 +177,7 @@ export default defineConfig([
     'domutils',
     'dom-serializer',
   ]),
+  vendor('src/vendor/mime-types.ts', 'lookup', ['mime-types', 'mime-db']),
   vendor('src/vendor/file-type.ts', 'fileTypeFromBuffer', [
     'file-type',
     'strtok3',

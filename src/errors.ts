@@ -1,3 +1,5 @@
+import { types } from 'node:util'
+
 /**
  * Every way in which an operation can fail, by cause.
  * The HTTP status is the one a web handler may answer with.
@@ -291,5 +293,6 @@ function setName(Class: { readonly prototype: Error }, name: string): void {
 
 /** Anything can be thrown; this makes an `Error` of it. */
 export function toError(value: unknown): Error {
-  return value instanceof Error ? value : new Error(String(value))
+  // By Node's own look: under Jest, the system's errors are of another realm.
+  return types.isNativeError(value) ? value : new Error(String(value))
 }

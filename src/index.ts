@@ -54,7 +54,7 @@ export {
 } from './paths.js'
 export { resolveRange } from './ranges.js'
 export { driverOf, Storage } from './storage.js'
-export { type DeliveredRange, type OpenBody, StoredFile } from './stored-file.js'
+export { type Bytes, type DeliveredRange, type OpenBody, StoredFile } from './stored-file.js'
 export type { Tee } from './tee.js'
 export {
   type MigrateFailure,

@@ -1,5 +1,6 @@
 import { extname } from 'node:path'
 import { Problem } from './errors.js'
+import { lazily } from './load.js'
 import { baseName } from './names.js'
 
 /** The type of a file with an unknown extension. */
@@ -80,12 +81,14 @@ export const COMMON_TYPES: Readonly<Record<string, string>> = {
   wasm: 'application/wasm',
 }
 
+const loadMimeTypes = lazily(() => import('./vendor/mime-types.js'))
+
 /** The type of a name, by its extension. */
 export async function contentTypeOf(name: string): Promise<string> {
   const extension = extname(baseName(name)).slice(1).toLowerCase()
   if (extension === '') return DEFAULT_CONTENT_TYPE
   if (Object.hasOwn(COMMON_TYPES, extension)) return COMMON_TYPES[extension] ?? DEFAULT_CONTENT_TYPE
-  const { lookup } = await import('mime-types')
+  const { lookup } = await loadMimeTypes()
   return lookup(extension) || DEFAULT_CONTENT_TYPE
 }
 

@@ -1,6 +1,6 @@
-import { setMaxListeners } from 'node:events'
 import { Problem, SourceFailure } from './errors.js'
 import { mapHeaders } from './headers.js'
+import { allowManyListeners } from './signals.js'
 import type {
   AbortOptions,
   ByteRange,
@@ -86,8 +86,7 @@ export function toSignal(options: AbortOptions): AbortSignal | undefined {
   if (signal !== undefined && typeof signal?.throwIfAborted !== 'function') {
     throw new Problem('InvalidArgument', 'signal must be an AbortSignal')
   }
-  // Many operations may share one signal. Node 20 would warn of a leak.
-  if (signal instanceof EventTarget) setMaxListeners(0, signal)
+  if (signal) allowManyListeners(signal)
   return signal
 }
 

@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream'
 import { types } from 'node:util'
 import { Problem, RejectedUpload, SourceFailure } from './errors.js'
+import { clearInterval, clearTimeout, setImmediate, setInterval, setTimeout } from './timers.js'
 
 /** Anything that gives chunks one after the other. */
 export type Source = AsyncIterable<unknown> | Iterable<unknown> | ReadableStream

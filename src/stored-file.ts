@@ -1,5 +1,6 @@
 import { addAbortSignal, Readable } from 'node:stream'
 import { Problem, toError } from './errors.js'
+import { clearTimeout, setTimeout } from './timers.js'
 import type { FileInfo } from './types.js'
 
 /** The content of an opened file, as a driver returns it. */
@@ -16,6 +17,12 @@ export interface OpenBody {
    */
   readonly unreadTimeout?: number
 }
+
+/**
+ * Bytes of a file: a `Buffer`, and where the types of Node tell them apart, one of memory that is not shared, as
+ * `Response` and `Blob` of the DOM's types want it.
+ */
+export type Bytes = ReturnType<typeof Buffer.alloc>
 
 const UNREAD_TIMEOUT = 60_000
 const BRAND = Symbol.for('stowage.StoredFile')
@@ -79,23 +86,23 @@ export class StoredFile {
   }
 
   /** The whole content in one buffer. */
-  async bytes(): Promise<Buffer> {
+  async bytes(): Promise<Bytes> {
     const body = this.#take()
     try {
       this.#signal?.throwIfAborted()
       const bytes = await body.bytes()
-      if (!this.#closed) return bytes
+      if (!this.#closed) return bytes as Bytes // Drivers read into memory of their own.
     } catch (error) {
       if (!this.#closed) {
         await body.close()
-        throw this.#explain(error instanceof RangeError ? tooLarge(error) : error)
+        throw this.#explain(toError(error).name === 'RangeError' ? tooLarge(error) : error)
       }
     }
     throw this.#explain(new Problem('InvalidArgument', 'the file was closed during the read'))
   }
 
   /** The same as {@link bytes}, under Django's name. */
-  read(): Promise<Buffer> {
+  read(): Promise<Bytes> {
     return this.bytes()
   }
 
@@ -130,12 +137,13 @@ export class StoredFile {
   }
 
   /** The content as a web stream. */
-  webStream(): ReadableStream<Uint8Array> {
-    return Readable.toWeb(this.stream()) as ReadableStream<Uint8Array> // Node's ReadableStream has a type of its own.
+  webStream(): ReadableStream<ReturnType<Uint8Array['slice']>> {
+    // Node's ReadableStream has a type of its own, and its chunks are not shared memory, as those of a Buffer.
+    return Readable.toWeb(this.stream()) as ReadableStream<ReturnType<Uint8Array['slice']>>
   }
 
   /** The content in chunks, for `for await`. */
-  [Symbol.asyncIterator](): AsyncIterator<Buffer> {
+  [Symbol.asyncIterator](): AsyncIterator<Bytes> {
     return this.stream()[Symbol.asyncIterator]()
   }
 
@@ -182,6 +190,6 @@ export function explainErrors(stream: Readable, explain: (error: unknown) => unk
 }
 
 /** The error for a content that is larger than any buffer of Node. */
-function tooLarge(cause: RangeError): Problem {
+function tooLarge(cause: unknown): Problem {
   return new Problem('InvalidArgument', 'the content is too large for one buffer; use stream()', { cause })
 }

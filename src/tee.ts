@@ -3,6 +3,7 @@ import { abandon, type Content, defaultsOf, SOURCE_TIMEOUT, silence, toBody } fr
 import { type ErrorContext, isProblem, Problem, SourceFailure, toError, toStorageError } from './errors.js'
 import { type AttributeSource, headerNames } from './headers.js'
 import { toSourceTimeout } from './options.js'
+import { clearTimeout, setTimeout } from './timers.js'
 import type { SaveOptions } from './types.js'
 
 /** What `Storage#tee` returns. */

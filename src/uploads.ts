@@ -1,6 +1,9 @@
+import { TextDecoder } from 'node:util'
 import type { Body } from './content.js'
 import { ofBytes } from './content.js'
 import { Problem, RejectedUpload } from './errors.js'
+import { lazily } from './load.js'
+import { either } from './signals.js'
 import type { UploadRules } from './types.js'
 
 /** Rules for chat uploads: at most 50 MiB; PDF, JPEG, PNG and WebM audio, checked on their bytes. */
@@ -86,7 +89,7 @@ async function takeSample(body: Body, signal: AbortSignal | undefined) {
     return { head: body.bytes.subarray(0, SAMPLE_BYTES), body, release: async () => {} }
   }
   const stop = new AbortController()
-  const sampleSignal = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal
+  const sampleSignal = either(signal, stop.signal)
   const iterator = body.chunks(sampleSignal)[Symbol.asyncIterator]()
   const taken: Uint8Array[] = []
   let bytes = 0
@@ -126,11 +129,13 @@ async function takeSample(body: Body, signal: AbortSignal | undefined) {
 const TEXT_CLAIMS =
   /^(?:text\/(?!html|xml|javascript)[\w.+-]+|application\/(?:json|[\w.+-]+\+json|x-ndjson|yaml|x-yaml|toml|sql|rtf))$/
 
+const loadFileType = lazily(() => import('./vendor/file-type.js'))
+
 /** The type of the bytes, by one name per type. A browser's reading of the bytes counts, not the claim. */
 async function detectType(head: Uint8Array, claimed: string): Promise<string> {
-  const { fileTypeFromBuffer } = await import('./vendor/file-type.js')
+  const { fileTypeFromBuffer } = await loadFileType()
   // A UTF-16 byte order mark looks like the start of an MP3 frame.
-  const found = utf16Of(head) ? undefined : (await fileTypeFromBuffer(head))?.mime
+  const found = utf16Of(head) ? undefined : (await fileTypeFromBuffer(ofThisRealm(head)))?.mime
   // XML may be an image or a web page: see below.
   if (found !== undefined && found !== 'application/xml') {
     return canonical(AUDIO_ONLY[found]?.(latin1(head)) ? found.replace('video', 'audio') : found)
@@ -145,6 +150,13 @@ async function detectType(head: Uint8Array, claimed: string): Promise<string> {
   }
   const claim = canonical(claimed)
   return TEXT_CLAIMS.test(claim) ? claim : 'text/plain'
+}
+
+/** Under jsdom, Node's `Buffer` is no `Uint8Array` of the page's. */
+function ofThisRealm(bytes: Uint8Array): Uint8Array {
+  if (bytes instanceof Uint8Array) return bytes
+  const { buffer, byteOffset, byteLength }: Uint8Array = bytes
+  return new Uint8Array(buffer, byteOffset, byteLength)
 }
 
 /** Skips leading comments. By hand, because a regular expression could take exponential time. */

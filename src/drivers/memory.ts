@@ -1,5 +1,4 @@
 import { Readable } from 'node:stream'
-import { setImmediate } from 'node:timers/promises'
 import { crypto } from '../crypto.js'
 import type {
   Entry,
@@ -20,6 +19,7 @@ import { Problem } from '../errors.js'
 import { pickAttributes } from '../headers.js'
 import { compareNames, type Folder, MAX_NAME_BYTES, type Name } from '../names.js'
 import { resolveRange } from '../ranges.js'
+import { nextTurn } from '../timers.js'
 import type { Attributes, ListedFile } from '../types.js'
 import { type LocalSigner, type LocalSigningOptions, localSigner } from './local-signer.js'
 import { joinUrl } from './options.js'
@@ -50,7 +50,7 @@ export class MemoryDriver implements StorageDriver {
       size += chunk.byteLength
       progress(size)
       // An endless generator must not starve the timers, and with them its abort.
-      if (chunks.length % 64 === 0) await setImmediate()
+      if (chunks.length % 64 === 0) await nextTurn()
     }
     progress(size)
     const file = toFile(Buffer.concat(chunks), attributes)

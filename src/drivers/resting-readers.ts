@@ -1,4 +1,5 @@
 import { Problem } from '../errors.js'
+import { clearTimeout, setTimeout } from '../timers.js'
 
 /** A reader that holds a connection or a descriptor. */
 export interface Reader {

@@ -1,4 +1,5 @@
 import { Problem } from '../errors.js'
+import { clearTimeout, setTimeout } from '../timers.js'
 import type { RestingReaders } from './resting-readers.js'
 
 /** Lets a fixed number through at a time. The others wait in order. */

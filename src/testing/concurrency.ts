@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { isStorageError } from '../errors.js'
+import { setImmediate } from '../timers.js'
 import { type ConformanceCase, cases } from './case.js'
 import { inChunks, MiB, pseudoRandom } from './contents.js'
 import { assertBytes, assertFiles, namesOf, rejects, textOf } from './expect.js'

@@ -1,4 +1,5 @@
 import { createCipheriv } from 'node:crypto'
+import type { Bytes } from '../stored-file.js'
 
 export const MiB = 1024 * 1024
 
@@ -6,7 +7,7 @@ export const MiB = 1024 * 1024
 export const LARGE = 17 * MiB + 12_345
 
 /** Bytes that repeat nowhere, the same ones for the same seed. */
-export function pseudoRandom(size: number, seed = 1): Buffer {
+export function pseudoRandom(size: number, seed = 1): Bytes {
   return createCipheriv('aes-128-ctr', Buffer.alloc(16, seed), Buffer.alloc(16)).update(Buffer.alloc(size))
 }
 

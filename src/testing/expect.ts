@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { inspect } from 'node:util'
 import { isStorageError, type StorageError, type StorageErrorCode } from '../errors.js'
 import type { Storage } from '../storage.js'
+import { clearTimeout, setTimeout } from '../timers.js'
 
 /**
  * Asserts that `work` rejects with a `StorageError` of this code, and gives it back. `work` must not be an async

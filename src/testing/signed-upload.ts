@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import type { Bytes } from '../stored-file.js'
 import type { SignedUpload } from '../types.js'
 import { type ConformanceCase, cases } from './case.js'
 import { pseudoRandom } from './contents.js'
@@ -8,13 +9,13 @@ import { assertRefusedAddress, signed } from './signed-url.js'
 const TEXT = { size: 7, contentType: 'text/plain' } as const
 
 /** Sends one file, as a browser would. */
-async function put(upload: SignedUpload, body: string | Uint8Array): Promise<number> {
+async function put(upload: SignedUpload, body: string | Bytes): Promise<number> {
   const response = await fetch(upload.url, { method: upload.method, headers: upload.headers, body })
   await response.text()
   return response.status
 }
 
-async function assertStored(upload: SignedUpload, body: string | Uint8Array): Promise<void> {
+async function assertStored(upload: SignedUpload, body: string | Bytes): Promise<void> {
   const status = await put(upload, body)
   assert(status >= 200 && status < 300, `the upload was answered with ${status}`)
 }

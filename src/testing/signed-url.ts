@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Storage } from '../storage.js'
+import { sleep } from '../timers.js'
 import { type Check, type ConformanceCase, cases } from './case.js'
 import { assertFiles, invoke, rejects } from './expect.js'
 

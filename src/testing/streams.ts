@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { Readable } from 'node:stream'
 import type { Content } from '../content.js'
+import { setImmediate, setTimeout } from '../timers.js'
 import { type Check, type ConformanceCase, cases } from './case.js'
 import { failingAfter, inChunks, LARGE, MiB, pseudoRandom } from './contents.js'
 import { assertBytes, assertEmpty, assertFiles, failure, invoke, namesOf, rejects, textOf } from './expect.js'

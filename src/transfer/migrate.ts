@@ -1,10 +1,10 @@
 import type { Hash } from 'node:crypto'
-import { setMaxListeners } from 'node:events'
 import { addAbortSignal, pipeline, type Readable, Transform } from 'node:stream'
 import { crypto } from '../crypto.js'
 import { FileExistsError, InvalidNameError, inContext, isStorageError, StorageError } from '../errors.js'
 import { type Folder, toFolder } from '../names.js'
 import { ABORT_OPTIONS, checkOptions, type OptionNames, toSignal } from '../options.js'
+import { allowManyListeners, either } from '../signals.js'
 import type { Storage } from '../storage.js'
 import { StoredFile } from '../stored-file.js'
 import type { AbortOptions, ListedFile } from '../types.js'
@@ -141,8 +141,8 @@ class Migration {
     this.#source = source
     this.#target = target
     this.#plan = plan
-    this.#signal = plan.signal ? AbortSignal.any([plan.signal, this.#stop.signal]) : this.#stop.signal
-    setMaxListeners(0, this.#signal) // Every running copy adds a listener.
+    this.#signal = either(plan.signal, this.#stop.signal)
+    allowManyListeners(this.#signal) // Every running copy adds one.
   }
 
   async run(): Promise<MigrateResult> {

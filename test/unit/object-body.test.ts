@@ -5,6 +5,14 @@ import { afterEach, beforeEach, describe, it, vi } from 'vitest'
 import { RestingReaders } from '../../src/drivers/resting-readers.js'
 import { ObjectBody } from '../../src/drivers/s3/body.js'
 
+// The package keeps Node's timers; here they are those of the test.
+vi.mock('../../src/timers.js', () => ({
+  setInterval: (...given: Parameters<typeof setInterval>) => setInterval(...given),
+  clearInterval: (timer: NodeJS.Timeout) => clearInterval(timer),
+  setTimeout: (...given: Parameters<typeof setTimeout>) => setTimeout(...given),
+  clearTimeout: (timer: NodeJS.Timeout) => clearTimeout(timer),
+}))
+
 /** Milliseconds; in as many, 204,800 bytes are to come. */
 const PERIOD = 200_000
 /** More than a stream wants at a time, and too few for a period. */

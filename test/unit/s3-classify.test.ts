@@ -4,9 +4,9 @@ import { describe, it } from 'vitest'
 import { classify } from '../../src/drivers/s3/classify.js'
 import { CredentialsKeeper } from '../../src/drivers/s3/credentials.js'
 import { analyse } from '../../src/drivers/s3/failures.js'
-import { lazily } from '../../src/drivers/s3/load.js'
 import { S3Error } from '../../src/drivers/s3/s3-error.js'
 import { fromSdkError } from '../../src/drivers/s3/sdk-errors.js'
+import { lazily } from '../../src/load.js'
 
 const failing = (code: string | undefined, message: string) =>
   Object.assign(new Error(message), code && { code })

@@ -2,19 +2,23 @@ import fs, { type BigIntStats } from 'node:fs'
 import { promisify } from 'node:util'
 import { Problem } from '../../errors.js'
 import { hasCode } from './system-errors.js'
+import { isWindows } from './windows.js'
 
 const fchmod = promisify(fs.fchmod)
 const chmod = promisify(fs.chmod)
 
-/** Gives a new file its mode, where the umask or the mount gave it another. `mode` null: it stays. */
+/**
+ * Gives a new file its mode, where the umask or the mount gave it another. `mode` null: it stays. Windows has no modes:
+ * one without the right to write would make the file read-only.
+ */
 export async function setFileMode(fd: number, stats: BigIntStats, mode: number | null): Promise<void> {
-  if (mode === null || modeOf(stats) === mode) return
+  if (mode === null || isWindows || modeOf(stats) === mode) return
   await fchmod(fd, mode).catch((error) => refuse(error, 'fileMode', stats, mode))
 }
 
 /** The same for a new folder. */
 export async function setFolderMode(path: string, mode: number | null): Promise<void> {
-  if (mode === null) return
+  if (mode === null || isWindows) return
   // Synchronous: the kernel has just made it.
   const stats = fs.lstatSync(path, { bigint: true })
   if (modeOf(stats) === mode) return

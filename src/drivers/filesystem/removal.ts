@@ -1,11 +1,11 @@
-import type { BigIntStats, Dirent } from 'node:fs'
+import type { BigIntStats } from 'node:fs'
 import { sep, toNamespacedPath } from 'node:path'
 import { type Name, RESERVED_SEGMENT } from '../../names.js'
 import type { Context } from './context.js'
 import { eachOf } from './each-of.js'
 import { removeFile } from './in-use.js'
 import { isOlder, SWEEP_AGE } from './sweep.js'
-import { fsyncDirectory, lstatIfThere, readdirRaw, rmdir, unlink } from './syscalls.js'
+import { fsyncDirectory, lstatIfThere, type RawEntry, readdirRaw, rmdir, unlink } from './syscalls.js'
 import { hasCode, tolerate } from './system-errors.js'
 
 /** Files that are deleted after one look whether their folder is still within the root. */
@@ -116,8 +116,8 @@ export class Removal {
     await rmdir(path).catch(() => {})
   }
 
-  async #entriesOf(path: Buffer): Promise<readonly Dirent<Buffer>[]> {
-    let entries: readonly Dirent<Buffer>[] = []
+  async #entriesOf(path: Buffer): Promise<readonly RawEntry[]> {
+    let entries: readonly RawEntry[] = []
     await this.#attempt(async () => {
       entries = await readdirRaw(path)
     })

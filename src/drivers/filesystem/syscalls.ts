@@ -1,5 +1,6 @@
 import fs from 'node:fs'
 import { promisify } from 'node:util'
+import { clearTimeout, setTimeout } from '../../timers.js'
 import { REST_TIMEOUT, RestingReaders } from '../resting-readers.js'
 import { setFileMode } from './modes.js'
 import { hasCode } from './system-errors.js'
@@ -23,8 +24,6 @@ export const link = whileBusy(promisify(fs.link))
 export const unlink = whileBusy(promisify(fs.unlink), inUse)
 export const rename = whileBusy(promisify(fs.rename), inUse)
 /** Windows has no modes: a file would only become read-only. */
-export const fchmod = isWindows ? async () => {} : promisify(fs.fchmod)
-export const chmod = isWindows ? async () => {} : promisify(fs.chmod)
 
 /** Windows does not have these. {@link open} looks for links there; devices have no place in its folders. */
 const NOFOLLOW = fs.constants.O_NOFOLLOW ?? 0
@@ -91,9 +90,22 @@ export function readdir(path: string): Promise<fs.Dirent[]> {
   return withKinds(() => promisedReaddir(path, { withFileTypes: true }))
 }
 
+/** An entry of a folder, its name as bytes. */
+export type RawEntry = Pick<fs.Dirent<Buffer>, 'name' | 'isFile' | 'isDirectory' | 'isSymbolicLink'>
+
 /** The same with names as bytes: they may not be UTF-8. */
-export function readdirRaw(path: Buffer): Promise<fs.Dirent<Buffer>[]> {
-  return withKinds(() => promisedReaddir(path, { withFileTypes: true, encoding: 'buffer' }))
+export async function readdirRaw(path: Buffer): Promise<readonly RawEntry[]> {
+  const entries = await withKinds(() => promisedReaddir(path, { withFileTypes: true, encoding: 'buffer' }))
+  const names = entries.map((entry): unknown => entry).filter((entry) => Buffer.isBuffer(entry))
+  if (names.length === 0) return entries
+  // Bun gives the names alone.
+  const found = await Promise.all(
+    names.map(async (name) => {
+      const stats = await lstatIfThere(Buffer.concat([path, Buffer.from('/'), name]))
+      return stats && Object.assign(stats, { name })
+    }),
+  )
+  return found.filter((entry) => entry !== null)
 }
 
 /** Listings of a folder in which files keep vanishing. */

@@ -1,6 +1,8 @@
 import { Readable } from 'node:stream'
 import { Problem, toError } from '../../errors.js'
+import { either } from '../../signals.js'
 import type { DeliveredRange, OpenBody } from '../../stored-file.js'
+import { clearInterval, setInterval } from '../../timers.js'
 import { type Reader, type RestingReaders, replacedMeanwhile } from '../resting-readers.js'
 import { analyse } from './failures.js'
 import type { ObjectStream } from './object-api.js'
@@ -234,7 +236,7 @@ export class ObjectBody implements OpenBody, Reader {
     const stop = this.#resuming.signal
     try {
       const offset = range.offset + this.#received
-      return await reopen(offset, signal ? AbortSignal.any([signal, stop]) : stop)
+      return await reopen(offset, either(signal, stop))
     } catch (error) {
       const { status } = analyse(error)
       throw status === 412 || status === 404 ? replacedMeanwhile(cause ?? error) : error

@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises'
+import { sleep } from '../../timers.js'
 import { REST_TIMEOUT, RestingReaders } from '../resting-readers.js'
 import { Semaphore } from '../semaphore.js'
 import { analyse } from './failures.js'

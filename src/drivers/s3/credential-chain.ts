@@ -1,7 +1,7 @@
 import { Problem } from '../../errors.js'
+import { lazily, once } from '../../load.js'
 import { readText } from './error-fields.js'
 import type { S3Credentials } from './keys.js'
-import { lazily, once } from './load.js'
 
 const loadChain = lazily(() => import('@aws-sdk/credential-provider-node'))
 

@@ -13,11 +13,11 @@ import type {
   StorageDriver,
 } from '../../driver.js'
 import { Problem } from '../../errors.js'
+import { lazily } from '../../load.js'
 import { type Folder, MAX_NAME_BYTES, type Name } from '../../names.js'
 import type { ListedFile } from '../../types.js'
 import { joinUrl } from '../options.js'
 import type { S3Engine } from './engine.js'
-import { lazily } from './load.js'
 import type { S3Config } from './options.js'
 
 const loadEngine = lazily(() => import('./engine.js'))

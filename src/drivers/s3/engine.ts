@@ -14,6 +14,7 @@ import type {
 import { Problem } from '../../errors.js'
 import type { Folder, Name } from '../../names.js'
 import { resolveRange } from '../../ranges.js'
+import { either } from '../../signals.js'
 import type { ListedFile } from '../../types.js'
 import { newWriteId, toFileState, toObjectAttributes } from './attributes.js'
 import { classify } from './classify.js'
@@ -68,8 +69,7 @@ export class S3Engine {
       return this.#stagedPut(body.bytes, attributes, signal)
     }
     const stop = new AbortController()
-    const newReader = () =>
-      new PartReader(body.chunks(signal ? AbortSignal.any([signal, stop.signal]) : stop.signal), partSize)
+    const newReader = () => new PartReader(body.chunks(either(signal, stop.signal)), partSize)
     const parts = newReader()
     const bytes = body.bytes === undefined ? await parts.whole() : null
     if (bytes) {

@@ -1,6 +1,7 @@
 import { Readable } from 'node:stream'
 import type { Dispatcher } from 'undici'
 import { toError } from '../../errors.js'
+import { clearTimeout, setTimeout } from '../../timers.js'
 import { MAX_ANSWER_BYTES, TimeoutError, tooLong } from './bounds.js'
 import type { ObjectStream } from './object-api.js'
 

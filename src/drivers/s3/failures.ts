@@ -1,5 +1,5 @@
 import { isProblem } from '../../errors.js'
-import { isNotLoaded } from './load.js'
+import { isNotLoaded } from '../../load.js'
 import { S3Error } from './s3-error.js'
 
 /** What went wrong with a request, as far as the error says. */

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { once } from '../../load.js'
 import { type BucketAddress, pathOf } from './address.js'
 import { readText } from './error-fields.js'
 import { exchange, type HttpRequest, type HttpResponse } from './exchange.js'
@@ -10,7 +11,6 @@ import {
   stateOf,
   uploadHeaders,
 } from './headers.js'
-import { once } from './load.js'
 import {
   CONTENTS,
   completion,

@@ -1,4 +1,5 @@
 import { Problem } from '../../errors.js'
+import { either } from '../../signals.js'
 import { marked } from './attributes.js'
 import { withinASecond } from './bounds.js'
 import type { S3Connection } from './connection.js'
@@ -56,7 +57,7 @@ async function uploadParts(
 ): Promise<Part[]> {
   const completed: Part[] = []
   const running = new Set<Promise<void>>()
-  const ended = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal
+  const ended = either(signal, stop.signal)
   let failure: { readonly error: unknown } | undefined
   let bytes = 0
   const fail = (error: unknown) => {

@@ -6,6 +6,7 @@ import type {
   ServiceInputTypes,
   ServiceOutputTypes,
 } from '@aws-sdk/client-s3'
+import { clearTimeout, setTimeout } from '../../timers.js'
 import { type BucketAddress, pathOf } from './address.js'
 import { MAX_ANSWER_BYTES, TimeoutError, tooLong } from './bounds.js'
 import { type S3Config, uploadTime } from './options.js'

@@ -1,7 +1,8 @@
 import type { Agent } from 'node:https'
 import type { Socket } from 'node:net'
 import type { TLSSocket } from 'node:tls'
-import { lazily } from './load.js'
+import { lazily } from '../../load.js'
+import { clearTimeout, setTimeout } from '../../timers.js'
 import type { ForwardProxy } from './proxy.js'
 
 /** Loaded with the first proxy only. */

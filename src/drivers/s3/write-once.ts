@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { sleep } from '../../timers.js'
 import { hasWriteId, marked } from './attributes.js'
 import { withinASecond } from './bounds.js'
 import type { S3Connection } from './connection.js'

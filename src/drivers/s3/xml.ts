@@ -1,4 +1,4 @@
-import { lazily } from './load.js'
+import { lazily } from '../../load.js'
 import { cutRows, type RowShape, type XmlRow } from './xml-rows.js'
 
 /** An element of an answer. */

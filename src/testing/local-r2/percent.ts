@@ -1,3 +1,4 @@
+import { TextDecoder } from 'node:util'
 import { S3Error } from './errors.js'
 
 const unreserved = /[A-Za-z0-9\-._~]/
