@@ -4,6 +4,12 @@ import { afterEach, beforeEach, describe, it, vi } from 'vitest'
 import { type Reader, RestingReaders } from '../../src/drivers/resting-readers.js'
 import { Semaphore } from '../../src/drivers/semaphore.js'
 
+// The package keeps Node's timers; here they are those of the test.
+vi.mock('../../src/timers.js', () => ({
+  setTimeout: (...given: Parameters<typeof setTimeout>) => setTimeout(...given),
+  clearTimeout: (timer: NodeJS.Timeout) => clearTimeout(timer),
+}))
+
 beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] }))
 afterEach(() => void vi.useRealTimers())
 

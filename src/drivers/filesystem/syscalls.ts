@@ -23,7 +23,6 @@ export const mkdir = promisify(fs.mkdir)
 export const link = whileBusy(promisify(fs.link))
 export const unlink = whileBusy(promisify(fs.unlink), inUse)
 export const rename = whileBusy(promisify(fs.rename), inUse)
-/** Windows has no modes: a file would only become read-only. */
 
 /** Windows does not have these. {@link open} looks for links there; devices have no place in its folders. */
 const NOFOLLOW = fs.constants.O_NOFOLLOW ?? 0

@@ -1,8 +1,8 @@
 import fs from 'node:fs'
 import { basename, dirname, join } from 'node:path'
-import { setTimeout } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { Problem } from '../../errors.js'
+import { sleep } from '../../timers.js'
 import { hasCode } from './system-errors.js'
 
 export const isWindows = process.platform === 'win32'
@@ -30,7 +30,7 @@ export function whileBusy<A extends unknown[], T>(
       } catch (error) {
         if (!isBusy(error)) throw error
         if (Date.now() > end) throw toFinalError(error)
-        await setTimeout(pause)
+        await sleep(pause)
       }
     }
   }

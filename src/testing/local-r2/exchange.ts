@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
+import { nextTurn, sleep } from '../../timers.js'
 import type { Answer, Behaviour, Faults, Verdict } from './behaviour.js'
 import { receiveBody } from './body.js'
 import type { Call, Reply } from './call.js'
