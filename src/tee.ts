@@ -167,9 +167,10 @@ class Fork {
   /** `pipe` does not tell that its target is gone: a listener that rests for very long must not hold up the save. */
   #rest(): void {
     if (this.#restTimeout === 0 || !this.#saving || this.#restTimer) return
+    // It keeps the process, as a save that is under way does.
     this.#restTimer = setTimeout(() => {
       this.stream.destroy(new Problem('Aborted', `nobody read the stream for ${this.#restTimeout} ms`))
-    }, this.#restTimeout).unref()
+    }, this.#restTimeout)
   }
 
   #stopRest(): void {

@@ -23,7 +23,7 @@ import {
 } from 'stowage'
 import { afterAll, afterEach, beforeAll, describe, it, vi } from 'vitest'
 import { ofBytes } from '../../src/content.js'
-import { AS_R2, type StrictR2, startStrictR2 } from '../servers/r2.js'
+import { AS_R2, optionsOf, type StrictR2, startStrictR2 } from '../servers/r2.js'
 import { altered } from './altered.js'
 
 const SAVED = { contentType: 'application/x-note', cacheControl: 'no-cache', metadata: { author: 'Zoë' } }
@@ -628,7 +628,7 @@ describe('from the disk to R2', () => {
   async function disk(): Promise<FileSystemStorage> {
     return new FileSystemStorage({ location: await folder(), fsync: false })
   }
-  const bucket = () => new R2Storage({ ...r2, ...AS_R2, bucket: 'test-bucket' })
+  const bucket = () => new R2Storage({ ...optionsOf(r2), ...AS_R2, bucket: 'test-bucket' })
 
   it('1,000 small files arrive; a second run sends nothing and fetches nothing', async () => {
     const source = await disk()
@@ -710,7 +710,7 @@ describe('from the disk to R2', () => {
   it('a bucket that is not there fails every file and says so', async () => {
     const source = await disk()
     await source.save('a', 'a')
-    const { failed } = await migrate(source, new R2Storage({ ...r2, bucket: 'no-such-bucket' }))
+    const { failed } = await migrate(source, new R2Storage({ ...optionsOf(r2), bucket: 'no-such-bucket' }))
     assert.equal(failed[0]?.error.code, 'NotFound')
     assert.match(failed[0]?.error.message ?? '', /bucket/)
   })
@@ -764,7 +764,7 @@ describe('examples/migrate.ts', () => {
       assert.match(first.err, /^2 copied, 0 there already, 0 failed/m)
       assert.equal(first.exit, 0)
       assert.deepEqual(
-        Object.keys(await contents(new R2Storage({ ...r2, ...AS_R2, bucket: 'test-bucket' }))),
+        Object.keys(await contents(new R2Storage({ ...optionsOf(r2), ...AS_R2, bucket: 'test-bucket' }))),
         ['b.png', 'docs/a.txt'],
       )
       const second = await run([location], env)
