@@ -220,10 +220,10 @@ describe.each([true, false])('a process, fastPath %s', (fastPath) => {
     ['a large file, half read', CONTENT, true],
   ])('ends although %s is open', async (_, content, half) => {
     await using server = await startServer({})
-    const storage = { kind: 'r2', ...server.keys, bucket: 'test-bucket', fastPath } as const
+    const options = { ...server.keys, bucket: 'test-bucket', fastPath }
     const { R2Storage } = await import('stowage')
-    await new R2Storage(storage).save('a.bin', content)
-    const child = await startChild('openOnly', { storage, name: 'a.bin', half })
+    await new R2Storage(options).save('a.bin', content)
+    const child = await startChild('openOnly', { storage: { kind: 'r2', ...options }, name: 'a.bin', half })
     child.go()
     const opened = await child.result
     expect(Date.now() - opened).toBeLessThan(10_000)
