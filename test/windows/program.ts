@@ -4,12 +4,31 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { inspect } from 'node:util'
 import { FileSystemStorage, MemoryStorage, type Storage } from 'stowage'
+import { createFileHandler, type Handler } from 'stowage/http'
 import { conformanceCases } from 'stowage/testing'
 import { windowsCases } from './cases.js'
 
-const BACKENDS: Readonly<Record<string, (location: string) => Storage>> = {
-  memory: () => new MemoryStorage(),
-  disk: (location) => new FileSystemStorage({ location }),
+const BACKENDS: Readonly<Record<string, (location: string, baseUrl: string) => Storage>> = {
+  memory: (_, baseUrl) => new MemoryStorage({ baseUrl }),
+  disk: (location, baseUrl) => new FileSystemStorage({ location, baseUrl }),
+}
+
+const handlers = new Map<string, Handler>()
+
+/** Node for Windows cannot connect to its own machine under Wine, so the handler gets the requests without a network. */
+globalThis.fetch = async (input, init) => {
+  const request = new Request(input, init)
+  const bytes = await request.clone().arrayBuffer()
+  if (request.body) request.headers.set('content-length', String(bytes.byteLength))
+  const handler = handlers.get(new URL(request.url).host)
+  return (await handler?.(request)) ?? new Response(null, { status: 404 })
+}
+
+function served(location: string, makeStorage: (location: string, baseUrl: string) => Storage): Storage {
+  const host = `${handlers.size + 1}.localhost`
+  const storage = makeStorage(location, `http://${host}/uploads/`)
+  handlers.set(host, createFileHandler(storage))
+  return storage
 }
 
 /** Cases that run side by side. */
@@ -26,7 +45,7 @@ function casesOf(backend: string): readonly Case[] {
   if (!makeStorage) throw new Error(`there is no backend ${backend}`)
   return conformanceCases.map(({ name, run }) => ({
     name,
-    run: (location) => run({ makeStorage: async () => makeStorage(location()), signedUrls: 'unsupported' }),
+    run: (location) => run({ makeStorage: async () => served(location(), makeStorage), signedUrls: 'http' }),
   }))
 }
 

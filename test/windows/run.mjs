@@ -68,7 +68,11 @@ async function bundle() {
     format: 'esm',
     preserveSymlinks: true,
     external: ['@aws-sdk/*'],
-    alias: { 'stowage/testing': './src/testing.ts', stowage: './src/index.ts' },
+    alias: {
+      'stowage/http': './src/http.ts',
+      'stowage/testing': './src/testing.ts',
+      stowage: './src/index.ts',
+    },
     banner: {
       js: `import { createRequire as makeRequire } from 'node:module'; const require = makeRequire(import.meta.url)`,
     },
