@@ -91,7 +91,7 @@ const definitions = Object.fromEntries(
  * one line: before Node runs CommonJS for an `import`, it searches all of the code for its exports, which takes longer
  * than to run it.
  */
-function vendor(source: string, exported: string, packages: readonly string[]): Options {
+function vendor(source: string, exported: readonly string[], packages: readonly string[]): Options {
   const name = basename(source, '.ts')
   const notices = packages.map((each) => {
     const read = (file: string) =>
@@ -116,7 +116,7 @@ function vendor(source: string, exported: string, packages: readonly string[]): 
   }
   writeFileSync(
     new URL(`${name}.cjs`, dist),
-    `exports.${exported} = require('./${name}-code.cjs').${exported}\n`,
+    exported.map((each) => `exports.${each} = require('./${name}-code.cjs').${each}\n`).join(''),
   )
   return {
     entry: { [`${name}-code`]: source },
@@ -168,23 +168,24 @@ export default defineConfig([
   ours('esm', APART, false),
   ours('cjs', ENTRIES, true),
   ours('cjs', APART, false),
-  vendor('src/drivers/s3/vendor/undici-pool.ts', 'Pool', ['undici']),
-  vendor('src/drivers/s3/vendor/xml-parser.ts', 'Parser', [
-    'htmlparser2',
-    'entities',
-    'domelementtype',
-    'domhandler',
-    'domutils',
-    'dom-serializer',
-  ]),
-  vendor('src/vendor/mime-types.ts', 'lookup', ['mime-types', 'mime-db']),
-  vendor('src/vendor/file-type.ts', 'fileTypeFromBuffer', [
-    'file-type',
-    'strtok3',
-    'token-types',
-    'uint8array-extras',
-    '@tokenizer/inflate',
-    '@borewit/text-codec',
-    'ieee754',
-  ]),
+  vendor('src/drivers/s3/vendor/undici-pool.ts', ['Pool', 'buildConnector'], ['undici']),
+  vendor(
+    'src/drivers/s3/vendor/xml-parser.ts',
+    ['Parser'],
+    ['htmlparser2', 'entities', 'domelementtype', 'domhandler', 'domutils', 'dom-serializer'],
+  ),
+  vendor('src/vendor/mime-types.ts', ['lookup'], ['mime-types', 'mime-db']),
+  vendor(
+    'src/vendor/file-type.ts',
+    ['fileTypeFromBuffer'],
+    [
+      'file-type',
+      'strtok3',
+      'token-types',
+      'uint8array-extras',
+      '@tokenizer/inflate',
+      '@borewit/text-codec',
+      'ieee754',
+    ],
+  ),
 ])

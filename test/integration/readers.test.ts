@@ -1,7 +1,7 @@
 /** Readers that go away, or come back later. The large form is in test/chaos/readers.test.ts. */
 import { readdir, readlink, rename, rm, utimes, writeFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { FileSystemStorage, MemoryStorage, type Storage, type StoredFile } from 'stowage'
+import { FileSystemStorage, MemoryStorage, R2Storage, type Storage, type StoredFile } from 'stowage'
 import { describe, expect, it } from 'vitest'
 import { inChild, startChild } from './child/child.js'
 import { newFolder } from './child/folders.js'
@@ -202,6 +202,19 @@ describe.each([true, false])('on S3, fastPath %s', (fastPath) => {
     expect((await (await storage.open('big.bin')).bytes()).equals(CONTENT)).toBe(true)
   })
 
+  it('what readers held while they rested is closed, and nothing is opened in its place', async () => {
+    r2.server.bucket().plant('big.bin', CONTENT)
+    const before = r2.server.connections
+    const storage = r2.storage({ idleTimeout: 100 })
+    const readers = await Promise.all(
+      Array.from({ length: 8 }, async () => (await storage.open('big.bin'))[Symbol.asyncIterator]()),
+    )
+    await Promise.all(readers.map((reader) => reader.next()))
+    await expect.poll(() => r2.server.connections - before, { timeout: 5_000 }).toBeLessThanOrEqual(0)
+    await sleep(200)
+    expect(r2.server.connections - before).toBeLessThanOrEqual(0)
+  })
+
   it('a reader of one storage is saved into another, however slowly', async () => {
     r2.server.bucket().plant('big.bin', CONTENT)
     const storage = r2.storage({ ...few, maxConnections: 1, idleTimeout: 100 })
@@ -221,9 +234,9 @@ describe.each([true, false])('a process, fastPath %s', (fastPath) => {
   ])('ends although %s is open', async (_, content, half) => {
     await using server = await startServer({})
     const options = { ...server.keys, bucket: 'test-bucket', fastPath }
-    const { R2Storage } = await import('stowage')
     await new R2Storage(options).save('a.bin', content)
-    const child = await startChild('openOnly', { storage: { kind: 'r2', ...options }, name: 'a.bin', half })
+    const storage = { kind: 'r2', ...options } as const
+    const child = await startChild('openOnly', { storage, name: 'a.bin', half })
     child.go()
     const opened = await child.result
     expect(Date.now() - opened).toBeLessThan(10_000)

@@ -11,10 +11,11 @@ export type Connections = Pick<Dispatcher, 'dispatch'>
 
 /** The connections to a server or, where the environment names one, to its proxy. Made with the first request. */
 export async function openPool(origin: string, config: S3Config): Promise<Connections> {
-  const { Pool } = await loadPool()
+  const { Pool, buildConnector } = await loadPool()
+  const direct = buildConnector({ timeout: config.connectTimeout })
   const options: Pool.Options = {
     connections: config.maxConnections,
-    connect: { timeout: config.connectTimeout },
+    connect: endingAborted(direct),
     // Each exchange has its own deadline; that of a content is between two pieces of it.
     headersTimeout: 0,
     bodyTimeout: config.idleTimeout,
@@ -24,7 +25,10 @@ export async function openPool(origin: string, config: S3Config): Promise<Connec
   const proxy = await proxyFor(origin)
   if (!proxy) return new Pool(origin, options)
   if (origin.startsWith('https:')) {
-    return new Pool(origin, { ...options, connect: tunnelConnector(proxy, config.connectTimeout) })
+    return new Pool(origin, {
+      ...options,
+      connect: endingAborted(tunnelConnector(proxy, config.connectTimeout)),
+    })
   }
   return forwarded(new Pool(proxy.url, options), origin, proxy)
 }
@@ -38,6 +42,27 @@ function tunnelConnector(proxy: ForwardProxy, timeout: number): buildConnector.c
       (error) => done(error, null),
     )
   }
+}
+
+/**
+ * Where a request is aborted, undici ends its connection, keeps the request, and opens a connection for it that nobody
+ * uses: https://github.com/nodejs/undici/issues/5845. After a failure of the connection it keeps none.
+ */
+function endingAborted(connector: buildConnector.connector): buildConnector.connector {
+  return (target, done) =>
+    connector(target, (...result) => {
+      const [, socket] = result
+      if (socket) {
+        const destroy = socket.destroy.bind(socket)
+        socket.destroy = (error) => destroy(error?.message === 'aborted' ? new Broken() : error)
+      }
+      done(...result)
+    })
+}
+
+/** By its code, undici takes it for a failure of the connection alone. */
+class Broken extends Error {
+  readonly code = 'UND_ERR_SOCKET'
 }
 
 /** Requests in absolute form, which a proxy sends on: RFC 9112 §3.2.2. */

@@ -3,3 +3,7 @@ declare module 'undici/lib/dispatcher/pool.js' {
   const Pool: typeof import('undici').Pool
   export default Pool
 }
+declare module 'undici/lib/core/connect.js' {
+  const buildConnector: typeof import('undici').buildConnector
+  export default buildConnector
+}
