@@ -21,6 +21,7 @@ import {
 } from 'stowage'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, it, vi } from 'vitest'
 import * as browserUpload from '../examples/browser-upload.js'
+import * as fileServer from '../examples/file-server.js'
 import { moveToR2 } from '../examples/move-to-r2.js'
 import * as privateFiles from '../examples/private-files.js'
 import { useR2 } from '../examples/r2.js'
@@ -192,6 +193,32 @@ describe('the programs', () => {
       assert.match(output, /^# pass [1-9]\d*\n# fail 0$/m)
     },
   )
+})
+
+describe('the file server', () => {
+  it('answers signed addresses of the disk, and those of a check', async () => {
+    const { server } = fileServer
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    const address = server.address()
+    assert.ok(typeof address === 'object' && address !== null)
+    const baseUrl = `http://127.0.0.1:${address.port}/uploads/`
+    const restore = setDefaultStorage(new FileSystemStorage({ location: folder, baseUrl }))
+    try {
+      await defaultStorage.save('reports/2026.pdf', '%PDF-1.7')
+      const answered = await fetch(await defaultStorage.signedUrl('reports/2026.pdf'))
+      assert.deepEqual([answered.status, await answered.text()], [200, '%PDF-1.7'])
+      assert.equal((await fetch(defaultStorage.url('reports/2026.pdf'))).status, 403)
+      const request = new Request(baseUrl)
+      assert.equal((await fileServer.report(request, false)).status, 403)
+      const report = await fileServer.report(request, true)
+      assert.equal(report.headers.get('content-disposition'), 'attachment; filename="2026.pdf"')
+      assert.equal(await report.text(), '%PDF-1.7')
+    } finally {
+      restore()
+      server.closeAllConnections()
+      await new Promise((resolve) => server.close(resolve))
+    }
+  })
 })
 
 describe.each(['disk', 'R2'])('on %s', (place) => {
