@@ -16,6 +16,7 @@ const CLIENTS = FORM === 'quick' ? 200 : 1_000
 const BACK = 40_000
 /** Milliseconds that any other call waits at the most. A machine with work for others takes its time, too. */
 const LONGEST_WAIT = 1_000
+/** The same for calls of which 500 come at once, beyond what they take where nobody rests. */
 const LONGEST_OPEN = 2_000
 
 const ceph = inject('ceph')
@@ -102,17 +103,17 @@ describe.skipIf(process.platform !== 'linux').each(CASES)('on %s, fastPath %s', 
     await storageOf(choice).save('some.bin', CONTENT.subarray(0, 300_000))
     const storage = withoutDispose(choice)
     const surroundings = where === 'the disk' ? { openFiles: 256 } : {}
-    const { longest, bytes } = await inChild(
+    const { longest, unrested, bytes } = await inChild(
       'openMany',
       { storage, name: 'some.bin', count: 500 },
       surroundings,
     )
     expect(bytes).toBe(500 * 300_000)
-    expect(longest).toBeLessThan(LONGEST_OPEN)
+    expect(longest - unrested).toBeLessThan(LONGEST_OPEN)
     report({
       trial: `500 open files on ${where}${fastPath ? '' : ' by the AWS SDK'}, read one after the other`,
       tried: where === 'the disk' ? '256 descriptors (ulimit -n)' : '128 connections',
-      outcome: `no call took ${LONGEST_OPEN} ms`,
+      outcome: `no call took ${LONGEST_OPEN} ms more than as many downloads at once`,
     })
   })
 })
