@@ -30,6 +30,10 @@ const SWIFT_FAILS: Readonly<Record<string, string>> = {
 
 const remedy = `on Debian and Ubuntu: apt-get install ${swiftPackages}; a temporary folder with extended attributes`
 
+/** Swift is slow: the AWS SDK has its turn with `npm run test:judges -- --mode long`. */
+const IMPLEMENTATIONS =
+  process.env.MODE === 'long' ? [{ fastPath: true }, { fastPath: false }] : [{ fastPath: true }]
+
 describe.runIf(canJudge('OpenStack Swift', swiftInstalled(), remedy))('OpenStack Swift', () => {
   let swift: Swift
   let client: S3Client
@@ -54,7 +58,8 @@ describe.runIf(canJudge('OpenStack Swift', swiftInstalled(), remedy))('OpenStack
   const makeStorage = async (options: Partial<S3StorageOptions>) => {
     const bucket = `bucket-${++buckets}`
     await client.send(new CreateBucketCommand({ Bucket: bucket }))
-    return new S3Storage({ ...swift, bucket, ...options })
+    const { endpoint, region, accessKeyId, secretAccessKey } = swift
+    return new S3Storage({ endpoint, region, accessKeyId, secretAccessKey, bucket, ...options })
   }
 
   it('every listed case is a case', () => {
@@ -65,7 +70,7 @@ describe.runIf(canJudge('OpenStack Swift', swiftInstalled(), remedy))('OpenStack
     )
   })
 
-  describe.each([{ fastPath: true }, { fastPath: false }])('fastPath $fastPath', ({ fastPath }) => {
+  describe.each(IMPLEMENTATIONS)('fastPath $fastPath', ({ fastPath }) => {
     it('the default save says both ways out', async () => {
       const storage = await makeStorage({ fastPath })
       for (const content of ['x', Buffer.alloc(9 * 1024 * 1024)]) {
