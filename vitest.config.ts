@@ -12,7 +12,12 @@ class LongestFirst extends BaseSequencer {
 }
 
 /** What is slow and rarely breaks is left to `npm run test:long`. */
-const SLOW = ['test/integration/memory.test.ts', 'test/servers/ceph.test.ts']
+const SLOW = [
+  'test/integration/collisions.test.ts',
+  'test/integration/filesystem-broken-disk.test.ts',
+  'test/integration/memory.test.ts',
+  'test/servers/ceph.test.ts',
+]
 
 export default defineConfig(({ mode }) => ({
   resolve: {

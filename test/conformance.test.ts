@@ -183,7 +183,6 @@ const BACKENDS: readonly Backend[] = [
   made('readOnly(MemoryStorage) for reading', readThroughReadOnly),
   made('FileSystemStorage', (place) => disk(place, {})),
   onR2(false, true),
-  onR2(false, false),
   ...(ceph ? [onCeph(false, true)] : []),
   byDefault(),
 ]
@@ -196,6 +195,7 @@ const COMBINATIONS: readonly Backend[] = [
   made('FileSystemStorage without fsync', (place) => disk(place)),
   made('readThrough(MemoryStorage, FileSystemStorage)', (place) => readThrough(memory(place), disk(place))),
   onR2(true, true),
+  onR2(false, false),
   made('prefixed(FileSystemStorage)', (place) => prefixed(disk(place), 'deep/ä b')),
   made('prefixed(prefixed(MemoryStorage))', (place) => prefixed(prefixed(memory(place), 'a/b'), 'c')),
   made('prefixed(readThrough in the middle of a move)', (place) =>
