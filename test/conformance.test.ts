@@ -122,7 +122,7 @@ function onCeph(prefixed: boolean, fastPath: boolean): Backend {
   const client = new S3Client({
     endpoint: ceph.endpoint,
     region: 'us-east-1',
-    credentials: ceph,
+    credentials: { ...ceph },
     forcePathStyle: true,
     requestChecksumCalculation: 'WHEN_REQUIRED',
   })

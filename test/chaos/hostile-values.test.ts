@@ -203,6 +203,7 @@ describe.each(backends)('%s', (_backend, storage) => {
     )
     assert.deepEqual({ ...info.metadata }, expected)
     for (const [key, value] of Object.entries(headers)) {
+      if (key === 'contentType' && value === '') continue // Like not given.
       // A file name outside ASCII is rewritten, as documented.
       if (value !== undefined && !/[^\x20-\x7e]/.test(String(value)))
         assert.equal(Reflect.get(info, key), value)

@@ -110,7 +110,7 @@ function cephServer(ceph: { endpoint: string; accessKeyId: string; secretAccessK
     name: 'Ceph',
     async start() {
       const bucket = `network-${Date.now()}`
-      const client = new S3Client({ ...plainClient, ...ceph, credentials: ceph })
+      const client = new S3Client({ ...plainClient, ...ceph, credentials: { ...ceph } })
       await client.send(new CreateBucketCommand({ Bucket: bucket }))
       client.destroy()
       return { ...ceph, bucket }
