@@ -72,7 +72,12 @@ async function onCeph(): Promise<Subject | undefined> {
   if (ceph === null) return undefined
   const bucket = `model-${process.pid}`
   const { endpoint } = ceph
-  const client = new S3Client({ endpoint, region: 'us-east-1', credentials: { ...ceph }, forcePathStyle: true })
+  const client = new S3Client({
+    endpoint,
+    region: 'us-east-1',
+    credentials: { ...ceph },
+    forcePathStyle: true,
+  })
   await client.send(new CreateBucketCommand({ Bucket: bucket }))
   let made = 0
   return {

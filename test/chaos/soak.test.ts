@@ -99,7 +99,12 @@ it.runIf(ceph !== null)('Ceph', async () => {
   if (ceph === null) return
   const bucket = `soak-${process.pid}`
   const { endpoint } = ceph
-  const client = new S3Client({ endpoint, region: 'us-east-1', credentials: { ...ceph }, forcePathStyle: true })
+  const client = new S3Client({
+    endpoint,
+    region: 'us-east-1',
+    credentials: { ...ceph },
+    forcePathStyle: true,
+  })
   await client.send(new CreateBucketCommand({ Bucket: bucket }))
   client.destroy()
   await soak('S3Storage on Ceph', { kind: 's3', ...ceph, bucket, partSize: 5 * MIB })
