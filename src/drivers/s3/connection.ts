@@ -4,7 +4,7 @@ import { Semaphore } from '../semaphore.js'
 import { analyse } from './failures.js'
 import type { Call, Load, ObjectApi, Turn } from './object-api.js'
 import { type S3Config, uploadTime } from './options.js'
-import { longestAnswer, RetryBudget } from './retry-budget.js'
+import { RetryBudget } from './retry-budget.js'
 import { S3Error } from './s3-error.js'
 import type { Signature, Signer } from './signer.js'
 
@@ -97,7 +97,7 @@ class BoundedCall implements Call {
   }
 
   async take<T>({ bytes, slow }: Load, send: (turn: Turn) => Promise<T>): Promise<T> {
-    const { connectTimeout, idleTimeout, retryTimeout } = this.#config
+    const { connectTimeout, idleTimeout } = this.#config
     const waiting = this.#turns.take(this.signal)
     if (waiting) {
       const begun = Date.now()
@@ -105,13 +105,11 @@ class BoundedCall implements Call {
       this.#budget.excuse(Date.now() - begun)
     }
     const uploading = uploadTime(bytes)
-    if (slow) this.#budget.beginSlow()
-    else this.#budget.excuse(uploading)
+    const usual = connectTimeout + idleTimeout + uploading
+    const timeout = slow ? this.#budget.beginSlow(usual) : usual
+    if (!slow) this.#budget.excuse(uploading)
     this.#turns.expect(uploading)
-    const turn = new BoundedTurn(
-      slow ? longestAnswer(retryTimeout) : connectTimeout + idleTimeout + uploading,
-      () => this.#turns.give(),
-    )
+    const turn = new BoundedTurn(timeout, () => this.#turns.give())
     try {
       const output = await send(turn)
       this.#turns.progress()

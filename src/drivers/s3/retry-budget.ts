@@ -8,6 +8,9 @@ export class RetryBudget {
   #giveUpAt: number
   /** Milliseconds of this attempt that do not count. */
   #excused = 0
+  /** Milliseconds that a server may take for a copy or a completion. */
+  readonly #longest: number
+  /** What is left of them for the attempts to come. */
   #slow: number
   #isSlow = false
 
@@ -17,7 +20,8 @@ export class RetryBudget {
   }: { readonly maxAttempts: number; readonly retryTimeout: number }) {
     this.#maxAttempts = maxAttempts
     this.#giveUpAt = this.#begun + retryTimeout
-    this.#slow = longestAnswer(retryTimeout)
+    this.#longest = retryTimeout * 10
+    this.#slow = this.#longest
   }
 
   /** Time of this attempt that does not count. */
@@ -25,10 +29,14 @@ export class RetryBudget {
     this.#excused += milliseconds
   }
 
-  /** The attempt copies or completes: it spends of a budget of its own. */
-  beginSlow(): void {
+  /**
+   * The attempt copies or completes: it spends of a budget of its own. Returns the milliseconds that its answer may take:
+   * what is left of the budget, and `usual` where an attempt before has spent it.
+   */
+  beginSlow(usual: number): number {
     this.#isSlow = true
     this.#excused += this.#slow
+    return Math.max(this.#slow, Math.min(usual, this.#longest))
   }
 
   /** Milliseconds to wait before the next attempt; undefined: there is none. `cured`: what was refused is better now. */
@@ -49,11 +57,6 @@ export class RetryBudget {
     this.#excused = 0
     this.#isSlow = false
   }
-}
-
-/** Milliseconds that a server may take for a copy or a completion, all attempts together. */
-export function longestAnswer(retryTimeout: number): number {
-  return retryTimeout * 10
 }
 
 /** Milliseconds before the next attempt: exponential, with full jitter, at least a second when throttled, and as the server asks. */
