@@ -12,7 +12,9 @@ export interface FileServer {
 
 export async function startFileServer(): Promise<FileServer> {
   const handlers = new Map<string, Handler>()
+  // Longer than a client keeps a connection: one that is closed just when it is used again fails the request.
   const server = createServer(
+    { keepAliveTimeout: 60_000 },
     toNodeListener(async (request) => {
       const [, id = ''] = new URL(request.url).pathname.split('/')
       return handlers.get(id)?.(request)
