@@ -59,7 +59,9 @@ describe.runIf(canJudge('OpenStack Swift', swiftInstalled(), remedy))('OpenStack
     const bucket = `bucket-${++buckets}`
     await client.send(new CreateBucketCommand({ Bucket: bucket }))
     const { endpoint, region, accessKeyId, secretAccessKey } = swift
-    return new S3Storage({ endpoint, region, accessKeyId, secretAccessKey, bucket, ...options })
+    // It deletes a thousand objects one after the other, before it answers.
+    const idleTimeout = 300_000
+    return new S3Storage({ endpoint, region, accessKeyId, secretAccessKey, bucket, idleTimeout, ...options })
   }
 
   it('every listed case is a case', () => {
