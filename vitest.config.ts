@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
-import { configDefaults, defineConfig } from 'vitest/config'
+import { configDefaults, defineConfig, type ViteUserConfig } from 'vitest/config'
 import { BaseSequencer, type TestSpecification } from 'vitest/node'
 
 /** Starts the longest file first, so that the others run beside it. */
@@ -19,7 +19,7 @@ const SLOW = [
   'test/servers/ceph.test.ts',
 ]
 
-export default defineConfig(({ mode }) => ({
+const base = defineConfig(({ mode }) => ({
   resolve: {
     alias: {
       'stowage/http': fileURLToPath(new URL('./src/http.ts', import.meta.url)),
@@ -38,3 +38,13 @@ export default defineConfig(({ mode }) => ({
     hookTimeout: 120_000,
   },
 }))
+
+/** The same set-up for other tests. */
+export function configOf(tests: (mode: string) => NonNullable<ViteUserConfig['test']>) {
+  return defineConfig((env) => {
+    const { test, ...settings } = base(env)
+    return { ...settings, test: { ...test, ...tests(env.mode) } }
+  })
+}
+
+export default base

@@ -1,18 +1,11 @@
-import { configDefaults, defineConfig } from 'vitest/config'
-import base from './vitest.config.js'
+import { configDefaults } from 'vitest/config'
+import { configOf } from './vitest.config.js'
 
 /** The tests against programs of others, one program a file. They say what is missing on this machine. */
-export default defineConfig((env) => {
-  const { test, ...settings } = base(env)
-  return {
-    ...settings,
-    test: {
-      ...test,
-      include: ['test/judges/**/*.test.ts'],
-      exclude: configDefaults.exclude,
-      globalSetup: [],
-      fileParallelism: false,
-      testTimeout: 120_000,
-    },
-  }
-})
+export default configOf(() => ({
+  include: ['test/judges/**/*.test.ts'],
+  exclude: configDefaults.exclude,
+  globalSetup: [],
+  fileParallelism: false,
+  testTimeout: 120_000,
+}))

@@ -1,3 +1,4 @@
+import { readText } from './error-fields.js'
 import { Problem } from './errors.js'
 
 /** Loads a module on its first call, for all who ask. After a failure the next call tries again. */
@@ -23,7 +24,9 @@ export function lazily<T>(load: () => Promise<T>): () => Promise<T> {
 
 /** The error about a module that is missing. */
 export function notLoaded(cause: unknown): Problem {
-  const name = /(?:module|package|require(?: of)?) ["'](@?[\w.-][^"'\\]*)["']/.exec(messageOf(cause))?.[1]
+  const name = /(?:module|package|require(?: of)?) ["'](@?[\w.-][^"'\\]*)["']/.exec(
+    readText(cause, 'message') ?? '',
+  )?.[1]
   const what =
     name === undefined ? 'a module of the package or one of its dependencies' : `the module ${name}`
   const advice =
@@ -36,11 +39,10 @@ const NO_REQUIRE = /^(?:Dynamic require of|Could not dynamically require|require
 
 /** Whether an error says that a module is missing: Node's own codes, and the words of bundlers. */
 export function isNotLoaded(error: unknown): boolean {
-  if (typeof error !== 'object' || error === null) return false
-  const code: unknown = Reflect.get(error, 'code')
-  return code === 'MODULE_NOT_FOUND' || code === 'ERR_MODULE_NOT_FOUND' || NO_REQUIRE.test(messageOf(error))
-}
-
-function messageOf(error: unknown): string {
-  return typeof error === 'object' && error !== null ? String(Reflect.get(error, 'message')) : ''
+  const code = readText(error, 'code')
+  return (
+    code === 'MODULE_NOT_FOUND' ||
+    code === 'ERR_MODULE_NOT_FOUND' ||
+    NO_REQUIRE.test(readText(error, 'message') ?? '')
+  )
 }

@@ -11,7 +11,7 @@ export interface Cors {
 /** Seconds that a browser may keep the answer to a preflight. */
 const MAX_AGE = 3600
 
-/** @throws {Problem} `Misconfigured` for what is no origin. */
+/** @throws {Problem} `Misconfigured` if a value is not an origin. */
 export function toCors(origins: readonly string[] | undefined, methods: string): Cors {
   const allowed = new Set(origins)
   for (const origin of allowed) {

@@ -15,8 +15,8 @@ export interface FileHandlerOptions {
   /** The path before the names. Default `/uploads/`. */
   basePath?: string | undefined
   /**
-   * Who may read. `'signed'` (default): whoever has a signed address. `'public'`: everybody. A function decides for each
-   * request; whoever it refuses gets a 403.
+   * Who may read. `'signed'` (default): anyone with a signed address. `'public'`: everyone. A function decides for each
+   * request; a refusal is a 403.
    */
   access?: 'signed' | 'public' | ((name: string, request: Request) => boolean | Promise<boolean>) | undefined
   /** Whether addresses of `signedUpload` are served. Default true. */
@@ -95,7 +95,7 @@ function missing(): Response {
 }
 
 /** A path that begins and ends with a slash. */
-export function toBasePath(basePath: string = '/uploads/'): string {
+function toBasePath(basePath: string = '/uploads/'): string {
   if (typeof basePath !== 'string' || !/^\/(?:[^?#\s]*)$/.test(basePath)) {
     throw new Problem('Misconfigured', 'the option basePath must be a path such as /uploads/')
   }

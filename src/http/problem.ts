@@ -1,3 +1,4 @@
+import { readText } from '../error-fields.js'
 import { isStorageError, type StorageErrorCode } from '../errors.js'
 
 /** An error as an HTTP answer. Safe to show: it has no name, path, bucket or words of the system. */
@@ -63,9 +64,9 @@ const TOO_LARGE = 'The file is too large.'
 
 /** multer has limits of its own, and its errors reach the same error handler. */
 function ofForeign(error: unknown): HttpError {
-  const isMulter = typeof error === 'object' && error !== null && Reflect.get(error, 'name') === 'MulterError'
-  if (!isMulter) return { status: 500, code: 'Unknown', message: SERVER_ERROR, headers: {} }
-  const isLimit = /^LIMIT_(?!UNEXPECTED_FILE)/.test(String(Reflect.get(error, 'code')))
+  if (readText(error, 'name') !== 'MulterError')
+    return { status: 500, code: 'Unknown', message: SERVER_ERROR, headers: {} }
+  const isLimit = /^LIMIT_(?!UNEXPECTED_FILE)/.test(readText(error, 'code') ?? '')
   return isLimit
     ? { status: 413, code: 'Rejected', message: TOO_LARGE, headers: {} }
     : { status: 400, code: 'BadRequest', message: MESSAGES.BadRequest, headers: {} }

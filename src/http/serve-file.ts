@@ -15,7 +15,7 @@ export interface ServeFileOptions {
   download?: boolean | string | undefined
   /** Instead of the stored `Cache-Control`. */
   cacheControl?: string | undefined
-  /** More headers of the answer. They cannot replace those that keep browsers safe. */
+  /** More headers of the answer. They cannot replace the security headers. */
   headers?: Readonly<Record<string, string>> | undefined
 }
 
@@ -68,8 +68,7 @@ export async function serve(
   if (method !== 'GET') {
     return problemResponse(405, 'BadRequest', 'This address can only be read.', { allow: 'GET, HEAD' })
   }
-  const range = toRange(headers.get('range'))
-  const file = await openFor(storage, name, range, headers, signal)
+  const { file, isPart } = await openFor(storage, name, headers, signal)
   const status = judgeConditions(headers, file)
   const common = headersOf(file, options, overrides)
   if (status !== undefined) {
@@ -77,7 +76,6 @@ export async function serve(
     return new Response(null, { status, headers: common })
   }
   const { offset, length } = file.range
-  const isPart = range !== undefined && rangeHolds(headers.get('if-range'), file)
   return new Response(await bodyOf(file), {
     status: isPart ? 206 : 200,
     headers: {
@@ -88,28 +86,30 @@ export async function serve(
   })
 }
 
-/** Opens the range, or the whole file where the client's part is of another version. */
+/** Opens the range that is asked for, or the whole file where the client's part is of another version. */
 async function openFor(
   storage: Storage,
   name: string,
-  range: ByteRange | undefined,
   headers: Headers,
   signal: AbortSignal,
-): Promise<StoredFile> {
+): Promise<{ readonly file: StoredFile; readonly isPart: boolean }> {
+  const range = toRange(headers.get('range'))
   const ifRange = headers.get('if-range')
-  if (range === undefined) return storage.open(name, { signal })
+  const whole = async () => ({ file: await storage.open(name, { signal }), isPart: false })
+  if (range === undefined) return whole()
   try {
-    const part = await storage.open(name, { range, signal })
-    if (rangeHolds(ifRange, part)) return part
-    await part.close()
+    const file = await storage.open(name, { range, signal })
+    if (rangeHolds(ifRange, file)) return { file, isPart: true }
+    await file.close()
   } catch (error) {
-    if (!(isStorageError(error) && error.code === 'RangeNotSatisfiable' && ifRange !== null)) throw error
-    const whole = await storage.open(name, { signal })
-    if (!rangeHolds(ifRange, whole)) return whole
-    await whole.close()
+    if (!(isStorageError(error) && error.code === 'RangeNotSatisfiable') || ifRange === null) throw error
+    // The range may fit the client's version, and only the whole file is told from that.
+    const opened = await whole()
+    if (!rangeHolds(ifRange, opened.file)) return opened
+    await opened.file.close()
     throw error
   }
-  return storage.open(name, { signal })
+  return whole()
 }
 
 /** One range. Several, malformed and backward ones are ignored, as RFC 9110 allows. */

@@ -1,3 +1,4 @@
+import { readText } from '../error-fields.js'
 import { inContext, Problem, toStorageError } from '../errors.js'
 import { checkConstructorOptions, type OptionNames } from '../options.js'
 import type { StrictR2 } from './local-r2/server.js'
@@ -97,9 +98,8 @@ async function start(port: number, bucket: string): Promise<StrictR2> {
 }
 
 function notStarted(port: number, cause: unknown): Problem {
-  const code = cause instanceof Error && 'code' in cause ? cause.code : undefined
   const reason =
-    code === 'EADDRINUSE'
+    readText(cause, 'code') === 'EADDRINUSE'
       ? `port ${port} is taken: choose another one, or leave out the option for any free port`
       : 'the server could not be started'
   return new Problem('Misconfigured', reason, { cause })

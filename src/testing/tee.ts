@@ -124,7 +124,7 @@ export const teeCases = cases('tee', {
     assert.equal(stored, broken)
     await assertEmpty(storage)
   },
-  'refuses what is no content on both sides, and throws nothing': async (storage) => {
+  'refuses a wrong content on both sides, and throws nothing': async (storage) => {
     // @ts-expect-error: a caller without TypeScript.
     const { stream, saved } = storage.tee('a', undefined)
     await rejects('InvalidArgument', () => buffer(stream))

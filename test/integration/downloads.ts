@@ -14,7 +14,7 @@ async function write(response: ServerResponse, chunk: Uint8Array): Promise<void>
   if (!response.write(chunk)) await new Promise<void>((resolve) => response.once('drain', resolve))
 }
 
-/** How applications send files. Not one of them notices that its client has left, but for `pipeline`. */
+/** How applications send files. Only `pipeline` notices that its client has left. */
 export const WAYS: readonly ((file: StoredFile, response: ServerResponse) => unknown)[] = [
   (file, response) => file.stream().pipe(response),
   (file, response) => pipeline(file.stream(), response, () => {}),

@@ -88,7 +88,7 @@ describe.each([true, false])('fastPath %s', (fastPath) => {
     expect(asked).toBe(3)
   })
 
-  it('says what is missing where there are none, and that a role cannot be had', async () => {
+  it('says that credentials are missing, and that a role cannot be reached', async () => {
     const error = await keyless()
       .save('a.txt', 'x')
       .catch((error) => error)

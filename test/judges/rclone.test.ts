@@ -13,7 +13,7 @@ import { canJudge, runs } from './judge.js'
 const MIB = 1024 * 1024
 const execute = promisify(execFile)
 
-/** Paths below a folder, and what is in them. Odd names are those that rclone and R2 both have to encode. */
+/** Contents of files, by their paths below a folder. Both rclone and R2 have to encode the odd names. */
 const files: Readonly<Record<string, Buffer>> = {
   'a.txt': Buffer.from('hello'),
   'empty.bin': Buffer.alloc(0),

@@ -32,7 +32,7 @@ const QUOTE = '\uf07f'
 const PRIVATE = 0xf000
 const HIGHEST = '\u{10ffff}'
 
-/** The segment as it is written on the disk. */
+/** Writes a segment for the disk. */
 export function encodeSegment(segment: string): string {
   if (!SUSPECT.test(segment)) return segment
   return PATTERNS.reduce((text, pattern) => text.replace(pattern, encodeFound), segment)

@@ -1,4 +1,5 @@
 import { getSystemErrorMap } from 'node:util'
+import { readText } from '../../error-fields.js'
 import { Problem, type StorageErrorCode } from '../../errors.js'
 
 /** The meaning of the system's error codes, and how to fix them. */
@@ -32,10 +33,9 @@ export function classifySystemError(error: unknown): Problem {
   return new Problem(code, systemCode === '' ? reason : `${reason} (${systemCode})`, { cause: error })
 }
 
-/** `ENOENT`, …, or an empty string. Not by `instanceof`: under Jest, Node's errors are of another realm. */
+/** `ENOENT`, …, or an empty string. */
 export function codeOf(error: unknown): string {
-  if (typeof error !== 'object' || error === null || !('code' in error)) return ''
-  return typeof error.code === 'string' ? error.code : ''
+  return readText(error, 'code') ?? ''
 }
 
 export function hasCode(error: unknown, ...codes: readonly string[]): boolean {

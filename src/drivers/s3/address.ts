@@ -76,7 +76,7 @@ export function isAwsHost(host: string): boolean {
   return /\.amazonaws\.com(?:\.cn)?$/.test(host)
 }
 
-/** A path without closing slashes, encoded as it is signed. Undefined where its encoding is broken. */
+/** Encodes a path as signatures need it, without slashes at its end. Undefined if its own encoding is broken. */
 function plainPath(pathname: string): string | undefined {
   try {
     return encodeExtendedPath(decodeURIComponent(pathname.replace(/\/+$/, '')))

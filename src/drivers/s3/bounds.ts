@@ -1,4 +1,5 @@
 import { clearTimeout, setTimeout } from '../../timers.js'
+
 /** Bytes that are read of an answer that is not a file. */
 export const MAX_ANSWER_BYTES = 8 * 1024 * 1024
 

@@ -1,6 +1,6 @@
+import { readText } from '../../error-fields.js'
 import { isProblem, Problem, type StorageErrorCode } from '../../errors.js'
 import { isNotLoaded, notLoaded } from '../../load.js'
-import { readText } from './error-fields.js'
 import { analyse, type Failure, isSetUpCode, retryOf } from './failures.js'
 import { sizeOf } from './read.js'
 import { S3Error } from './s3-error.js'

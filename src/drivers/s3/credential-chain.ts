@@ -1,6 +1,6 @@
+import { readText } from '../../error-fields.js'
 import { Problem } from '../../errors.js'
 import { lazily, once } from '../../load.js'
-import { readText } from './error-fields.js'
 import type { S3Credentials } from './keys.js'
 
 const loadChain = lazily(() => import('@aws-sdk/credential-provider-node'))

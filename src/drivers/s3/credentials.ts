@@ -1,6 +1,6 @@
+import { readText } from '../../error-fields.js'
 import { isProblem, isStorageError, Problem } from '../../errors.js'
 import { within } from './bounds.js'
-import { readText } from './error-fields.js'
 import { type S3Credentials, toCredentials } from './keys.js'
 
 /** Milliseconds before their end at which credentials are fetched again; a third of their life where that is less. */

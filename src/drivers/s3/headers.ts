@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { HEADERS, headerNames } from '../../headers.js'
 import { encodeExtendedPath } from '../../percent.js'
 import type { ByteRange } from '../../types.js'
@@ -70,4 +71,9 @@ export function rangeHeader({ offset, length }: ByteRange): string {
 /** The source of a copy, with the leading slash that R2 wants. */
 export function copySource(bucket: string, key: string): string {
   return `/${bucket}/${encodeExtendedPath(key)}`
+}
+
+/** The value of `Content-MD5`. */
+export function contentMd5(body: string | Uint8Array): string {
+  return createHash('md5').update(body).digest('base64')
 }

@@ -1,10 +1,10 @@
-import { createHash } from 'node:crypto'
+import { readText } from '../../error-fields.js'
 import { once } from '../../load.js'
 import { type BucketAddress, pathOf } from './address.js'
-import { readText } from './error-fields.js'
 import { exchange, type HttpRequest, type HttpResponse } from './exchange.js'
 import {
   attributeHeaders,
+  contentMd5,
   copySource,
   R2_COPY_CREATE_ONLY,
   rangeHeader,
@@ -97,7 +97,7 @@ export class HttpObjectApi implements api.ObjectApi {
 
   async deleteMany(keys: readonly string[], call: api.Call): Promise<api.DeleteResult> {
     const body = Buffer.from(deletion(keys))
-    const headers = { 'content-md5': createHash('md5').update(body).digest('base64') }
+    const headers = { 'content-md5': contentMd5(body) }
     const request: Request = { method: 'POST', query: { delete: '' }, headers, body }
     return readDeletion(await this.#sendForXml(request, 'DeleteResult', call, DELETED))
   }

@@ -89,7 +89,7 @@ export interface S3StorageOptions extends S3CommonOptions {
   region?: string | undefined
   /**
    * Where the bucket stands in addresses: `'path'` (default) for `https://s3.example.com/bucket/name`, `'virtual'` for
-   * `https://bucket.s3.example.com/name`. A `client` sends its requests as it is set up itself.
+   * `https://bucket.s3.example.com/name`. A `client` keeps its own setting.
    */
   addressing?: Addressing | undefined
   /**

@@ -12,25 +12,21 @@ export type Connections = Pick<Dispatcher, 'dispatch'>
 /** The connections to a server or, where the environment names one, to its proxy. Made with the first request. */
 export async function openPool(origin: string, config: S3Config): Promise<Connections> {
   const { Pool, buildConnector } = await loadPool()
-  const direct = buildConnector({ timeout: config.connectTimeout })
-  const options: Pool.Options = {
+  const proxy = await proxyFor(origin)
+  const tunnels = proxy !== undefined && origin.startsWith('https:')
+  const timeout = config.connectTimeout
+  const connector = tunnels ? tunnelConnector(proxy, timeout) : buildConnector({ timeout })
+  const forwards = proxy !== undefined && !tunnels
+  const pool = new Pool(forwards ? proxy.url : origin, {
     connections: config.maxConnections,
-    connect: endingAborted(direct),
+    connect: endingAborted(connector),
     // Each exchange has its own deadline; that of a content is between two pieces of it.
     headersTimeout: 0,
     bodyTimeout: config.idleTimeout,
     keepAliveTimeout: 10_000,
     pipelining: 1,
-  }
-  const proxy = await proxyFor(origin)
-  if (!proxy) return new Pool(origin, options)
-  if (origin.startsWith('https:')) {
-    return new Pool(origin, {
-      ...options,
-      connect: endingAborted(tunnelConnector(proxy, config.connectTimeout)),
-    })
-  }
-  return forwarded(new Pool(proxy.url, options), origin, proxy)
+  })
+  return forwards ? forwarded(pool, origin, proxy) : pool
 }
 
 /** Connects to the server through the proxy, which sees nothing but the host. */

@@ -1,6 +1,6 @@
+import { readField, readText } from '../../error-fields.js'
 import { isProblem } from '../../errors.js'
 import { isNotLoaded, notLoaded } from '../../load.js'
-import { readField, readText } from './error-fields.js'
 import { S3Error } from './s3-error.js'
 
 /** Names that the SDK gives to errors without a code of S3. */

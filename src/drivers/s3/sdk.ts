@@ -1,9 +1,8 @@
-import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
 import type { S3Client, ServiceInputTypes, ServiceOutputTypes } from '@aws-sdk/client-s3'
 import { lazily, once } from '../../load.js'
 import type { BucketAddress } from './address.js'
-import { copySource, R2_COPY_CREATE_ONLY, rangeHeader, uploadHeaders } from './headers.js'
+import { contentMd5, copySource, R2_COPY_CREATE_ONLY, rangeHeader, uploadHeaders } from './headers.js'
 import { keyDecoder, wholeSecond } from './messages.js'
 import type * as api from './object-api.js'
 import type { S3Config } from './options.js'
@@ -87,7 +86,7 @@ export class SdkObjectApi implements api.ObjectApi {
       const command = new sdk.DeleteObjectsCommand(input)
       // The SDK sends a checksum of a newer kind, which older servers, such as Swift, do not take for the MD5.
       changeRequest(command, ({ headers, body }) => {
-        if (typeof body === 'string') headers['content-md5'] = createHash('md5').update(body).digest('base64')
+        if (typeof body === 'string') headers['content-md5'] = contentMd5(body)
       })
       return command
     }

@@ -1,10 +1,10 @@
-import { createHash } from 'node:crypto'
 import { sleep } from '../../timers.js'
 import { hasWriteId, marked } from './attributes.js'
 import { withinASecond } from './bounds.js'
 import type { S3Connection } from './connection.js'
 import { analyse } from './failures.js'
 import { headObject } from './head.js'
+import { contentMd5 } from './headers.js'
 import type { Call, ObjectAttributes } from './object-api.js'
 import { isPlaceholder } from './publishers/placeholder.js'
 
@@ -116,7 +116,7 @@ export async function putObject(
 ): Promise<boolean> {
   const { key, bytes, attributes, createOnly, signal } = write
   const { api } = connection
-  const md5 = createHash('md5').update(bytes).digest('base64')
+  const md5 = contentMd5(bytes)
   if (!createOnly) {
     await connection.run(signal, (call) => api.put({ key, bytes, md5, attributes }, call))
     return true

@@ -201,7 +201,7 @@ async function noSdk(storage: stowage.Storage): Promise<void> {
   check('and says what to do', /cannot be loaded: .*createRequire/.test(error.message), error)
 }
 
-/** The cases of `stowage/testing`, those that wait for signed addresses to end left out. */
+/** The cases of `stowage/testing`, except the ones that wait until a signed address expires. */
 async function conformance(makeStorage: () => stowage.Storage, label: string): Promise<void> {
   const harness = { makeStorage: async () => makeStorage(), signedUrls: 'unsupported' as const }
   for (const { name, run } of conformanceCases) {

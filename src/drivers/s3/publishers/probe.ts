@@ -1,7 +1,8 @@
-import { createHash, randomUUID } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import { withinASecond } from '../bounds.js'
 import type { S3Connection } from '../connection.js'
 import { analyse } from '../failures.js'
+import { contentMd5 } from '../headers.js'
 import { isHidden } from '../look.js'
 import type { Upload } from '../object-api.js'
 
@@ -9,7 +10,6 @@ import type { Upload } from '../object-api.js'
 export type PutVerdict = 'honoured' | 'missing' | 'untried'
 
 const BYTES = Buffer.from('probe')
-const MD5 = createHash('md5').update(BYTES).digest('base64')
 /** The most bytes of a key on S3. */
 const MAX_KEY_BYTES = 1024
 
@@ -26,7 +26,9 @@ export async function probePut(connection: S3Connection, key: string): Promise<P
 
 async function probePutAt(connection: S3Connection, key: string): Promise<PutVerdict> {
   const put = (createOnly: boolean) =>
-    connection.run(undefined, (call) => connection.api.put({ key, bytes: BYTES, md5: MD5, createOnly }, call))
+    connection.run(undefined, (call) =>
+      connection.api.put({ key, bytes: BYTES, md5: contentMd5(BYTES), createOnly }, call),
+    )
   let denied = false
   try {
     await put(true)
@@ -55,7 +57,7 @@ export async function probeCompletion(connection: S3Connection): Promise<boolean
   const key = probeKey(config.prefix)
   let upload: Upload | undefined
   try {
-    await connection.run(undefined, (call) => api.put({ key, bytes: BYTES, md5: MD5 }, call))
+    await connection.run(undefined, (call) => api.put({ key, bytes: BYTES, md5: contentMd5(BYTES) }, call))
     const begun = await connection.run(undefined, (call) => api.createUpload({ key }, call))
     upload = begun
     const part = { ...begun, number: 1, bytes: BYTES }
