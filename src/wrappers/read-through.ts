@@ -15,6 +15,7 @@ import {
   type Staged,
   type StageRequest,
   type StorageDriver,
+  sourceReplaced,
 } from '../driver.js'
 import { inContext, isProblem, Problem } from '../errors.js'
 import { pickAttributes } from '../headers.js'
@@ -106,13 +107,18 @@ class ReadThroughDriver implements StorageDriver {
       throw error
     }
     const { state, range, body } = opened
+    if (request.version !== undefined && state.etag !== request.version) {
+      await body.close()
+      throw sourceReplaced()
+    }
+    const contentType = request.contentType ?? state.contentType
     const file = new StoredFile({ name: from, ...state }, range, body, (error) => error, signal)
     try {
       const staged = this.#guard(
         await this.#newer().stage({
           name: from,
           body: toBody(file),
-          attributes: pickAttributes(state),
+          attributes: pickAttributes({ ...state, contentType }),
           signal,
           progress: () => {},
         }),

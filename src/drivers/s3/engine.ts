@@ -1,15 +1,16 @@
 import { Readable } from 'node:stream'
-import type {
-  Entry,
-  FileState,
-  OpenedFile,
-  ReadRequest,
-  SignedRequest,
-  SignRequest,
-  SignUploadRequest,
-  StageCopyRequest,
-  Staged,
-  StageRequest,
+import {
+  type Entry,
+  type FileState,
+  type OpenedFile,
+  type ReadRequest,
+  type SignedRequest,
+  type SignRequest,
+  type SignUploadRequest,
+  type StageCopyRequest,
+  type Staged,
+  type StageRequest,
+  sourceReplaced,
 } from '../../driver.js'
 import { Problem } from '../../errors.js'
 import type { Folder, Name } from '../../names.js'
@@ -116,8 +117,10 @@ export class S3Engine {
     }
   }
 
-  async stageCopy({ from, move, signal }: StageCopyRequest): Promise<Staged> {
-    let source = await this.#source(from, signal)
+  async stageCopy(request: StageCopyRequest): Promise<Staged> {
+    const { from, move, version, signal } = request
+    const pinned = version !== undefined
+    let source = await this.#source(request)
     const copyTo = async (name: Name, createOnly: boolean) => {
       const target = { key: name, createOnly, signal }
       const publisher = await this.#publishers.get(target)
@@ -125,36 +128,48 @@ export class S3Engine {
         const write = { ...target, writeId: newWriteId() }
         const strict = attempt <= STRICT_COPY_ATTEMPTS
         try {
-          return await publisher.copy({ fromKey: from, source, strict, ...write })
+          return await publisher.copy({ fromKey: from, source, strict, pinned, ...write })
         } catch (error) {
           if (!(error instanceof SourceReplaced) || attempt === COPY_ATTEMPTS) throw error
-          source = await this.#source(from, signal)
+          source = await this.#source(request)
         }
       }
     }
     return {
       publish: async (name, createOnly) => {
         if (!(await copyTo(name, createOnly))) return false
-        if (move) await this.#removeSource(from, name)
+        if (move) await this.#removeSource(from, name, version)
         return true
       },
       discard: async () => {},
     }
   }
 
-  async #source(name: Name, signal: AbortSignal | undefined): Promise<SizedObject> {
-    const source = await this.#find(name, signal)
-    if (source !== null && !isPlaceholder(source)) return source
-    await this.#expectBucket(name, signal)
-    throw new Problem('NotFound', 'there is no such file')
+  /** The source of a copy, with the attributes that the copy gets. */
+  async #source({ from, version, contentType, signal }: StageCopyRequest): Promise<SizedObject> {
+    const source = await this.#find(from, signal)
+    if (source === null || isPlaceholder(source)) {
+      await this.#expectBucket(from, signal)
+      throw new Problem('NotFound', 'there is no such file')
+    }
+    if (version !== undefined && source.etag !== version) throw sourceReplaced()
+    return contentType === undefined ? source : { ...source, headers: { ...source.headers, contentType } }
   }
 
-  async #removeSource(from: Name, to: Name): Promise<void> {
-    const [failure] = await deleteKeys(this.#connection, [from], undefined)
-    if (!failure) return
-    const { code, message, cause } = this.classify(failure.error)
-    const reason = `the copy is at ${JSON.stringify(to)}, but the source could not be deleted: ${message}`
-    throw new Problem(code, reason, { cause, file: from })
+  /** With `version` only that one: another may have come to its name meanwhile. */
+  async #removeSource(from: Name, to: Name, version: string | undefined): Promise<void> {
+    try {
+      if (version !== undefined) {
+        const current = await headObject(this.#connection, from, undefined)
+        if (current?.etag !== version || isPlaceholder(current)) return
+      }
+      const [failure] = await deleteKeys(this.#connection, [from], undefined)
+      if (failure) throw failure.error
+    } catch (error) {
+      const { code, message, cause } = this.classify(error)
+      const reason = `the copy is at ${JSON.stringify(to)}, but the source could not be deleted: ${message}`
+      throw new Problem(code, reason, { cause, file: from })
+    }
   }
 
   async read({ name, range, signal }: ReadRequest): Promise<OpenedFile> {

@@ -43,6 +43,7 @@ export class Conditional implements Publisher {
 
   #copyOver(work: CopyWork): Promise<boolean> {
     const connection = this.#connection
+    if (work.pinned) return writeOnce(connection, work, (call) => copyIfSame(connection, work, call))
     if (connection.config.conditionalCompletion) {
       return writeOnce(connection, work, (call) => copyAsIs(connection, work, call))
     }
