@@ -78,26 +78,28 @@ class ReadThroughDriver implements StorageDriver {
   }
 
   async stageCopy(request: StageCopyRequest): Promise<Staged> {
-    const { from, move, signal } = request
-    const removeOlder = async () => {
-      if (move) await this.#removeOlder(from)
-    }
     try {
       const staged = await this.#newer().stageCopy(request)
       // Before the source goes, so that its older version does not show for a moment.
-      return this.#guard(staged, signal, removeOlder)
+      return this.#guard(staged, request.signal, () => this.#removeOlderSource(request, this.#newer()))
     } catch (error) {
       if (!isMissing(error, this.#newer())) throw error
     }
-    return this.#stageCopyOfOlder(from, removeOlder, request)
+    return this.#stageCopyOfOlder(request)
   }
 
-  async #stageCopyOfOlder(
-    from: Name,
-    removeOlder: () => Promise<void>,
-    request: StageCopyRequest,
-  ): Promise<Staged> {
-    const { signal } = request
+  /** Ends a move. With `version` only where `source` still has that one. */
+  async #removeOlderSource(
+    { from, move, version }: StageCopyRequest,
+    source: Pick<StorageDriver, 'head'>,
+  ): Promise<void> {
+    if (!move) return
+    if (version !== undefined && (await source.head(from, undefined))?.etag !== version) return
+    await this.#removeOlder(from)
+  }
+
+  async #stageCopyOfOlder(request: StageCopyRequest): Promise<Staged> {
+    const { from, signal } = request
     let opened: OpenedFile
     try {
       opened = await this.#older().read({ name: from, range: undefined, signal })
@@ -127,7 +129,7 @@ class ReadThroughDriver implements StorageDriver {
       return {
         publish: async (name, createOnly) => {
           if (!(await staged.publish(name, createOnly))) return false
-          await removeOlder()
+          await this.#removeOlderSource(request, this.#older())
           return true
         },
         discard: () => staged.discard(),
