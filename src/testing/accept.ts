@@ -57,13 +57,14 @@ export const acceptCases: readonly ConformanceCase[] = cases('accept', {
       ['in/a.txt', 'out/a.png'],
       ['in/b', 'out/b'],
       ['in/c.png', 'out/c.txt'],
+      ['in/50%25 ?.png', 'out/d %3F.png'],
     ] as const) {
       await storage.save(from, PNG, { contentType: 'text/plain' })
       assert.equal(await storage.accept(from, to, IMAGES), to)
       assert.equal((await storage.stat(to)).contentType, 'image/png', to)
       await assertBytes(storage, to, PNG)
     }
-    assert.deepEqual(await namesOf(storage), ['out/a.png', 'out/b', 'out/c.txt'])
+    assert.deepEqual(await namesOf(storage), ['out/a.png', 'out/b', 'out/c.txt', 'out/d %3F.png'])
   },
   'keeps a type that the bytes have, with its parameters': async (storage) => {
     await storage.save('a', 'name;value\n', { contentType: 'text/csv; charset=utf-8' })

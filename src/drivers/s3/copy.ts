@@ -29,9 +29,20 @@ export interface CopyWork extends MarkedWrite {
   readonly pinned: boolean
 }
 
-/** Whether one CopyObject can take the source. Attempts that are not strict cannot insist on the ETag. */
-export function fitsOneCopy({ source, strict, pinned }: CopyWork): boolean {
-  return source.size <= MAX_COPY && (strict || !pinned)
+/**
+ * Whether one CopyObject can take the source. Ceph ignores the condition on it, so a pinned one goes by parts, whose
+ * ETags tell, except on R2.
+ */
+export function fitsOneCopy({ config }: S3Connection, { source, pinned }: CopyWork): boolean {
+  return source.size <= MAX_COPY && (!pinned || config.conditionalCopy)
+}
+
+/**
+ * Whether no part can be copied from a key: Ceph decodes the source of a part twice, and its gateway ends when that
+ * leaves no key before a `?`.
+ */
+export function isDecodedTwice(key: string): boolean {
+  return /[%?]/.test(key)
 }
 
 /** The server takes content and attributes together, whatever happens to the source meanwhile. */
@@ -54,7 +65,7 @@ export async function copyAsIs({ api }: S3Connection, { key, fromKey }: CopyWork
  */
 export async function copyIfSame(connection: S3Connection, work: CopyWork, call: Call): Promise<void> {
   const { key, fromKey, source, strict, pinned, writeId } = work
-  if (!strict) return copyAsIs(connection, work, call)
+  if (!strict && !pinned) return copyAsIs(connection, work, call)
   const attributes = pinned ? marked(source, writeId) : undefined
   await connection.api.copy({ key, fromKey, attributes, ifMatch: source.etag }, call).catch(asReplaced)
 }

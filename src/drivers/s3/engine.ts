@@ -1,4 +1,5 @@
 import { Readable } from 'node:stream'
+import { toBody } from '../../content.js'
 import {
   type Entry,
   type FileState,
@@ -13,14 +14,16 @@ import {
   sourceReplaced,
 } from '../../driver.js'
 import { Problem } from '../../errors.js'
+import { pickAttributes } from '../../headers.js'
 import type { Folder, Name } from '../../names.js'
 import { resolveRange } from '../../ranges.js'
 import { either } from '../../signals.js'
+import { StoredFile } from '../../stored-file.js'
 import type { ListedFile } from '../../types.js'
 import { newWriteId, toFileState, toObjectAttributes } from './attributes.js'
 import { classify } from './classify.js'
 import { S3Connection } from './connection.js'
-import { SourceReplaced } from './copy.js'
+import { isDecodedTwice, SourceReplaced } from './copy.js'
 import { deleteKeys, type KeyFailure } from './delete.js'
 import { analyse } from './failures.js'
 import { headObject, type SizedObject } from './head.js'
@@ -120,6 +123,7 @@ export class S3Engine {
   async stageCopy(request: StageCopyRequest): Promise<Staged> {
     const { from, move, version, signal } = request
     const pinned = version !== undefined
+    if (pinned && isDecodedTwice(from) && !this.#config.conditionalCopy) return this.#stageBytes(request)
     let source = await this.#source(request)
     const copyTo = async (name: Name, createOnly: boolean) => {
       const target = { key: name, createOnly, signal }
@@ -142,6 +146,34 @@ export class S3Engine {
         return true
       },
       discard: async () => {},
+    }
+  }
+
+  /** A copy by way of this process, for a version that the server cannot be asked to copy. */
+  async #stageBytes({ from, move, version, contentType, signal }: StageCopyRequest): Promise<Staged> {
+    const { state, range, body } = await this.read({ name: from, range: undefined, signal })
+    try {
+      if (state.etag !== version) throw sourceReplaced()
+      const file = new StoredFile({ name: from, ...state }, range, body, (error) => error, signal)
+      const attributes = pickAttributes({ ...state, contentType: contentType ?? state.contentType })
+      const staged = await this.stage({
+        name: from,
+        body: toBody(file),
+        attributes,
+        signal,
+        progress: () => {},
+      })
+      return {
+        publish: async (name, createOnly) => {
+          if (!(await staged.publish(name, createOnly))) return false
+          if (move) await this.#removeSource(from, name, version)
+          return true
+        },
+        discard: () => staged.discard(),
+      }
+    } catch (error) {
+      await body.close()
+      throw error
     }
   }
 

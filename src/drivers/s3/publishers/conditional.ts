@@ -32,7 +32,7 @@ export class Conditional implements Publisher {
 
   copy(work: CopyWork): Promise<boolean> {
     const connection = this.#connection
-    if (fitsOneCopy(work)) {
+    if (fitsOneCopy(connection, work)) {
       if (!work.createOnly) return this.#copyOver(work)
       if (connection.config.conditionalCopy) return copyConditionally(connection, work)
     }
