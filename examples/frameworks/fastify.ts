@@ -1,35 +1,26 @@
 import fastify from 'fastify'
 import { chatUploadRules, defaultStorage, documentPath } from 'stowage'
 import { createFileHandler, httpError, receiveUpload, serveFile, toNodeListener } from 'stowage/http'
-import { mayEnter } from './may-enter.js'
+import { onlyMembers } from './may-enter.js'
+
+type Document = { Params: { room: string; filename: string } }
 
 export const app = fastify()
-// Forms and files are read by the functions below, not by Fastify.
-app.addContentTypeParser('*', (_request, _payload, done) => done(null))
+app.addContentTypeParser('*', (_request, _body, done) => done(null)) // forms and files are read below
+app.addHook('preHandler', onlyMembers)
 
-const files = toNodeListener(createFileHandler(defaultStorage))
-app.all('/uploads/*', (request, reply) => {
-  reply.hijack()
-  files(request.raw, reply.raw)
+const signedAddresses = toNodeListener(createFileHandler(defaultStorage))
+app.all('/uploads/*', ({ raw }, reply) => signedAddresses(raw, reply.hijack().raw))
+
+app.post<Document>('/rooms/:room/documents', async ({ raw, params }, reply) => {
+  const name = (file: { filename: string }) => documentPath(params.room, file.filename)
+  const { files } = await receiveUpload(defaultStorage, raw, { ...chatUploadRules, name })
+  return reply.code(201).send({ name: files[0].name, url: await defaultStorage.signedUrl(files[0].name) })
 })
 
-type Params = { room: string; filename: string }
-
-app.post<{ Params: Params }>('/rooms/:room/documents', async ({ raw, params: { room } }, reply) => {
-  if (!mayEnter(room, raw.headers.authorization)) return reply.code(403).send()
-  const form = await receiveUpload(defaultStorage, raw, {
-    ...chatUploadRules,
-    name: ({ filename }) => documentPath(room, filename),
-  })
-  const name = form.files[0]?.name ?? ''
-  return reply.code(201).send({ name, url: await defaultStorage.signedUrl(name) })
-})
-
-app.get<{ Params: Params }>('/rooms/:room/documents/:filename', ({ raw, params }, reply) => {
-  if (!mayEnter(params.room, raw.headers.authorization)) return reply.code(403).send()
-  reply.hijack()
+app.get<Document>('/rooms/:room/documents/:filename', ({ raw, params }, reply) => {
   const name = documentPath(params.room, params.filename)
-  toNodeListener((request) => serveFile(defaultStorage, name, request))(raw, reply.raw)
+  toNodeListener((request) => serveFile(defaultStorage, name, request))(raw, reply.hijack().raw)
 })
 
 app.setErrorHandler((error, _request, reply) => {

@@ -5,24 +5,21 @@ import { mayEnter } from './may-enter.js'
 
 export const app = new Hono()
 
-const files = createFileHandler(defaultStorage)
-app.all('/uploads/*', async (c) => (await files(c.req.raw)) ?? c.notFound())
+const signedAddresses = createFileHandler(defaultStorage)
+app.all('/uploads/*', async (c) => (await signedAddresses(c.req.raw)) ?? c.notFound())
+
+app.use('/rooms/:room/*', async (c, next) => {
+  return mayEnter(c.req.param('room'), c.req.header('authorization')) ? next() : c.body(null, 403)
+})
 
 app.post('/rooms/:room/documents', async (c) => {
-  const { room } = c.req.param()
-  if (!mayEnter(room, c.req.header('authorization'))) return c.body(null, 403)
-  const form = await receiveUpload(defaultStorage, c.req.raw, {
-    ...chatUploadRules,
-    name: ({ filename }) => documentPath(room, filename),
-  })
-  const name = form.files[0]?.name ?? ''
-  return c.json({ name, url: await defaultStorage.signedUrl(name) }, 201)
+  const name = (file: { filename: string }) => documentPath(c.req.param('room'), file.filename)
+  const { files } = await receiveUpload(defaultStorage, c.req.raw, { ...chatUploadRules, name })
+  return c.json({ name: files[0].name, url: await defaultStorage.signedUrl(files[0].name) }, 201)
 })
 
 app.get('/rooms/:room/documents/:filename', (c) => {
-  const { room, filename } = c.req.param()
-  if (!mayEnter(room, c.req.header('authorization'))) return c.body(null, 403)
-  return serveFile(defaultStorage, documentPath(room, filename), c.req.raw)
+  return serveFile(defaultStorage, documentPath(c.req.param('room'), c.req.param('filename')), c.req.raw)
 })
 
 app.onError(errorResponse)

@@ -1,9 +1,27 @@
 import 'reflect-metadata'
-import { Catch, Controller, Get, Inject, Module, Param, Post, Req, Res, UseFilters } from '@nestjs/common'
-import type { ArgumentsHost, ExceptionFilter, MiddlewareConsumer, NestModule } from '@nestjs/common'
+import {
+  type ArgumentsHost,
+  type CanActivate,
+  Catch,
+  Controller,
+  type ExceptionFilter,
+  type ExecutionContext,
+  Get,
+  Inject,
+  type MiddlewareConsumer,
+  Module,
+  type NestModule,
+  Param,
+  Post,
+  Req,
+  Res,
+  UseFilters,
+  UseGuards,
+} from '@nestjs/common'
 import type { Request, Response } from 'express'
 import { chatUploadRules, defaultStorage, documentPath, Storage, StorageError } from 'stowage'
 import { createFileHandler, httpError, receiveUpload, serveFile, toNodeListener } from 'stowage/http'
+import { mayEnter } from './may-enter.js'
 
 /** Import it where files are needed: `constructor(@Inject(Storage) storage: Storage)`. */
 @Module({ providers: [{ provide: Storage, useValue: defaultStorage }], exports: [Storage] })
@@ -21,7 +39,15 @@ export class StorageErrorFilter implements ExceptionFilter {
   }
 }
 
+class Members implements CanActivate {
+  canActivate(context: ExecutionContext): boolean {
+    const { params, headers } = context.switchToHttp().getRequest<Request<{ room: string }>>()
+    return mayEnter(params.room, headers.authorization)
+  }
+}
+
 @Controller('rooms/:room/documents')
+@UseGuards(Members)
 @UseFilters(StorageErrorFilter)
 export class DocumentsController {
   constructor(@Inject(Storage) private readonly storage: Storage) {}
@@ -36,7 +62,11 @@ export class DocumentsController {
   }
 
   @Get(':filename')
-  download(@Req() request: Request, @Res() response: Response, @Param() params: Record<string, string>): void {
+  download(
+    @Req() request: Request,
+    @Res() response: Response,
+    @Param() params: Record<string, string>,
+  ): void {
     const name = documentPath(params.room ?? '', params.filename ?? '')
     toNodeListener((given) => serveFile(this.storage, name, given))(request, response)
   }

@@ -3,16 +3,16 @@ import { chatUploadRules, defaultStorage, documentPath } from 'stowage'
 import { createFileHandler, errorResponse, receiveUpload, serveFile, toNodeListener } from 'stowage/http'
 import { mayEnter } from './may-enter.js'
 
-const files = createFileHandler(defaultStorage)
+const signedAddresses = createFileHandler(defaultStorage)
 
 async function handle(request: Request): Promise<Response | undefined> {
   const [, room, filename] = /^\/rooms\/(\w+)\/documents\/?(.*)$/.exec(new URL(request.url).pathname) ?? []
-  if (room === undefined || filename === undefined) return files(request)
+  if (room === undefined || filename === undefined) return signedAddresses(request)
   if (!mayEnter(room, request.headers.get('authorization'))) return new Response(null, { status: 403 })
-  const pathOf = (file: { filename: string }) => documentPath(room, file.filename)
-  if (request.method !== 'POST') return serveFile(defaultStorage, pathOf({ filename }), request)
-  const form = await receiveUpload(defaultStorage, request, { ...chatUploadRules, name: pathOf })
-  const name = form.files[0]?.name ?? ''
+  const nameOf = (file: { filename: string }) => documentPath(room, file.filename)
+  if (request.method !== 'POST') return serveFile(defaultStorage, nameOf({ filename }), request)
+  const { files } = await receiveUpload(defaultStorage, request, { ...chatUploadRules, name: nameOf })
+  const [{ name }] = files
   return Response.json({ name, url: await defaultStorage.signedUrl(name) }, { status: 201 })
 }
 

@@ -49,7 +49,8 @@ export function readPartHeaders(headers: Readonly<Record<string, readonly string
   if (value !== 'form-data' || name === undefined) throw malformed('a part of the form has no field name')
   const encoding = headers['content-transfer-encoding']?.[0]?.trim() ?? ''
   // RFC 7578 §4.7: deprecated. The encoded bytes would be stored as if they were the file.
-  if (!/^(?:|7bit|8bit|binary)$/i.test(encoding)) throw malformed('a part of the form has a transfer encoding')
+  if (!/^(?:|7bit|8bit|binary)$/i.test(encoding))
+    throw malformed('a part of the form has a transfer encoding')
   const contentType = headers['content-type']?.[0]?.trim() ?? ''
   const filename = parameters.get('filename')
   if (filename === undefined && /^multipart\//i.test(contentType)) {

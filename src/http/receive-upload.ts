@@ -36,8 +36,8 @@ export interface ReceivedFile extends StoredUpload {
 
 /** What {@link receiveUpload} gives. */
 export interface ReceivedUpload {
-  /** The files, in the order of the form. One or more. */
-  files: ReceivedFile[]
+  /** The files, in the order of the form: one or more. */
+  files: [ReceivedFile, ...ReceivedFile[]]
   /** The other fields: every value by the name of its field. An object without a prototype, so any name is safe. */
   fields: Record<string, string[]>
 }
@@ -140,14 +140,17 @@ async function receive(
   const { contentType, open } = toFormRequest(request)
   const parser = await FormParser.create(boundaryOf(contentType))
   const chunks = readSource(open, { timeout, signal })[Symbol.asyncIterator]()
-  const upload: ReceivedUpload = { files: [], fields: Object.create(null) }
+  const files: ReceivedFile[] = []
+  const fields: ReceivedUpload['fields'] = Object.create(null)
   try {
-    await readInto(upload, storage, new FormReader(chunks, parser), settings)
-    return upload
+    await readInto(files, fields, storage, new FormReader(chunks, parser), settings)
+    const [first, ...others] = files
+    if (first === undefined) throw new Problem('BadRequest', 'the form has no file')
+    return { files: [first, ...others], fields }
   } catch (error) {
     await leave(chunks)
     // Without the signal, which may be the reason. The first error says more than one of the deletes.
-    await storage.deleteMany(upload.files.map(({ name }) => name)).catch(() => {})
+    await storage.deleteMany(files.map(({ name }) => name)).catch(() => {})
     throw error
   } finally {
     await leave(chunks)
@@ -159,7 +162,8 @@ async function leave(chunks: AsyncIterator<unknown>): Promise<void> {
 }
 
 async function readInto(
-  { files, fields }: ReceivedUpload,
+  files: ReceivedFile[],
+  fields: ReceivedUpload['fields'],
   storage: Storage,
   form: FormReader,
   settings: Settings,
@@ -191,7 +195,6 @@ async function readInto(
       files.push({ field, filename, ...stored })
     }
   }
-  if (files.length === 0) throw new Problem('BadRequest', 'the form has no file')
 }
 
 async function readField(form: FormReader, limit: number): Promise<string> {
