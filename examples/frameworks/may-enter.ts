@@ -1,0 +1,23 @@
+import type { NextFunction, Request, Response } from 'express'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+
+/** Stands for your application's own check of a user. */
+export function mayEnter(room: string | undefined, authorization: string | null | undefined): boolean {
+  return authorization === `Bearer member-of-${room}`
+}
+
+/** The same for Express. */
+export function members<Params extends { room: string }>(
+  req: Request<Params>,
+  res: Response,
+  next: NextFunction,
+): void {
+  if (mayEnter(req.params.room, req.headers.authorization)) next()
+  else res.sendStatus(403)
+}
+
+/** The same for Fastify. */
+export async function onlyMembers({ params, headers }: FastifyRequest, reply: FastifyReply): Promise<void> {
+  const { room } = params as { room?: string }
+  if (room !== undefined && !mayEnter(room, headers.authorization)) await reply.code(403).send()
+}
