@@ -31,8 +31,8 @@ const base = defineConfig(({ mode }) => ({
     include: mode === 'long' ? ['test/conformance.test.ts', ...SLOW] : ['test/**/*.test.ts'],
     exclude: [...configDefaults.exclude, 'test/chaos/**', 'test/judges/**', ...(mode === 'long' ? [] : SLOW)],
     globalSetup: ['test/servers/setup.ts'],
-    // One more than the cores of a small machine, because many tests mostly wait.
-    maxWorkers: Math.max(3, availableParallelism()),
+    // Two more than the cores of a small machine, because many tests mostly wait.
+    maxWorkers: Math.max(4, availableParallelism()),
     sequence: { sequencer: LongestFirst },
     testTimeout: 60_000,
     hookTimeout: 120_000,

@@ -187,12 +187,14 @@ const BACKENDS: readonly Backend[] = [
   byDefault(),
 ]
 
-/** Combinations of those above, for `npm run test:long`. */
+/**
+ * Combinations of those above, for `npm run test:long`. On servers a prefix and the fast path do not know of each other:
+ * each state of one meets each of the other once.
+ */
 const COMBINATIONS: readonly Backend[] = [
   made('FileSystemStorage with portable names', (place) =>
     disk(place, { fsync: false, portableNames: true }),
   ),
-  made('FileSystemStorage without fsync', (place) => disk(place)),
   made('readThrough(MemoryStorage, FileSystemStorage)', (place) => readThrough(memory(place), disk(place))),
   onR2(true, true),
   onR2(false, false),
@@ -204,8 +206,7 @@ const COMBINATIONS: readonly Backend[] = [
   made('readThrough in the middle of a move, from the disk', (place) =>
     halfMoved(memory(place), disk(place)),
   ),
-  onR2(true, false),
-  ...(ceph ? [onCeph(true, true), onCeph(false, false), onCeph(true, false)] : []),
+  ...(ceph ? [onCeph(true, false)] : [onR2(true, false)]),
 ]
 
 it('every case has a name of its own', () => {

@@ -3,15 +3,15 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { FileSystemStorage } from 'stowage'
 import { afterAll, beforeAll, expect, it, vi } from 'vitest'
+import { removeBundles } from '../integration/child/bundle.js'
 import { newFolder, sidecarsIn, temporaryFilesIn } from '../integration/child/folders.js'
-import { removeBundles } from './child/bundle.js'
 import { bundleWriter, look, start } from './child/start.js'
 import { report } from './figures.js'
 import { FORM, randomFrom, SEED } from './form.js'
 import { Expectation, type Step } from './steps.js'
 import { needsSidecar, type Version } from './version.js'
 
-const KILLS = { quick: 200, long: 1_000, soak: 1_000 }[FORM]
+const KILLS = { quick: 80, long: 1_000, soak: 1_000 }[FORM]
 const LANES = 4
 const DAY = 24 * 60 * 60 * 1000
 

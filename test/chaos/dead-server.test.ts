@@ -10,7 +10,7 @@ import { report } from './figures.js'
 import { FORM } from './form.js'
 
 const MIB = 1024 * 1024
-const WAITING = FORM === 'quick' ? 3_000 : 10_000
+const WAITING = FORM === 'quick' ? 1_000 : 10_000
 const TIMES = { connectTimeout: 500, idleTimeout: 500, retryTimeout: 2_000, maxAttempts: 3 }
 /**
  * The last attempt begins before `retryTimeout` is over; an unsure create-only save asks once more whose the file is.

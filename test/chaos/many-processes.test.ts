@@ -2,17 +2,17 @@ import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
+import { bundle, removeBundles } from '../integration/child/bundle.js'
 import { newFolder, temporaryFilesIn } from '../integration/child/folders.js'
 import type { StorageChoice } from '../integration/child/programs.js'
 import { startServer } from '../integration/child/server.js'
-import { bundle, removeBundles } from './child/bundle.js'
 import { list, read, storageOf, type WorkerJob } from './child/worker.js'
 import { report } from './figures.js'
 import { FORM, SEED } from './form.js'
 import { judge, type Operation } from './history.js'
 
 const PROCESSES = 8
-const MS = { quick: 8_000, long: 60_000, soak: 60_000 }[FORM]
+const MS = { quick: 5_000, long: 60_000, soak: 60_000 }[FORM]
 
 let program: string
 beforeAll(async () => {

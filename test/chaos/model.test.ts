@@ -16,14 +16,14 @@ import { crowdedStep, everythingIn, Model, type Step, step, type Traits } from '
 interface Subject {
   readonly name: string
   readonly traits: Traits
-  /** Runs in the quick form; the long one has `LONGER` times as many. */
+  /** Runs, of which each form has so many {@link TIMES}. */
   readonly runs: number
   /** A storage with nothing in it, and what to look at and tidy up when its run is over. */
   begin(): Promise<{ storage: Storage; end(): Promise<void> }>
   close(): Promise<void>
 }
 
-const LONGER = FORM === 'quick' ? 1 : 8
+const TIMES = FORM === 'quick' ? 0.5 : 8
 const MIB = 1024 * 1024
 /** R2 and S3 give every file a `Cache-Control`; the smallest parts make the smallest multipart uploads. */
 const BUCKET: Traits = { folders: false, cacheControl: 'max-age=86400', largeBytes: 5 * MIB }
@@ -217,7 +217,7 @@ for (const subject of subjects) {
   it(`${subject.name} does what the model does`, async () => {
     const count: Count = { runs: 0, calls: 0, errors: 0 }
     const calls = fc.commands([step.map((each) => new Call(each, count))], { maxCommands: 40, size: 'max' })
-    await explore(subject, count, calls, subject.runs * LONGER)
+    await explore(subject, count, calls, Math.ceil(subject.runs * TIMES))
     assert.ok(count.errors > count.calls / 20 && count.errors < count.calls * 0.7, JSON.stringify(count))
     report({
       trial: `random calls, held against the model: ${subject.name}`,
@@ -232,7 +232,7 @@ for (const subject of subjects) {
       .array(crowdedStep, { minLength: 2, maxLength: 4, size: 'max' })
       .map((steps) => new Crowd(steps, count, subject.traits))
     const sequences = fc.commands([crowds], { maxCommands: 8, size: 'max' })
-    await explore(subject, count, sequences, Math.ceil(subject.runs / 3) * LONGER)
+    await explore(subject, count, sequences, Math.ceil((subject.runs / 3) * TIMES))
     report({
       trial: `calls at the same moment, held against every order: ${subject.name}`,
       tried: `${count.runs.toLocaleString('en')} sequences, ${count.calls.toLocaleString('en')} calls`,

@@ -12,7 +12,7 @@ import { CONTENT, leaveEarly } from '../integration/downloads.js'
 import { report } from './figures.js'
 import { FORM } from './form.js'
 
-const CLIENTS = FORM === 'quick' ? 200 : 1_000
+const CLIENTS = FORM === 'quick' ? 100 : 1_000
 /** Milliseconds until all that readers held is back. */
 const BACK = 40_000
 /** Milliseconds that any other call waits at the most. A machine with work for others takes its time, too. */

@@ -10,7 +10,7 @@ import { afterEach, beforeEach, it } from 'vitest'
 import { report } from './figures.js'
 import { FORM } from './form.js'
 
-const MS = { quick: 6_000, long: 60_000, soak: 60_000 }[FORM]
+const MS = { quick: 4_000, long: 60_000, soak: 60_000 }[FORM]
 
 /** Swaps, as fast as it can, what is named `swap`: a folder and a link outwards, or a link inwards and one outwards. */
 const SWAPPER = `

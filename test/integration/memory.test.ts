@@ -6,7 +6,7 @@ import { startServer } from './child/server.js'
 
 const MIB = 1024 * 1024
 const LIMIT = 128 * MIB
-const BYTES = 1024 * MIB
+const BYTES = 512 * MIB
 
 async function expectBounded(storage: StorageChoice): Promise<void> {
   const { grownBySave, grownByRead, read, wrong } = await inChild('streamThrough', { storage, bytes: BYTES })

@@ -154,19 +154,21 @@ describe.each([true, false])('fastPath %s', (fastPath) => {
   })
 
   it('takes away what a server stores although the client has gone', async () => {
+    const controller = new AbortController()
     let writeId: string | undefined
     const found = () => ({ ETag: '"e"', 'Content-Length': '1', 'x-amz-meta-stowage-write-id': writeId ?? '' })
     await using server = await startRawServer(({ method, headers }, socket) => {
-      if (method === 'PUT')
+      if (method === 'PUT') {
         writeId = headers['x-amz-meta-stowage-write-id'] // Stored, and never answered.
-      else if (method === 'HEAD') socket.write(writeId ? rawAnswer(200, found()) : rawAnswer(404))
+        controller.abort()
+      } else if (method === 'HEAD') socket.write(writeId ? rawAnswer(200, found()) : rawAnswer(404))
       else {
         writeId = undefined
         socket.write(rawAnswer(204))
       }
     })
     const storage = r2.storage({ endpoint: server.endpoint })
-    const save = storage.save('a.txt', 'x', { signal: AbortSignal.timeout(100) })
+    const save = storage.save('a.txt', 'x', { signal: controller.signal })
     await expect(save).rejects.toMatchObject({ code: 'Aborted' })
     expect(server.calls.map(({ method }) => method)).toEqual(['PUT', 'HEAD', 'DELETE'])
   })

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { Faults } from '../servers/r2.js'
+import type { Faults, RequestInfo, Verdict } from '../servers/r2.js'
 import { BUSY, first, MIB, setUpR2, streamOf } from './r2-setup.js'
 
 const LOST: { how: string; verdict: Faults }[] = [
@@ -90,6 +90,40 @@ describe.each([true, false])('fastPath %s', (fastPath) => {
     const stored = () => r2.operations().includes('DeleteObject')
     await expect.poll(stored, { timeout: 10_000 }).toBe(true)
     expect(r2.server.bucket().size).toBe(0)
+  })
+
+  describe('a save that failed', () => {
+    const isRemoval = ({ operation, key }: Pick<RequestInfo, 'operation' | 'key'>) =>
+      operation === 'DeleteObject' && !key.startsWith('.stowage/')
+    const removals = () => r2.server.requests.filter(isRemoval)
+    /** Saves, and fails. The first removal of what that has left takes its time in the server. */
+    const fail = async (verdict: (info: RequestInfo) => Verdict, save: () => Promise<string>) => {
+      const slowly = first('DeleteObject', { delayMs: 150 })
+      r2.server.behaviour.onRequest = (info) => verdict(info) ?? (isRemoval(info) ? slowly(info) : undefined)
+      await expect(save()).rejects.toMatchObject({ code: 'Unavailable' })
+      expect(removals()).not.toEqual([])
+    }
+    /** Whatever a removal still does, it would do to the file that is saved next. */
+    const expectRemoved = () => expect(removals().filter(({ status }) => status === 0)).toEqual([])
+
+    it('has removed its placeholder, so that the next one is safe', async () => {
+      const storage = r2.storage({ partSize: 5 * MIB, maxAttempts: 1, conditionalCompletion: false })
+      const save = () => storage.save('big.bin', Buffer.alloc(6 * MIB), { ifExists: 'error' })
+      await fail(first('CompleteMultipartUpload', BUSY), save)
+      expectRemoved()
+      expect(await save()).toBe('big.bin')
+      expect(await storage.size('big.bin')).toBe(6 * MIB)
+    })
+
+    it('has removed what was stored although the answer said otherwise', async () => {
+      const storage = r2.storage({ maxAttempts: 1 })
+      const [lost, hidden] = [first('PutObject', { afterwards: BUSY }), first('HeadObject', BUSY)]
+      const save = () => storage.save('a.txt', 'x', { ifExists: 'error' })
+      await fail((info) => lost(info) ?? hidden(info), save)
+      expectRemoved()
+      expect(await storage.save('a.txt', 'again', { ifExists: 'overwrite' })).toBe('a.txt')
+      expect(await storage.size('a.txt')).toBe(5)
+    })
   })
 
   it('takes a completion that is refused in its body for a taken name', async () => {

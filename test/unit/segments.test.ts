@@ -47,7 +47,7 @@ const segments = fc
   .filter(isLegal)
 
 function check<T>(property: fc.IRawProperty<T>): void {
-  fc.assert(property, { numRuns: 5_000 })
+  fc.assert(property, { numRuns: 2_000 })
 }
 
 describe('the form of a segment on Windows', () => {

@@ -52,10 +52,8 @@ export async function writeOnce(
   } catch (error) {
     if (!ambiguous) throw error
     if (!signal?.aborted && (await isWritten(connection, write).catch(() => false))) return true
-    if (write.createOnly) {
-      const removal = removeIfWritten(connection, write)
-      if (signal?.aborted) await withinASecond(removal)
-    }
+    // Waits for it: a removal that is under way would hit what the caller saves there next.
+    if (write.createOnly) await withinASecond(removeIfWritten(connection, write))
     throw error
   }
 }

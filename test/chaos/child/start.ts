@@ -3,8 +3,8 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import type { Storage } from 'stowage'
+import { bundle } from '../../integration/child/bundle.js'
 import { type Version, versionAt } from '../version.js'
-import { bundle } from './bundle.js'
 import type { Change, Job, Told } from './writer.js'
 
 export function bundleWriter(): Promise<string> {

@@ -3,6 +3,8 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { afterAll } from 'vitest'
+import { bundle, removeBundles } from './bundle.js'
 import type { programs } from './programs.js'
 
 type Programs = typeof programs
@@ -23,7 +25,9 @@ export interface Child<N extends Name> {
 }
 
 const repository = fileURLToPath(new URL('../../..', import.meta.url))
-const file = fileURLToPath(new URL('./programs.ts', import.meta.url))
+/** The programs, compiled for the first of them. */
+let file: Promise<string> | undefined
+afterAll(removeBundles)
 
 /** Starts a process and waits until it is ready to go. Stop it by `process.kill()`, or let it end. */
 export async function startChild<N extends Name>(
@@ -31,7 +35,8 @@ export async function startChild<N extends Name>(
   argument: Argument<N>,
   { openFiles }: Surroundings = {},
 ): Promise<Child<N>> {
-  const node = [process.execPath, '--import', 'tsx', file, name, JSON.stringify(argument)]
+  file ??= bundle(new URL('./programs.ts', import.meta.url), { splitting: true })
+  const node = [process.execPath, await file, name, JSON.stringify(argument)]
   const limited = ['sh', '-c', `ulimit -n ${openFiles} && exec "$@"`, 'sh', ...node]
   const [command = '', ...args] = openFiles === undefined ? node : limited
   const child = spawn(command, args, { cwd: repository, stdio: ['pipe', 'pipe', 'pipe'] })

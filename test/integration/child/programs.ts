@@ -1,6 +1,6 @@
 /**
- * What tests let other processes do: `node --import tsx programs.ts <name> <argument as JSON>`. Prints a line when it
- * is ready, begins when a line comes in, and prints its result as the last line.
+ * What tests let other processes do: `node programs.mjs <name> <argument as JSON>`, compiled by bundle.ts. Prints a
+ * line when it is ready, begins when a line comes in, and prints its result as the last line.
  */
 import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'

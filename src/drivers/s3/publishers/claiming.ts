@@ -58,7 +58,8 @@ export class Claiming implements Publisher {
   async #claimAndWrite(write: MarkedWrite, send: (call: Call) => Promise<unknown>): Promise<boolean> {
     if (!(await this.#claim(write))) return false
     try {
-      return await writeOnce(this.#connection, write, send)
+      // It overwrites the placeholder. Not create-only, so that a failure is cleaned up once, by the removal below.
+      return await writeOnce(this.#connection, { ...write, createOnly: false }, send)
     } catch (error) {
       await withinASecond(removeIfWritten(this.#connection, write))
       throw error

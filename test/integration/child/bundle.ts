@@ -1,21 +1,27 @@
+import { realpathSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'tsup'
 
 /** Programs with the sources of the package in them; they find the libraries from there. */
-const FOLDER = fileURLToPath(new URL(`../../../node_modules/.cache/chaos-${process.pid}`, import.meta.url))
+const LIBRARIES = realpathSync(fileURLToPath(new URL('../../../node_modules', import.meta.url)))
+const FOLDER = join(LIBRARIES, '.cache', `stowage-tests-${process.pid}`)
 const SOURCES = fileURLToPath(new URL('../../../src/', import.meta.url))
 
-/** Makes one file of a program, which starts in a quarter of the time: hundreds of processes are about to run it. */
-export async function bundle(program: URL): Promise<string> {
+/**
+ * Compiles a program, which then starts in a quarter of the time: many processes are about to run it. It is one file, or
+ * with `splitting` several, of which a process loads what it needs.
+ */
+export async function bundle(program: URL, { splitting = false } = {}): Promise<string> {
+  const name = basename(program.pathname, '.ts')
   await build({
-    entry: { program: fileURLToPath(program) },
+    entry: { [name]: fileURLToPath(program) },
     outDir: FOLDER,
     format: ['esm'],
     target: 'node20',
     platform: 'node',
-    splitting: false,
+    splitting,
     silent: true,
     config: false,
     clean: false,
@@ -27,7 +33,7 @@ export async function bundle(program: URL): Promise<string> {
       options.outExtension = { '.js': '.mjs' }
     },
   })
-  return join(FOLDER, 'program.mjs')
+  return join(FOLDER, `${name}.mjs`)
 }
 
 export async function removeBundles(): Promise<void> {
