@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream'
 import { TextDecoder } from 'node:util'
 import { abandon, silence, toBody } from '../content.js'
+import { readText } from '../error-fields.js'
 import { type ErrorContext, inContext, Problem } from '../errors.js'
 import { checkOptions, type OptionNames, toIfExists, toSourceTimeout } from '../options.js'
 import type { Storage } from '../storage.js'
@@ -36,11 +37,7 @@ export interface MulterStorage<Request = unknown> {
     callback: (error?: unknown, info?: StoredUpload) => void,
   ): void
   /** Deletes a file whose form was refused after all. multer calls it. */
-  _removeFile(
-    request: Request,
-    file: { readonly name?: string | undefined },
-    callback: (error: Error | null) => void,
-  ): void
+  _removeFile(request: Request, file: object, callback: (error: Error | null) => void): void
 }
 
 /**
@@ -80,7 +77,8 @@ export function multerStorage<Request = unknown>(
     _handleFile(request, file, callback) {
       store(request, file).then((info) => callback(null, info), callback)
     },
-    _removeFile(_request, { name: stored }, callback) {
+    _removeFile(_request, file, callback) {
+      const stored = readText(file, 'name')
       const removing = stored === undefined ? Promise.resolve() : storage.delete(stored)
       removing.then(() => callback(null), callback)
     },
