@@ -65,11 +65,11 @@ export function readPartHeaders(headers: Readonly<Record<string, readonly string
 
 /** The base name of what browsers send as a file name: a path in old ones, with `%22` for quotes in new ones. */
 export function toFilename(sent: string): string {
-  return unescape(sent.replace(/^.*[/\\]/s, ''))
+  return unescaped(sent.replace(/^.*[/\\]/s, ''))
 }
 
 function decode(bytes: string): string {
-  return unescape(ofBytes(bytes))
+  return unescaped(ofBytes(bytes))
 }
 
 function ofBytes(bytes: string): string {
@@ -79,7 +79,7 @@ function ofBytes(bytes: string): string {
 const ESCAPED: Readonly<Record<string, string>> = { '%22': '"', '%0D': '\r', '%0A': '\n' }
 
 /** HTML, "multipart/form-data encoding algorithm": these three are escaped, and no other, not even `%`. */
-function unescape(text: string): string {
+function unescaped(text: string): string {
   return text.replace(/%(?:22|0D|0A)/gi, (found) => ESCAPED[found.toUpperCase()] ?? found)
 }
 
