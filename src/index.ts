@@ -44,6 +44,25 @@ export {
 } from './errors.js'
 export { sanitizeFilename } from './filenames.js'
 export { compareNames, type Folder, type Name } from './names.js'
+export { type Cost, type MonthlyCost, type MonthlyTraffic, monthlyCost } from './operations/cost.js'
+export {
+  type ExpiredRule,
+  type ExpireFailure,
+  type ExpireOptions,
+  type ExpireResult,
+  expire,
+} from './operations/expire.js'
+export { defaultExpiry, type ExpiryRule } from './operations/expiry-rules.js'
+export { type IsReferenced, type OrphansOptions, orphans } from './operations/orphans.js'
+export { type UndoableUnit, undoable } from './operations/undoable.js'
+export {
+  type MonthlyUsage,
+  type NamedUsage,
+  type Usage,
+  type UsageCount,
+  type UsageOptions,
+  usage,
+} from './operations/usage.js'
 export {
   aiSpeechPath,
   chatUploadPath,

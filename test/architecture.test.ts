@@ -33,7 +33,14 @@ const FLOORS: readonly (readonly RegExp[])[] = [
   // Thin classes: options in, a driver out. R2Storage is a preset of S3Storage.
   [/^backends\/memory\.ts$/, /^backends\/filesystem\.ts$/, /^backends\/(?:s3|r2)\.ts$/],
   // The conveniences; the conformance cases are one of them.
-  [/^(?:create-storage|default)\.ts$/, /^transfer\//, /^paths\.ts$/, /^testing\//, /^http\//],
+  [
+    /^(?:create-storage|default)\.ts$/,
+    /^transfer\//,
+    /^operations\//,
+    /^paths\.ts$/,
+    /^testing\//,
+    /^http\//,
+  ],
   // The entries of the package.
   [/^index\.ts$/, /^http\.ts$/, /^testing\.ts$/],
 ]
