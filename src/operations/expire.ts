@@ -4,7 +4,7 @@ import { ABORT_OPTIONS } from '../options.js'
 import type { Storage } from '../storage.js'
 import type { AbortOptions, ListedFile } from '../types.js'
 import { type ExpiryRule, toExpiryRules } from './expiry-rules.js'
-import { BATCH, DAY, type Operation, run } from './operation.js'
+import { BATCH, DAY, type Operation, run } from './run.js'
 
 /** Options of {@link expire}. */
 export interface ExpireOptions extends AbortOptions {

@@ -1,9 +1,10 @@
-import { Problem, quote } from '../errors.js'
+import { isProblem, Problem, quote } from '../errors.js'
 import { toFolder } from '../names.js'
-import { ABORT_OPTIONS } from '../options.js'
+import { explain } from '../operation.js'
+import { ABORT_OPTIONS, checkOptions, type OptionNames, toSignal } from '../options.js'
 import type { Storage } from '../storage.js'
 import type { AbortOptions, ListedFile } from '../types.js'
-import { BATCH, begin, explain, type Operation, toAge } from './operation.js'
+import { BATCH, toAge, toDriver } from './run.js'
 
 /** Options of {@link orphans}. */
 export interface OrphansOptions extends AbortOptions {
@@ -19,10 +20,7 @@ export interface OrphansOptions extends AbortOptions {
 /** Those of the names that the application still needs, in any order. */
 export type IsReferenced = (names: string[]) => Iterable<string> | Promise<Iterable<string>>
 
-const ORPHANS: Operation<OrphansOptions> = {
-  name: 'orphans',
-  known: { ...ABORT_OPTIONS, prefix: true, olderThan: true },
-}
+const OPTIONS: OptionNames<OrphansOptions> = { ...ABORT_OPTIONS, prefix: true, olderThan: true }
 
 /**
  * The files that the application's database does not know: what uploads without an owner, crashes between two commits
@@ -44,8 +42,11 @@ export async function* orphans(
   isReferenced: IsReferenced,
   options: OrphansOptions = {},
 ): AsyncIterable<ListedFile> {
-  const signal = begin(ORPHANS, storage, options)
+  const driver = toDriver('orphans', storage)
+  let signal: AbortSignal | undefined
   try {
+    signal = toSignal(options)
+    checkOptions(options, OPTIONS)
     const prefix = toFolder(options.prefix ?? '', true)
     const before = Date.now() - toAge(options.olderThan) * 1000
     if (typeof isReferenced !== 'function') {
@@ -63,7 +64,8 @@ export async function* orphans(
     }
     if (batch.length > 0) yield* await unknown(batch, isReferenced)
   } catch (error) {
-    throw explain(ORPHANS.name, storage, error, signal)
+    // An error of the caller's database stays as it is.
+    throw isProblem(error) || signal?.aborted ? explain(driver, error, 'orphans', undefined, signal) : error
   }
 }
 

@@ -5,7 +5,7 @@ import { toName } from '../names.js'
 import { ABORT_OPTIONS, checkOptions, type OptionNames, toSignal } from '../options.js'
 import { isStorage, type Storage } from '../storage.js'
 import type { AbortOptions, CopyOptions, SaveOptions } from '../types.js'
-import { BATCH } from './operation.js'
+import { BATCH } from './run.js'
 
 /** Changes to a storage that are kept together or undone together. See {@link undoable}. */
 export interface UndoableUnit extends AsyncDisposable {

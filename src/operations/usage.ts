@@ -4,7 +4,7 @@ import { compareNames, toFolder } from '../names.js'
 import { ABORT_OPTIONS } from '../options.js'
 import type { Storage } from '../storage.js'
 import type { AbortOptions, ListedFile } from '../types.js'
-import { type Operation, run } from './operation.js'
+import { type Operation, run } from './run.js'
 
 /** Options of {@link usage}. */
 export interface UsageOptions extends AbortOptions {
