@@ -54,6 +54,7 @@ export {
 } from './operations/expire.js'
 export { defaultExpiry, type ExpiryRule } from './operations/expiry-rules.js'
 export { type IsReferenced, type OrphansOptions, orphans } from './operations/orphans.js'
+export { type SweepOptions, type SweepResult, sweep } from './operations/sweep.js'
 export { type UndoableUnit, undoable } from './operations/undoable.js'
 export {
   type MonthlyUsage,
