@@ -76,6 +76,7 @@ export { resolveRange } from './ranges.js'
 export { driverOf, Storage } from './storage.js'
 export { type Bytes, type DeliveredRange, type OpenBody, StoredFile } from './stored-file.js'
 export type { Tee } from './tee.js'
+export type { OperationEvent } from './telemetry.js'
 export {
   type MigrateFailure,
   type MigrateOptions,

@@ -11,7 +11,7 @@ import { describe, it } from 'vitest'
  */
 const FLOORS: readonly (readonly RegExp[])[] = [
   [/^errors\.ts$/, /^error-fields\.ts$/, /^crypto\.ts$/, /^timers\.ts$/, /^signals\.ts$/, /^vendor\//],
-  [/^types\.ts$/, /^load\.ts$/],
+  [/^types\.ts$/, /^load\.ts$/, /^telemetry\.ts$/],
   // Has the fields of a FileInfo.
   [/^stored-file\.ts$/],
   // What is decided about names, headers and contents without a storage. Each knows some of the others.
@@ -69,6 +69,7 @@ const PRIVATE: readonly { what: RegExp; to: RegExp }[] = [
 /** Everything that is not this package's own, and where it may be imported. What is not here may be imported nowhere. */
 const OUTSIDE: readonly { what: RegExp; in: RegExp }[] = [
   { what: /^node:(?:crypto|events|path|stream|util)$/, in: /./ },
+  { what: /^node:(?:async_hooks|diagnostics_channel)$/, in: /^telemetry\.ts$/ },
   { what: /^node:timers(?:\/promises)?$/, in: /^timers\.ts$/ },
   { what: /^node:(?:assert\/strict|stream\/consumers)$/, in: /^testing\// },
   // The local R2 is a server.
