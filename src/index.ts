@@ -2,6 +2,7 @@ export { FileSystemStorage, type FileSystemStorageOptions } from './backends/fil
 export { MemoryStorage, type MemoryStorageOptions } from './backends/memory.js'
 export { R2Storage } from './backends/r2.js'
 export { S3Storage, type StaleUploadsOptions } from './backends/s3.js'
+export { type CloudflarePurgeOptions, cloudflarePurge } from './cloudflare-purge.js'
 export type { Body, Chunk, Content } from './content.js'
 export { createDefaultStorage, createStorage, type Environment } from './create-storage.js'
 export { defaultStorage, setDefaultStorage } from './default.js'
@@ -64,6 +65,13 @@ export {
   type UsageOptions,
   usage,
 } from './operations/usage.js'
+export {
+  type WarmedFile,
+  type WarmFailure,
+  type WarmOptions,
+  type WarmResult,
+  warm,
+} from './operations/warm.js'
 export {
   aiSpeechPath,
   chatUploadPath,

@@ -23,7 +23,7 @@ const FLOORS: readonly (readonly RegExp[])[] = [
   // What backends are asked for.
   [/^driver\.ts$/],
   // How an operation runs: its errors and its name.
-  [/^delete-many\.ts$/, /^operation\.ts$/],
+  [/^delete-many\.ts$/, /^operation\.ts$/, /^cloudflare-purge\.ts$/],
   [/^publish\.ts$/],
   [/^storage\.ts$/],
   // What drivers share.
@@ -62,8 +62,8 @@ const PRIVATE: readonly { what: RegExp; to: RegExp }[] = [
     to: /^(?:drivers|backends)\//,
   },
   // A prefix is a wrapper, also inside a backend.
-  { what: /^wrappers\/prefixed\.ts$/, to: /^(?:wrappers|backends)\/|^index\.ts$/ },
-  { what: /^wrappers\/(?!prefixed\.ts$)/, to: /^(?:wrappers\/|create-storage\.ts$|index\.ts$)/ },
+  { what: /^wrappers\/(?:prefixed|purging)\.ts$/, to: /^(?:wrappers|backends)\/|^index\.ts$/ },
+  { what: /^wrappers\/(?!(?:prefixed|purging)\.ts$)/, to: /^(?:wrappers\/|create-storage\.ts$|index\.ts$)/ },
 ]
 
 /** Everything that is not this package's own, and where it may be imported. What is not here may be imported nowhere. */
