@@ -2,9 +2,11 @@ import { FileSystemStorage, type FileSystemStorageOptions } from './backends/fil
 import { MemoryStorage } from './backends/memory.js'
 import { R2Storage } from './backends/r2.js'
 import { S3Storage } from './backends/s3.js'
+import { cloudflarePurge } from './cloudflare-purge.js'
 import { toEndpoint, toPublicBaseUrl } from './drivers/s3/address.js'
 import { inContext, Problem } from './errors.js'
 import type { Storage } from './storage.js'
+import type { Purge } from './types.js'
 import { readThrough } from './wrappers/read-through.js'
 
 /** Environment variables, as in `process.env`. */
@@ -52,12 +54,26 @@ function create(env: Environment): Storage {
     prefix: read('R2_PREFIX'),
     cacheControl: read('R2_CACHE_CONTROL'),
     publicBaseUrl: toPublicBaseUrl(read('R2_PUBLIC_BASE_URL'), 'R2_PUBLIC_BASE_URL'),
+    purge: toPurge(env),
   })
   const older = read('R2_FALLBACK_ROOT')
   return older === undefined ? storage : readThrough(storage, onDisk(older, 'R2_FALLBACK_ROOT'))
 }
 
 const R2_REQUIRED = ['R2_ACCESS_KEY_ID', 'R2_SECRET_ACCESS_KEY', 'R2_BUCKET_NAME', 'R2_ENDPOINT_URL'] as const
+
+/** The purge of the cache in front of the public address. */
+function toPurge(env: Environment): Purge | undefined {
+  const read = readerOf(env)
+  const variables = ['R2_PURGE_ZONE_ID', 'R2_PURGE_API_TOKEN'] as const
+  if (!variables.some((variable) => read(variable) !== undefined)) return undefined
+  const needed = requireAll(
+    env,
+    [...variables, 'R2_PUBLIC_BASE_URL'],
+    (missing) => `the cache is to be purged, but ${missing}`,
+  )
+  return cloudflarePurge({ zoneId: needed.R2_PURGE_ZONE_ID, apiToken: needed.R2_PURGE_API_TOKEN })
+}
 
 /** An error about the endpoint names the variable. The storage takes the bucket off its end, and only once. */
 function checkEndpoint(endpoint: string, bucket: string): string {

@@ -55,6 +55,11 @@ export interface StorageDriver {
    */
   removeBelow(folder: Name, dryRun: boolean, signal: AbortSignal | undefined): Promise<number>
   /**
+   * Removes what crashes left below a folder before a time: temporary files, open uploads, probes, placeholders. MUST NOT
+   * touch a file that readers can see. Returns the number of things removed. Leave it out where nobody can tell.
+   */
+  sweep?(folder: Folder, before: Date, signal: AbortSignal | undefined): Promise<number>
+  /**
    * The files below a folder, of all depths, in batches, in UTF-8 byte order of their names. A missing folder has none.
    * Memory MUST NOT grow with the number of files on S3-like backends, nor beyond one folder a level elsewhere.
    * With `after`, names up to and including it are not needed, and may be left out: S3 has `start-after` for this.
@@ -87,6 +92,17 @@ export async function hasFile(
   signal: AbortSignal | undefined,
 ): Promise<boolean> {
   return driver.has ? driver.has(name, signal) : (await driver.head(name, signal)) !== null
+}
+
+/** Removes what crashes left below a folder. `Unsupported` where the backend cannot. */
+export async function sweepBelow(
+  driver: StorageDriver,
+  folder: Folder,
+  before: Date,
+  signal: AbortSignal | undefined,
+): Promise<number> {
+  if (driver.sweep) return driver.sweep(folder, before, signal)
+  throw new Problem('Unsupported', 'this storage cannot tell what crashes left in it')
 }
 
 /** A save: everything checked and resolved. */

@@ -2,6 +2,7 @@ export { FileSystemStorage, type FileSystemStorageOptions } from './backends/fil
 export { MemoryStorage, type MemoryStorageOptions } from './backends/memory.js'
 export { R2Storage } from './backends/r2.js'
 export { S3Storage, type StaleUploadsOptions } from './backends/s3.js'
+export { type CloudflarePurgeOptions, cloudflarePurge } from './cloudflare-purge.js'
 export type { Body, Chunk, Content } from './content.js'
 export { createDefaultStorage, createStorage, type Environment } from './create-storage.js'
 export { defaultStorage, setDefaultStorage } from './default.js'
@@ -44,6 +45,33 @@ export {
 } from './errors.js'
 export { sanitizeFilename } from './filenames.js'
 export { compareNames, type Folder, type Name } from './names.js'
+export { type Cost, type MonthlyCost, type MonthlyTraffic, monthlyCost } from './operations/cost.js'
+export {
+  type ExpiredRule,
+  type ExpireFailure,
+  type ExpireOptions,
+  type ExpireResult,
+  expire,
+} from './operations/expire.js'
+export { defaultExpiry, type ExpiryRule } from './operations/expiry-rules.js'
+export { type IsReferenced, type OrphansOptions, orphans } from './operations/orphans.js'
+export { type SweepOptions, type SweepResult, sweep } from './operations/sweep.js'
+export { type UndoableUnit, undoable } from './operations/undoable.js'
+export {
+  type MonthlyUsage,
+  type NamedUsage,
+  type Usage,
+  type UsageCount,
+  type UsageOptions,
+  usage,
+} from './operations/usage.js'
+export {
+  type WarmedFile,
+  type WarmFailure,
+  type WarmOptions,
+  type WarmResult,
+  warm,
+} from './operations/warm.js'
 export {
   aiSpeechPath,
   chatUploadPath,
@@ -56,6 +84,7 @@ export { resolveRange } from './ranges.js'
 export { driverOf, Storage } from './storage.js'
 export { type Bytes, type DeliveredRange, type OpenBody, StoredFile } from './stored-file.js'
 export type { Tee } from './tee.js'
+export type { OperationEvent } from './telemetry.js'
 export {
   type MigrateFailure,
   type MigrateOptions,

@@ -9,10 +9,27 @@ import {
   toStorageError,
 } from './errors.js'
 import { toSignal } from './options.js'
+import { eventOf, isObserved, observe } from './telemetry.js'
 import type { AbortOptions } from './types.js'
 
-/** Runs a public operation: rejects with a `StorageError`, or with the very error of the caller's own source. */
+/**
+ * Runs a public operation: rejects with a `StorageError`, or with the very error of the caller's own source. Who listens
+ * to the channel `stowage:operation` is told.
+ */
 export async function perform<T>(
+  driver: StorageDriver,
+  operation: string,
+  file: string | undefined,
+  options: AbortOptions,
+  work: (signal: AbortSignal | undefined) => Promise<T>,
+): Promise<T> {
+  if (!isObserved()) return performNow(driver, operation, file, options, work)
+  return observe(eventOf(operation, driver.label, file), () =>
+    performNow(driver, operation, file, options, work),
+  )
+}
+
+async function performNow<T>(
   driver: StorageDriver,
   operation: string,
   file: string | undefined,

@@ -169,13 +169,20 @@ export function toSourceTimeout({ sourceTimeout }: SaveOptions): number | undefi
 export function progressReporter(onProgress: SaveOptions['onProgress'], total: number | undefined) {
   let reported = -1
   const report = (bytes: number) => {
-    if (!onProgress || bytes <= reported) return
+    if (bytes <= reported) return
     reported = bytes
+    if (!onProgress) return
     try {
       onProgress(total === undefined ? { bytes } : { bytes, total })
     } catch (error) {
       throw new SourceFailure(error)
     }
   }
-  return { report, finish: () => report(total ?? Math.max(0, reported)) }
+  /** Returns the total. */
+  const finish = (): number => {
+    const bytes = total ?? Math.max(0, reported)
+    report(bytes)
+    return bytes
+  }
+  return { report, finish }
 }

@@ -33,6 +33,7 @@ import {
 import { freeName, publish, stageCopy } from './publish.js'
 import { StoredFile } from './stored-file.js'
 import { type Tee, tee } from './tee.js'
+import { finish, noteBytes, start, within } from './telemetry.js'
 import type {
   AbortOptions,
   AcceptOptions,
@@ -157,7 +158,7 @@ export abstract class Storage {
       progress: progress.report,
     })
     const stored = await publish(this.#driver, staged, target, ifExists, signal)
-    progress.finish()
+    noteBytes(progress.finish())
     return stored
   }
 
@@ -175,6 +176,7 @@ export abstract class Storage {
         range: toRange(options.range),
         signal,
       })
+      noteBytes(range.length)
       const toPublic = (error: unknown) => explain(this.#driver, error, 'read', name, signal)
       return new StoredFile({ name: target, ...state }, range, body, toPublic, signal)
     })
@@ -329,14 +331,17 @@ export abstract class Storage {
    * @example for await (const { name, size } of storage.list('documents/42')) console.log(name, size)
    */
   async *list(prefix = '', options: ListOptions = {}): AsyncIterable<ListedFile> {
+    const event = start('list', this.#driver.label, prefix)
     let signal: AbortSignal | undefined
+    let failure: { readonly error: unknown } | undefined
     try {
       signal = toSignal(options)
       const folder = toFolder(prefix, true)
       checkOptions(options, LIST_OPTIONS)
       const onInvalidName = toOnInvalidName(options)
       signal?.throwIfAborted()
-      for await (const batch of this.#driver.list(folder, signal)) {
+      const batches = this.#driver.list(folder, signal)
+      for await (const batch of event ? within(event, batches) : batches) {
         for (const { name, size, lastModified, etag } of batch) {
           if (isName(name)) yield { name, size, lastModified, etag }
           else onInvalidName?.(name)
@@ -344,7 +349,10 @@ export abstract class Storage {
         signal?.throwIfAborted()
       }
     } catch (error) {
-      throw explain(this.#driver, error, 'list', prefix, signal)
+      failure = { error: explain(this.#driver, error, 'list', prefix, signal) }
+      throw failure.error
+    } finally {
+      if (event) finish(event, failure)
     }
   }
 

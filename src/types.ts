@@ -198,3 +198,6 @@ export interface SignedUpload {
   /** When the address expires. */
   expiresAt: Date
 }
+
+/** Removes public addresses from the cache of a CDN. See `cloudflarePurge`. An error only goes to the telemetry. */
+export type Purge = (urls: readonly string[]) => Promise<void>

@@ -11,7 +11,7 @@ import { describe, it } from 'vitest'
  */
 const FLOORS: readonly (readonly RegExp[])[] = [
   [/^errors\.ts$/, /^error-fields\.ts$/, /^crypto\.ts$/, /^timers\.ts$/, /^signals\.ts$/, /^vendor\//],
-  [/^types\.ts$/, /^load\.ts$/],
+  [/^types\.ts$/, /^load\.ts$/, /^telemetry\.ts$/],
   // Has the fields of a FileInfo.
   [/^stored-file\.ts$/],
   // What is decided about names, headers and contents without a storage. Each knows some of the others.
@@ -23,7 +23,7 @@ const FLOORS: readonly (readonly RegExp[])[] = [
   // What backends are asked for.
   [/^driver\.ts$/],
   // How an operation runs: its errors and its name.
-  [/^delete-many\.ts$/, /^operation\.ts$/],
+  [/^delete-many\.ts$/, /^operation\.ts$/, /^cloudflare-purge\.ts$/],
   [/^(?:publish|accept)\.ts$/],
   [/^storage\.ts$/],
   // What drivers share.
@@ -33,7 +33,14 @@ const FLOORS: readonly (readonly RegExp[])[] = [
   // Thin classes: options in, a driver out. R2Storage is a preset of S3Storage.
   [/^backends\/memory\.ts$/, /^backends\/filesystem\.ts$/, /^backends\/(?:s3|r2)\.ts$/],
   // The conveniences; the conformance cases are one of them.
-  [/^(?:create-storage|default)\.ts$/, /^transfer\//, /^paths\.ts$/, /^testing\//, /^http\//],
+  [
+    /^(?:create-storage|default)\.ts$/,
+    /^transfer\//,
+    /^operations\//,
+    /^paths\.ts$/,
+    /^testing\//,
+    /^http\//,
+  ],
   // The entries of the package.
   [/^index\.ts$/, /^http\.ts$/, /^testing\.ts$/],
 ]
@@ -55,13 +62,14 @@ const PRIVATE: readonly { what: RegExp; to: RegExp }[] = [
     to: /^(?:drivers|backends)\//,
   },
   // A prefix is a wrapper, also inside a backend.
-  { what: /^wrappers\/prefixed\.ts$/, to: /^(?:wrappers|backends)\/|^index\.ts$/ },
-  { what: /^wrappers\/(?!prefixed\.ts$)/, to: /^(?:wrappers\/|create-storage\.ts$|index\.ts$)/ },
+  { what: /^wrappers\/(?:prefixed|purging)\.ts$/, to: /^(?:wrappers|backends)\/|^index\.ts$/ },
+  { what: /^wrappers\/(?!(?:prefixed|purging)\.ts$)/, to: /^(?:wrappers\/|create-storage\.ts$|index\.ts$)/ },
 ]
 
 /** Everything that is not this package's own, and where it may be imported. What is not here may be imported nowhere. */
 const OUTSIDE: readonly { what: RegExp; in: RegExp }[] = [
   { what: /^node:(?:crypto|events|path|stream|util)$/, in: /./ },
+  { what: /^node:(?:async_hooks|diagnostics_channel)$/, in: /^telemetry\.ts$/ },
   { what: /^node:timers(?:\/promises)?$/, in: /^timers\.ts$/ },
   { what: /^node:(?:assert\/strict|stream\/consumers)$/, in: /^testing\// },
   // The local R2 is a server.

@@ -23,6 +23,7 @@ export class R2Storage extends S3Storage {
     super(
       inContext({ operation: 'new R2Storage' }, () => toS3Options(options)),
       'R2Storage',
+      options.purge,
     )
   }
 }

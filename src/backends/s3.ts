@@ -3,8 +3,9 @@ import { type S3StorageOptions, toS3Config } from '../drivers/s3/options.js'
 import { inContext, Problem } from '../errors.js'
 import { ABORT_OPTIONS, checkOptions, type OptionNames } from '../options.js'
 import { Storage } from '../storage.js'
-import type { AbortOptions } from '../types.js'
+import type { AbortOptions, Purge } from '../types.js'
 import { PrefixedDriver } from '../wrappers/prefixed.js'
+import { PurgingDriver } from '../wrappers/purging.js'
 
 /** Options of {@link S3Storage.abortStaleUploads}. */
 export interface StaleUploadsOptions extends AbortOptions {
@@ -29,12 +30,13 @@ export class S3Storage extends Storage {
   readonly #driver: S3Driver
   readonly #prefix: string
 
-  /** `kind` is the first word of `toString()`. */
-  constructor(options: S3StorageOptions, kind = 'S3Storage') {
+  /** `kind` is the first word of `toString()`. `purge`: see `R2StorageOptions`. */
+  constructor(options: S3StorageOptions, kind = 'S3Storage', purge?: Purge) {
     const config = inContext({ operation: `new ${kind}` }, () => toS3Config(options))
     const { bucket, prefix } = config
     const driver = new S3Driver(config, `${kind}(${bucket})`)
-    super(prefix === '' ? driver : new PrefixedDriver(() => driver, prefix, driver.label))
+    const files = prefix === '' ? driver : new PrefixedDriver(() => driver, prefix, driver.label)
+    super(purge ? new PurgingDriver(files, purge) : files)
     this.#driver = driver
     this.#prefix = prefix === '' ? '' : `${prefix}/`
   }

@@ -112,6 +112,11 @@ export class MemoryDriver implements StorageDriver {
     return names.length
   }
 
+  /** A crash leaves nothing of it. */
+  async sweep(): Promise<number> {
+    return 0
+  }
+
   async *list(folder: Folder, _signal?: AbortSignal, after = ''): AsyncIterable<readonly ListedFile[]> {
     for (const name of this.#namesBelow(folder)) {
       if (compareNames(name, after) <= 0) continue

@@ -14,6 +14,7 @@ import {
   type Staged,
   type StageRequest,
   type StorageDriver,
+  sweepBelow,
 } from '../driver.js'
 import { inContext, type Problem } from '../errors.js'
 import { type Folder, type Name, toFolder } from '../names.js'
@@ -89,6 +90,10 @@ export class PrefixedDriver implements StorageDriver {
 
   removeBelow(folder: Name, dryRun: boolean, signal: AbortSignal | undefined): Promise<number> {
     return this.#inner().removeBelow(this.#full(folder), dryRun, signal)
+  }
+
+  sweep(folder: Folder, before: Date, signal: AbortSignal | undefined): Promise<number> {
+    return sweepBelow(this.#inner(), this.#full(folder), before, signal)
   }
 
   list(

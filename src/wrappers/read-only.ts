@@ -97,6 +97,10 @@ class ReadOnlyDriver implements StorageDriver {
     return dryRun ? this.#inner().removeBelow(folder, dryRun, signal) : refuse()
   }
 
+  sweep(): Promise<never> {
+    return refuse()
+  }
+
   signUpload(): Promise<never> {
     return refuse()
   }

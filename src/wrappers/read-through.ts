@@ -16,6 +16,7 @@ import {
   type StageRequest,
   type StorageDriver,
   sourceReplaced,
+  sweepBelow,
 } from '../driver.js'
 import { inContext, isProblem, Problem } from '../errors.js'
 import { pickAttributes } from '../headers.js'
@@ -190,6 +191,11 @@ class ReadThroughDriver implements StorageDriver {
     for await (const { inBoth } of this.#files(folder, signal)) both += inBoth
     const deleted = await older.removeBelow(folder, dryRun, signal)
     return deleted + (await newer.removeBelow(folder, dryRun, signal)) - both
+  }
+
+  /** Nobody writes to the older storage. */
+  sweep(folder: Folder, before: Date, signal: AbortSignal | undefined): Promise<number> {
+    return sweepBelow(this.#newer(), folder, before, signal)
   }
 
   async *list(folder: Folder, signal: AbortSignal | undefined): AsyncIterable<readonly ListedFile[]> {

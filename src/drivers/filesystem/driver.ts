@@ -28,6 +28,7 @@ import { Copier } from './copier.js'
 import { Draft } from './draft.js'
 import { eachOf } from './each-of.js'
 import { removeFile } from './in-use.js'
+import { Leftovers } from './leftovers.js'
 import { Publication } from './publication.js'
 import { Reader } from './reader.js'
 import { Removal } from './removal.js'
@@ -157,6 +158,10 @@ export class FileSystemDriver implements StorageDriver {
 
   async removeBelow(folder: Name, dryRun: boolean, signal: AbortSignal | undefined): Promise<number> {
     return (await this.#holdsFolder(folder)) ? new Removal(this.#context, dryRun, signal).run(folder) : 0
+  }
+
+  sweep(folder: Folder, before: Date, signal: AbortSignal | undefined): Promise<number> {
+    return new Leftovers(this.#context, folder, before, signal).remove()
   }
 
   async *list(folder: Folder): AsyncIterable<readonly ListedFile[]> {

@@ -229,6 +229,12 @@ export class Sidecars {
     return parseSidecarPath(path)?.alias === path && stats.nlink > 1n
   }
 
+  /** The name of the file that a sidecar or an alias belongs to. Undefined where it cannot be read. */
+  async nameOf(path: string): Promise<Name | undefined> {
+    const text = await readText(path)
+    return text ? tryToDecodeSidecar(text)?.name : undefined
+  }
+
   /** Whether the version that a sidecar or an alias was made for is the one under its name, or another is, or none. */
   async ownerOf(path: string): Promise<'current' | 'replaced' | 'missing'> {
     const text = await readText(path)

@@ -1,4 +1,4 @@
-import type { PathLike } from 'node:fs'
+import type { BigIntStats, PathLike } from 'node:fs'
 import { join } from 'node:path'
 import { crypto } from '../../crypto.js'
 import { RESERVED_SEGMENT } from '../../names.js'
@@ -52,14 +52,29 @@ async function sweepSidecar(sidecars: Sidecars, path: string, before: number): P
   const stats = await lstatIfThere(path)
   if (stats === null || Number(stats.ctimeMs) > before || sidecars.isLinkedAlias(path, stats)) return
   const owner = await sidecars.ownerOf(path)
-  const expires = Number(stats.mtimeMs)
-  const isExpiring = expires - Number(stats.ctimeMs) > SWEEP_AGE
-  if (owner === 'replaced' || (owner === 'missing' && isExpiring && expires < Date.now())) {
+  const expiring = isExpiring(stats)
+  if (owner === 'replaced' || (owner === 'missing' && expiring && Number(stats.mtimeMs) < Date.now())) {
     await tolerate(sidecars.removeAt(path), 'ENOENT')
-  } else if (isExpiring !== (owner === 'missing')) {
-    const time = (Date.now() + (owner === 'missing' ? MISSING_AGE : 0)) / 1000
-    await tolerate(utimes(path, time, time), 'ENOENT')
+  } else if (owner === 'missing' && !expiring) {
+    await markMissing(path)
+  } else if (owner === 'current' && expiring) {
+    await setTime(path, Date.now())
   }
+}
+
+/** Whether a sidecar has the time at which it is to go. */
+export function isExpiring({ mtimeMs, ctimeMs }: BigIntStats): boolean {
+  return Number(mtimeMs) - Number(ctimeMs) > SWEEP_AGE
+}
+
+/** Gives the sidecar of a missing file the time at which it is to go. */
+export async function markMissing(path: string): Promise<void> {
+  await setTime(path, Date.now() + MISSING_AGE)
+}
+
+async function setTime(path: string, milliseconds: number): Promise<void> {
+  const time = milliseconds / 1000
+  await tolerate(utimes(path, time, time), 'ENOENT')
 }
 
 /** By the change time: a move gives an old file a temporary name. False if it is gone, as most are in a moment. */

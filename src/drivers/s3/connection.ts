@@ -1,3 +1,4 @@
+import { countAttempt } from '../../telemetry.js'
 import { sleep } from '../../timers.js'
 import { REST_TIMEOUT, RestingReaders } from '../resting-readers.js'
 import { Semaphore } from '../semaphore.js'
@@ -76,6 +77,7 @@ class UnboundedCall implements Call {
   }
 
   take<T>(_: Load, send: (turn: Turn) => Promise<T>): Promise<T> {
+    countAttempt()
     return send(UNBOUNDED)
   }
 }
@@ -110,6 +112,7 @@ class BoundedCall implements Call {
     if (!slow) this.#budget.excuse(uploading)
     this.#turns.expect(uploading)
     const turn = new BoundedTurn(timeout, () => this.#turns.give())
+    countAttempt()
     try {
       const output = await send(turn)
       this.#turns.progress()

@@ -66,6 +66,10 @@ export class S3Driver implements StorageDriver {
     return (this.#engine ?? (await this.#load())).abortUploads(prefix, before, signal)
   }
 
+  async sweep(folder: Folder, before: Date, signal: AbortSignal | undefined): Promise<number> {
+    return (this.#engine ?? (await this.#load())).sweep(folder, before, signal)
+  }
+
   async *list(
     folder: Folder,
     signal: AbortSignal | undefined,

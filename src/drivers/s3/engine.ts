@@ -41,6 +41,7 @@ import { openObject } from './read.js'
 import { SdkObjectApi } from './sdk.js'
 import { Signer } from './signer.js'
 import { abortUploads } from './stale-uploads.js'
+import { sweep } from './sweep.js'
 
 /** Attempts at a copy whose source keeps changing. */
 const COPY_ATTEMPTS = 10
@@ -291,6 +292,10 @@ export class S3Engine {
   /** Aborts the multipart uploads of keys below `prefix` that were begun before a time. Returns their number. */
   abortUploads(prefix: string, before: Date, signal: AbortSignal | undefined): Promise<number> {
     return abortUploads(this.#connection, prefix, before, signal)
+  }
+
+  sweep(folder: Folder, before: Date, signal: AbortSignal | undefined): Promise<number> {
+    return sweep(this.#connection, startOf(folder), before, signal)
   }
 
   async *list(

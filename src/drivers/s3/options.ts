@@ -3,6 +3,7 @@ import { isProblem, Problem } from '../../errors.js'
 import { isHeaderValue } from '../../headers.js'
 import { type Folder, toFolder } from '../../names.js'
 import { checkConstructorOptions, type OptionNames } from '../../options.js'
+import type { Purge } from '../../types.js'
 import {
   type Addressing,
   type BucketAddress,
@@ -117,6 +118,12 @@ export interface R2StorageOptions extends S3CommonOptions {
   endpoint?: string | undefined
   /** Default `auto`. */
   region?: string | undefined
+  /**
+   * Called with the public addresses of files that were overwritten, deleted or moved away, so that a CDN forgets them:
+   * `cloudflarePurge`. A save waits for it, 5 seconds at most, and never fails with it; failures are events `purge`
+   * of the channel `stowage:operation`. Needs `publicBaseUrl`. Default none.
+   */
+  purge?: Purge | undefined
 }
 
 const COMMON_OPTIONS: OptionNames<S3CommonOptions> = {
@@ -155,6 +162,7 @@ const R2_OPTIONS: OptionNames<R2StorageOptions> = {
   jurisdiction: true,
   endpoint: true,
   region: true,
+  purge: true,
 }
 
 /** All options, checked, with their defaults. */
@@ -200,8 +208,11 @@ const MAX_PART = 5 * 1024 * MIB - 5 * MIB
 /** R2 in the terms of S3. It has no chain of credentials: keys that are missing would be looked for at AWS. */
 export function toS3Options(given: R2StorageOptions): S3StorageOptions {
   checkConstructorOptions(given, R2_OPTIONS)
-  const { accountId, jurisdiction, ...options } = given
+  const { accountId, jurisdiction, purge, ...options } = given
   checkBucket(options)
+  if (purge !== undefined && (typeof purge !== 'function' || !options.publicBaseUrl)) {
+    throw misconfigured('purge must be a function, and needs publicBaseUrl: the addresses that are cached')
+  }
   if (!hasKeys(options)) throw missingKeys(options)
   const endpoint =
     options.endpoint ?? (accountId === undefined ? undefined : accountEndpoint(accountId, jurisdiction))

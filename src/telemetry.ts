@@ -1,0 +1,103 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { tracingChannel } from 'node:diagnostics_channel'
+import { isStorageError } from './errors.js'
+
+/**
+ * One call of a storage, as the tracing channel `stowage:operation` of `node:diagnostics_channel` reports it. The object
+ * is the same from `start` to `asyncEnd`. It never holds a secret, a result or a signed address.
+ */
+export interface OperationEvent {
+  /** The public method or function: `save`, `open`, `list`, `migrate`, …; `purge` for the purge of a cache. */
+  readonly operation: string
+  /** The storage, by its `toString()`. */
+  readonly storage: string
+  /** The name or folder that the call is about. */
+  readonly file: string | undefined
+  /** Bytes that a save stored so far, or that an opened file delivers. */
+  bytes?: number
+  /** Requests that were sent to the server, repeated ones included. Missing where there is no server. */
+  attempts?: number
+  /** `'ok'`, or the `code` of the error. Missing until the end. An error of another package is `'Unknown'`. */
+  outcome?: string
+}
+
+const channel = tracingChannel<OperationEvent>('stowage:operation')
+/** Which call a request belongs to. Used only while somebody listens. */
+const current = new AsyncLocalStorage<OperationEvent>()
+
+/** Whether somebody listens. */
+export function isObserved(): boolean {
+  return channel.hasSubscribers
+}
+
+/** Runs a call whose start, end and outcome are reported. */
+export function observe<T>(event: OperationEvent, work: (event: OperationEvent) => Promise<T>): Promise<T> {
+  return channel.start.runStores(event, () => {
+    const working = current.run(event, work, event)
+    channel.end.publish(event)
+    return settle(event, working)
+  })
+}
+
+async function settle<T>(event: OperationEvent, working: Promise<T>): Promise<T> {
+  try {
+    const result = await working
+    finish(event)
+    return result
+  } catch (error) {
+    finish(event, { error })
+    throw error
+  }
+}
+
+/** An event of a call that begins. A name that is an address may be a signed one: its query is left out. */
+export function eventOf(operation: string, storage: string, file: unknown): OperationEvent {
+  const name = typeof file === 'string' ? file : undefined
+  return { operation, storage, file: name && /^https?:/i.test(name) ? name.split('?')[0] : name }
+}
+
+/** Reports the start of a call that is no promise, such as a listing. Undefined where nobody listens. */
+export function start(operation: string, storage: string, file: string): OperationEvent | undefined {
+  if (!channel.hasSubscribers) return undefined
+  const event = eventOf(operation, storage, file)
+  channel.start.publish(event)
+  channel.end.publish(event)
+  return event
+}
+
+/** Reports its end. */
+export function finish(event: OperationEvent, failure?: { readonly error: unknown }): void {
+  event.outcome =
+    failure === undefined ? 'ok' : isStorageError(failure.error) ? failure.error.code : 'Unknown'
+  if (failure) channel.error.publish(event)
+  channel.asyncStart.publish(event)
+  channel.asyncEnd.publish(event)
+}
+
+/** The items of a listing, whose requests count for its call. */
+export async function* within<T>(event: OperationEvent, items: AsyncIterable<T>): AsyncIterable<T> {
+  const iterator = items[Symbol.asyncIterator]()
+  try {
+    for (;;) {
+      const { done, value } = await current.run(event, () => iterator.next())
+      if (done) return
+      yield value
+    }
+  } finally {
+    await iterator.return?.()
+  }
+}
+
+/** Says how many bytes the running call has moved. */
+export function noteBytes(bytes: number): void {
+  if (!channel.hasSubscribers) return
+  const event = current.getStore()
+  if (event) event.bytes = bytes
+}
+
+/** Counts a request to a server for the call that it belongs to. */
+export function countAttempt(): void {
+  if (!channel.hasSubscribers) return
+  const event = current.getStore()
+  if (event) event.attempts = (event.attempts ?? 0) + 1
+}
