@@ -174,7 +174,8 @@ class Mirror {
         result.skipped++
       } else {
         const { dryRun } = this.#settings
-        result.bytes += dryRun ? ours.size : await this.#copier.copy(ours, targetName, 'overwrite')
+        const bytes = dryRun ? ours.size : await this.#copier.copy(ours, targetName, 'overwrite')
+        result.bytes += bytes
         result.copied++
       }
     } catch (error) {
@@ -195,7 +196,7 @@ class Mirror {
     if (this.#isPartial) return
     const doomed: string[] = []
     await this.#workers.run(this.#extras.entries(), async ([targetName, name]) => {
-      if (this.#refused.has(name)) return
+      if (this.#isRefused(name)) return
       try {
         if (await this.#plan.source.exists(name, { signal: this.#workers.signal })) return
         doomed.push(targetName)
@@ -209,6 +210,13 @@ class Mirror {
         this.#report(this.#extras.get(targetName) ?? targetName)
       }
     }
+  }
+
+  /** Whether the source may have the file under a name, or in a folder, that the naming rule refuses. */
+  #isRefused(name: string): boolean {
+    if (this.#refused.size === 0) return false
+    const folders = [...name.matchAll(/\//g)].map(({ index }) => name.slice(0, index + 1))
+    return [name, ...folders].some((each) => this.#refused.has(each))
   }
 
   /** The names that are gone. */
