@@ -16,6 +16,7 @@ const SLOW = [
   'test/integration/collisions.test.ts',
   'test/integration/filesystem-broken-disk.test.ts',
   'test/integration/memory.test.ts',
+  'test/integration/migrate-long.test.ts',
   'test/servers/ceph.test.ts',
 ]
 

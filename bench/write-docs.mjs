@@ -10,5 +10,8 @@ const text = readFileSync(page, 'utf8')
 const [start, end] = [text.indexOf(OPEN), text.indexOf(CLOSE)]
 if (start === -1 || end < start) throw new Error(`docs/performance.md has no ${OPEN} … ${CLOSE}`)
 const results = JSON.parse(readFileSync(new URL('results/latest.json', import.meta.url), 'utf8'))
-writeFileSync(new URL('RESULTS.md', import.meta.url), `# Results\n\n${toMarkdown(results)}`)
+const all = new URL('RESULTS.md', import.meta.url)
+// migrate.mjs writes a section of its own at the end.
+const [, migration] = /(## Migration to Ceph[^]*)$/.exec(readFileSync(all, 'utf8')) ?? []
+writeFileSync(all, `# Results\n\n${toMarkdown(results)}${migration ? `\n${migration}` : ''}`)
 writeFileSync(page, `${text.slice(0, start + OPEN.length)}\n${toMarkdown(results, true)}${text.slice(end)}`)

@@ -85,13 +85,17 @@ export { driverOf, Storage } from './storage.js'
 export { type Bytes, type DeliveredRange, type OpenBody, StoredFile } from './stored-file.js'
 export type { Tee } from './tee.js'
 export type { OperationEvent } from './telemetry.js'
+export { type Compared, type CompareOptions, compare } from './transfer/compare.js'
+export type { MigrateFailure } from './transfer/failures.js'
 export {
-  type MigrateFailure,
   type MigrateOptions,
   type MigrateProgress,
   type MigrateResult,
   migrate,
 } from './transfer/migrate.js'
+export { type MirrorOptions, type MirrorProgress, type MirrorResult, mirror } from './transfer/mirror.js'
+export type { TransferOptions } from './transfer/plan.js'
+export type { Shard } from './transfer/shard.js'
 export type * from './types.js'
 export { chatUploadRules } from './uploads.js'
 export { prefixed } from './wrappers/prefixed.js'

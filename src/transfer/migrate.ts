@@ -1,34 +1,30 @@
-import type { Hash } from 'node:crypto'
-import { addAbortSignal, pipeline, type Readable, Transform } from 'node:stream'
-import { crypto } from '../crypto.js'
-import { FileExistsError, InvalidNameError, inContext, isStorageError, StorageError } from '../errors.js'
-import { type Folder, toFolder } from '../names.js'
-import { ABORT_OPTIONS, checkOptions, type OptionNames, toSignal } from '../options.js'
-import { allowManyListeners, either } from '../signals.js'
+import { FileExistsError, type StorageError } from '../errors.js'
+import type { OptionNames } from '../options.js'
 import type { Storage } from '../storage.js'
-import { StoredFile } from '../stored-file.js'
-import type { AbortOptions, ListedFile } from '../types.js'
+import { sleep } from '../timers.js'
+import type { ListedFile } from '../types.js'
+import { Copier } from './copy-file.js'
+import { hasCode, invalid, type MigrateFailure, refusedName, toFailure } from './failures.js'
+import { join, type Pair } from './join.js'
+import { checkOnProgress, type Plan, TRANSFER_OPTIONS, type TransferOptions, toPlan } from './plan.js'
+import { Contents } from './same-content.js'
+import { isInShard, type Shard } from './shard.js'
+import { Workers } from './workers.js'
 
 /** Options of {@link migrate}. */
-export interface MigrateOptions extends AbortOptions {
-  /** The folder of the source to copy. Default: all files. */
-  prefix?: string | undefined
-  /** The folder of the target. A copy keeps its name relative to `prefix`. Default: the root. */
-  targetPrefix?: string | undefined
-  /** Files copied at a time, 1 to 1,000. Default 16. */
-  concurrency?: number | undefined
+export interface MigrateOptions extends TransferOptions {
   /**
    * What to do with a name that the target already has. `'skip'` (default) skips the same content and fails other
    * content. `'error'` fails both. `'overwrite'` replaces both.
    */
   ifExists?: 'skip' | 'overwrite' | 'error' | undefined
-  /** Report the result and write nothing. Existing files are still read to compare them. Default false. */
+  /** Report the result and write nothing. Existing files are still compared. Default false. */
   dryRun?: boolean | undefined
   /**
-   * Read every copy back, and compare its size and MD5 with the sent bytes. With `'skip'`, existing files are also
-   * compared by their bytes, never by ETag. Default false.
+   * Take one part of the names only: N processes or machines, each with its own `index`, copy N parts side by side.
+   * Default: all names.
    */
-  verify?: boolean | undefined
+  shard?: Shard | undefined
   /** Called after each file. An error it throws ends the migration. */
   onProgress?: ((progress: MigrateProgress) => void) | undefined
 }
@@ -47,14 +43,6 @@ export interface MigrateProgress {
   readonly bytes: number
 }
 
-/** One file that was not copied. */
-export interface MigrateFailure {
-  /** Its name in the source. */
-  readonly name: string
-  /** Why it was not copied. */
-  readonly error: StorageError
-}
-
 /** The result of {@link migrate}. */
 export interface MigrateResult {
   /** Files that were copied. With `dryRun`: files that would be copied. */
@@ -71,24 +59,29 @@ export interface MigrateResult {
  * Copies the files of one storage to another, for example from the disk to R2. Names, content types, headers and
  * metadata stay the same. Run it again after an interruption: it copies the missing files and ends with an exact copy.
  *
+ * - Lists both sides once, in order, and compares as it goes: a file that is already right costs no request.
  * - Deletes nothing in the source. In the target it deletes only a broken copy that `verify` has found. A file that only
  *   the target has is left alone.
  * - A file that fails is in `failed` and does not stop the others.
  * - A name that breaks the naming rule, such as one in NFD from a Mac, is in `failed`: rename the file at the source.
  *   Symbolic links are not listed, so they are not copied.
  * - A file that is deleted after it was listed is in `failed` with `NotFound`. The next run does not list it.
- * - Contents are equal if their sizes and MD5s are equal. Both files are read unless an ETag proves it: the ETag is the
- *   MD5 just computed, or both ETags are MD5s and equal. Headers and metadata of an existing file are not compared.
+ * - Contents are equal if their sizes and MD5s are equal. An ETag that is an MD5, also one of a multipart upload, is
+ *   compared with the bytes of the other side, so nothing is downloaded from the target. Both files are read where no
+ *   ETag helps, and before a difference is reported. Headers and metadata of an existing file are not compared.
+ * - A killed save may have left a placeholder on servers such as Ceph. It counts as missing. If it is younger than half a
+ *   minute, its save may still be running: the migration waits for that at the end, up to a minute.
  * - If `verify` finds that a copy differs from the sent bytes, the copy is deleted and fails with `Corrupt`, so that no
  *   broken file is served. The next run copies it again. A copy that another writer has replaced stays.
- * - Memory is constant for any number and size of files; only failures are collected.
+ * - Memory is constant for any number and size of files; only failures are collected. Files on their way take
+ *   `concurrency` × 4 MiB at most, or 48 MiB where that is more.
  * - The two folders must not overlap, because copies would be listed and copied again. An overlap is detected if both
  *   storages are one object or have the same `toString()`, and one folder's `path()`, or else `url()`, contains the
  *   other's.
  * - The target must not be a `readThrough` storage whose older storage is the source: it finds every file in place.
  *
  * @throws {StorageError} `InvalidArgument` for options, `Aborted` after all running copies have ended, or the error of
- * the source's listing.
+ * a listing.
  * @throws {InvalidNameError} for a prefix that breaks the naming rule.
  * @example
  * const { copied, failed } = await migrate(new FileSystemStorage(), createDefaultStorage(), { verify: true })
@@ -98,119 +91,135 @@ export async function migrate(
   target: Storage,
   options: MigrateOptions = {},
 ): Promise<MigrateResult> {
-  const plan = inContext({ operation: 'migrate' }, () => toPlan(options))
-  for (const storage of [source, target]) {
-    if (typeof storage?.list !== 'function' || typeof storage.save !== 'function') {
-      throw invalid('source and target must be storages')
-    }
+  const { ifExists = 'skip', dryRun = false, shard, onProgress } = options ?? {}
+  const plan = toPlan(OPERATION, source, target, options, OPTIONS, { dryRun })
+  if (ifExists !== 'skip' && ifExists !== 'overwrite' && ifExists !== 'error') {
+    throw invalid(OPERATION, "ifExists must be 'skip', 'overwrite' or 'error'")
   }
-  if (plan.signal?.aborted) throw aborted(plan.signal)
-  if (overlap(placeOf(source, plan.from), placeOf(target, plan.to)) && areSame(source, target)) {
-    throw invalid('source and target are the same storage: prefix and targetPrefix must not overlap')
-  }
-  if (readsThrough(target, source)) {
-    throw invalid(
-      'target reads through to source, so nothing would be copied: give the storage in front of it',
-    )
-  }
-  return new Migration(source, target, plan).run()
+  checkShard(shard)
+  checkOnProgress(OPERATION, onProgress)
+  return new Migration(plan, { ifExists, dryRun, shard, onProgress }).run()
 }
 
-/** The options, checked and resolved. */
-interface Plan {
-  readonly from: Folder
-  readonly to: Folder
-  readonly concurrency: number
+const OPERATION = 'migrate'
+
+const OPTIONS: OptionNames<MigrateOptions> = {
+  ...TRANSFER_OPTIONS,
+  ifExists: true,
+  dryRun: true,
+  shard: true,
+  onProgress: true,
+}
+
+function checkShard(shard: Shard | undefined): void {
+  if (shard === undefined) return
+  const { index, of } = shard ?? {}
+  if (!Number.isSafeInteger(of) || !Number.isSafeInteger(index) || of < 1 || index < 0 || index >= of) {
+    throw invalid(OPERATION, 'shard must be { index, of }, whole numbers, with index from 0 to of - 1')
+  }
+}
+
+/** Milliseconds between looks at a name that an unfinished save holds, and how long it is waited for. */
+const HELD_WAIT = 1_000
+const HELD_PATIENCE = 60_000
+
+interface Settings {
   readonly ifExists: 'skip' | 'overwrite' | 'error'
   readonly dryRun: boolean
-  readonly verify: boolean
-  readonly onProgress: ((progress: MigrateProgress) => void) | undefined
-  readonly signal: AbortSignal | undefined
+  readonly shard: Shard | undefined
+  readonly onProgress: MigrateOptions['onProgress']
 }
 
 class Migration {
-  readonly #source: Storage
-  readonly #target: Storage
   readonly #plan: Plan
+  readonly #settings: Settings
   readonly #result: MigrateResult = { copied: 0, skipped: 0, failed: [], bytes: 0 }
-  /** Ends all workers if one of them meets an error that is not about a single file. */
-  readonly #stop = new AbortController()
-  readonly #signal: AbortSignal
+  readonly #workers: Workers
+  readonly #contents: Contents
+  readonly #copier: Copier
 
-  constructor(source: Storage, target: Storage, plan: Plan) {
-    this.#source = source
-    this.#target = target
+  constructor(plan: Plan, settings: Settings) {
     this.#plan = plan
-    this.#signal = either(plan.signal, this.#stop.signal)
-    allowManyListeners(this.#signal) // Every running copy adds one.
+    this.#settings = settings
+    this.#workers = new Workers(plan)
+    this.#contents = new Contents(plan, this.#workers.signal)
+    this.#copier = new Copier(plan, this.#contents, this.#workers.signal)
   }
 
   async run(): Promise<MigrateResult> {
-    const { from, concurrency, signal } = this.#plan
-    const onInvalidName = (name: string) => this.#refuse(name)
-    const files = this.#source.list(from, { signal: this.#signal, onInvalidName })[Symbol.asyncIterator]()
-    await Promise.all(Array.from({ length: concurrency }, () => this.#work(files)))
-    if (signal?.aborted) throw aborted(signal)
-    if (this.#signal.aborted) throw this.#signal.reason
+    const pairs = join(this.#plan, {
+      strict: false, // A file that seems to be missing is saved create-only, so nothing can go wrong.
+      signal: this.#workers.signal,
+      onInvalidName: (name, place) => {
+        if (place === 'source' && this.#isMine(name)) this.#fail(name, refusedName(OPERATION, name, place))
+      },
+    })
+    const held: SourcePair[] = []
+    await this.#workers.run(pairs, async ({ ours, ...pair }) => {
+      if (ours === undefined || !this.#isMine(ours.name)) return
+      if ((await this.#handle({ ...pair, ours })) === 'held') held.push({ ...pair, ours })
+    })
+    const end = performance.now() + HELD_PATIENCE
+    await this.#workers.run(held.values(), async (pair) => {
+      // A name that was not listed is held by a save of this moment, or on disk by a folder.
+      const isLast = () => pair.theirs === undefined || performance.now() > end
+      while ((await this.#handle(pair, isLast())) === 'held') {
+        await sleep(HELD_WAIT, undefined, { signal: this.#workers.signal })
+      }
+    })
     return this.#result
   }
 
-  /** Never rejects, so that `run` continues only after all workers have ended. */
-  async #work(files: AsyncIterator<ListedFile>): Promise<void> {
-    try {
-      while (!this.#signal.aborted) {
-        const next = await files.next()
-        if (next.done) return
-        await this.#migrate(next.value)
-      }
-      await files.return?.()
-    } catch (error) {
-      this.#stop.abort(error)
-    }
+  #isMine(name: string): boolean {
+    const { shard } = this.#settings
+    return shard === undefined || isInShard(name, shard)
   }
 
-  async #migrate(file: ListedFile): Promise<void> {
+  /** Copies or skips a file, and counts it. `'held'`: not now. With `last` such a file fails. */
+  async #handle(pair: SourcePair, last = false): Promise<'held' | undefined> {
+    const { name } = pair.ours
     const result = this.#result
     try {
-      const bytes = await this.#transfer(file, this.#targetName(file.name))
+      const bytes = await this.#transfer(pair, last)
+      if (bytes === 'held') return bytes
       if (bytes === null) result.skipped++
       else {
         result.copied++
         result.bytes += bytes
       }
     } catch (error) {
-      if (this.#signal.aborted) return
-      result.failed.push({ name: file.name, error: toFailure(error, file.name) })
+      if (this.#workers.signal.aborted) return undefined
+      this.#fail(name, toFailure(OPERATION, error, name))
     }
     const { copied, skipped, failed, bytes } = result
-    this.#plan.onProgress?.({ name: file.name, copied, skipped, failed: failed.length, bytes })
+    this.#settings.onProgress?.({ name, copied, skipped, failed: failed.length, bytes })
+    return undefined
   }
 
-  #refuse(name: string): void {
-    const reason = 'the naming rule refuses this name: rename the file at the source'
-    const error = new InvalidNameError({ operation: 'migrate', file: name, reason })
+  #fail(name: string, error: StorageError): void {
     this.#result.failed.push({ name, error })
   }
 
-  #targetName(name: string): string {
-    const { from, to } = this.#plan
-    const relative = from === '' ? name : name.slice(from.length + 1)
-    return to === '' ? relative : `${to}/${relative}`
-  }
-
   /** The number of bytes copied, or null if the target already had the file. */
-  async #transfer(file: ListedFile, name: string): Promise<number | null> {
-    const { ifExists, dryRun } = this.#plan
-    if (ifExists === 'overwrite') return dryRun ? file.size : this.#copy(file.name, name)
-    if (await this.#isThere(file, name)) return null
-    if (dryRun) return file.size
+  async #transfer({ ours, theirs, targetName }: SourcePair, last: boolean): Promise<number | null | 'held'> {
+    const { ifExists, dryRun } = this.#settings
+    if (ifExists === 'overwrite') {
+      return dryRun ? ours.size : this.#copier.copy(ours, targetName, 'overwrite')
+    }
+    if (theirs) {
+      if (ifExists === 'skip' && (await this.#contents.areSame(ours, theirs, 'etags'))) return null
+      if (await this.#isThere(ours, targetName)) return null
+    }
+    if (dryRun) return ours.size
     try {
-      return await this.#copy(file.name, name)
+      return await this.#copier.copy(ours, targetName, 'error')
     } catch (error) {
+      if (!hasCode(error, 'AlreadyExists')) throw error
       // Another writer, perhaps another run of this migration, stored it meanwhile.
-      if (isStorageError(error) && error.code === 'AlreadyExists' && (await this.#isThere(file, name)))
-        return null
-      throw error
+      if (await this.#isThere(ours, targetName)) return null
+      // Readers see no file, and the name is taken nevertheless.
+      if (last) throw error
+      return 'held'
     }
   }
 
@@ -218,10 +227,11 @@ class Migration {
   async #isThere(file: ListedFile, name: string): Promise<boolean> {
     const found = await this.#find(name)
     if (found === null) return false
-    if (this.#plan.ifExists === 'skip' && (await this.#isSame(file, found))) return true
-    const reason = this.#plan.ifExists === 'skip' ? 'is already there with other content' : 'already exists'
+    const { ifExists } = this.#settings
+    if (ifExists === 'skip' && (await this.#contents.areSame(file, found, 'certain'))) return true
+    const reason = ifExists === 'skip' ? 'is already there with other content' : 'already exists'
     throw new FileExistsError({
-      operation: 'migrate',
+      operation: OPERATION,
       file: file.name,
       reason: `${JSON.stringify(name)} ${reason}; ifExists: 'overwrite' would replace it`,
     })
@@ -229,199 +239,13 @@ class Migration {
 
   async #find(name: string): Promise<ListedFile | null> {
     try {
-      return await this.#target.stat(name, { signal: this.#signal })
+      return await this.#plan.target.stat(name, { signal: this.#workers.signal })
     } catch (error) {
       // A missing bucket is `NotFound` as well. Then the save fails.
-      if (isStorageError(error) && error.code === 'NotFound') return null
+      if (hasCode(error, 'NotFound')) return null
       throw error
     }
   }
-
-  async #isSame(ours: ListedFile, theirs: ListedFile): Promise<boolean> {
-    if (ours.size !== theirs.size) return false
-    const digestOurs = () => this.#digest(this.#source, ours.name)
-    const digestTheirs = () => this.#digest(this.#target, theirs.name)
-    if (this.#plan.verify) return (await digestOurs()) === (await digestTheirs())
-    const [etag, other] = [digestOf(ours.etag), digestOf(theirs.etag)]
-    if (etag !== undefined && etag === other) return true
-    // Reads the side without an MD5 in its ETag first: if its MD5 is the other ETag, one read is enough.
-    if (etag === undefined) {
-      const digest = await digestOurs()
-      return digest === other || digest === (await digestTheirs())
-    }
-    const digest = await digestTheirs()
-    return digest === etag || digest === (await digestOurs())
-  }
-
-  /** The MD5 of a file in a storage, streamed. */
-  async #digest(storage: Storage, name: string): Promise<string> {
-    return this.#read(await storage.open(name, { signal: this.#signal }))
-  }
-
-  async #read(file: StoredFile): Promise<string> {
-    const hash = crypto().createHash('md5')
-    // The body may stall after it was opened.
-    for await (const chunk of addAbortSignal(this.#signal, file.stream())) hash.update(chunk)
-    return hash.digest('hex')
-  }
-
-  async #copy(from: string, to: string): Promise<number> {
-    const { ifExists, verify } = this.#plan
-    const file = await this.#source.open(from, { signal: this.#signal })
-    const hash = crypto().createHash('md5')
-    const sent = tap(file, verify ? hash : undefined)
-    try {
-      await this.#target.save(to, sent, {
-        ifExists: ifExists === 'overwrite' ? 'overwrite' : 'error',
-        signal: this.#signal,
-      })
-    } finally {
-      await sent.close()
-    }
-    if (verify) await this.#verify(file, to, hash.digest('hex'))
-    return file.size
-  }
-
-  async #verify({ name: from, size }: ListedFile, to: string, digest: string): Promise<void> {
-    const { etag } = await this.#target.stat(to, { signal: this.#signal })
-    const held = await this.#target.open(to, { signal: this.#signal })
-    if (held.size !== size) await held.close()
-    else if ((await this.#read(held)) === digest) return
-    const reason = `the copy ${JSON.stringify(to)} differs from the bytes that were sent`
-    const current = await this.#target.stat(to, { signal: this.#signal })
-    if (held.etag !== etag || current.etag !== etag)
-      throw corrupt(from, `${reason}; another writer has replaced it meanwhile`)
-    try {
-      await this.#target.delete(to) // Without the signal: an abort must not keep the broken copy.
-    } catch (cause) {
-      throw corrupt(from, `${reason}, and it could not be deleted`, cause)
-    }
-    throw corrupt(from, `${reason}; it was deleted, so run the migration again`)
-  }
 }
 
-/**
- * The same file, with its content hashed on the way if there is a hash. It keeps its size, so a save on S3 may need no
- * parts. Closing it frees only an unread body; a stream frees its own.
- */
-function tap(file: StoredFile, hash: Hash | undefined): StoredFile {
-  let taken = false
-  const take = (): Readable => {
-    taken = true
-    if (hash === undefined) return file.stream()
-    const hashing = new Transform({
-      transform(chunk: Buffer, _encoding, done) {
-        hash.update(chunk)
-        done(null, chunk)
-      },
-    })
-    // An error of one stream ends the other, and reaches the reader.
-    pipeline(file.stream(), hashing, () => {})
-    return hashing
-  }
-  const body = {
-    unreadTimeout: 0, // The file sees to that itself.
-    bytes: async () => Buffer.concat(await take().toArray()),
-    stream: take,
-    close: async () => {
-      if (!taken) await file.close()
-    },
-  }
-  return new StoredFile(file, file.range, body, (error) => error)
-}
-
-/** The MD5 in an ETag. ETags of multipart uploads and of the filesystem have another form. */
-function digestOf(etag: string): string | undefined {
-  return /^"([0-9a-f]{32})"$/i.exec(etag)?.[1]?.toLowerCase()
-}
-
-/** Each running copy takes a descriptor or a connection at both ends. */
-const MAX_CONCURRENCY = 1000
-
-const OPTIONS: OptionNames<MigrateOptions> = {
-  ...ABORT_OPTIONS,
-  prefix: true,
-  targetPrefix: true,
-  concurrency: true,
-  ifExists: true,
-  dryRun: true,
-  verify: true,
-  onProgress: true,
-}
-
-function toPlan(options: MigrateOptions): Plan {
-  const signal = toSignal(options)
-  checkOptions(options, OPTIONS)
-  const { concurrency = 16, ifExists = 'skip', dryRun = false, verify = false, onProgress } = options
-  if (!Number.isSafeInteger(concurrency) || concurrency < 1 || concurrency > MAX_CONCURRENCY) {
-    throw invalid(`concurrency must be a whole number from 1 to ${MAX_CONCURRENCY}`)
-  }
-  if (ifExists !== 'skip' && ifExists !== 'overwrite' && ifExists !== 'error') {
-    throw invalid("ifExists must be 'skip', 'overwrite' or 'error'")
-  }
-  // The text 'false' of a configuration file must not count as true.
-  for (const [option, value] of Object.entries({ dryRun, verify })) {
-    if (typeof value !== 'boolean') throw invalid(`${option} must be true or false`)
-  }
-  if (onProgress !== undefined && typeof onProgress !== 'function')
-    throw invalid('onProgress must be a function')
-  const from = toFolder(options.prefix ?? '', true)
-  const to = toFolder(options.targetPrefix ?? '', true)
-  return { from, to, concurrency, ifExists, dryRun, verify, onProgress, signal }
-}
-
-/** The place of a folder: its path, or else its public address, or else its name. */
-function placeOf(storage: Storage, folder: Folder): string {
-  const name = folder === '' ? 'x' : `${folder}/x`
-  const path: unknown = Reflect.get(storage, 'path')
-  if (typeof path === 'function') return String(Reflect.apply(path, storage, [name])).slice(0, -1)
-  try {
-    return storage.url(name).slice(0, -1)
-  } catch {
-    return name.slice(0, -1)
-  }
-}
-
-function overlap(a: string, b: string): boolean {
-  return a.startsWith(b) || b.startsWith(a)
-}
-
-/** Whether two storages may hold the same files. On disk only the paths of the folders count. */
-function areSame(a: Storage, b: Storage): boolean {
-  if (a === b || (hasPaths(a) && hasPaths(b))) return true
-  const [one, other] = [String(a), String(b)]
-  // `R2Storage(bucket)/folder` of a wrapper is a part of `R2Storage(bucket)`. Only a label with `(…)` is an identity.
-  return one.includes('(') && other.includes('(') && (one.startsWith(other) || other.startsWith(one))
-}
-
-/** Whether every file of `older` is already seen through `storage`: `readThrough(R2Storage(b), FileSystemStorage(/x))`. */
-function readsThrough(storage: Storage, older: Storage): boolean {
-  const [label, part] = [String(storage), String(older)]
-  return label.startsWith('readThrough(') && part.includes('(') && label.endsWith(`, ${part})`)
-}
-
-function hasPaths(storage: Storage): boolean {
-  return typeof Reflect.get(storage, 'path') === 'function'
-}
-
-function invalid(reason: string): StorageError {
-  return new StorageError('InvalidArgument', { operation: 'migrate', reason })
-}
-
-function aborted(signal: AbortSignal): StorageError {
-  return new StorageError('Aborted', {
-    operation: 'migrate',
-    reason: 'aborted by the caller',
-    cause: signal.reason,
-  })
-}
-
-function corrupt(file: string, reason: string, cause?: unknown): StorageError {
-  return new StorageError('Corrupt', { operation: 'migrate', file, reason, cause })
-}
-
-function toFailure(error: unknown, file: string): StorageError {
-  if (isStorageError(error)) return error
-  const reason = error instanceof Error ? error.message : String(error)
-  return new StorageError('Unknown', { operation: 'migrate', file, reason, cause: error })
-}
+type SourcePair = Pair & { readonly ours: ListedFile }

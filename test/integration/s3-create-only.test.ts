@@ -164,7 +164,7 @@ describe.each([{ fastPath: true }, { fastPath: false }])('fastPath $fastPath', (
         expect(keys()).toEqual(['a.txt', 'from.txt'])
         expect(await textOf('a.txt')).toBe('precious')
         expect(r2.server.openUploads).toBe(0)
-        expect(probes().length).toBeLessThan(5)
+        expect(probes().length).toBeLessThan(7)
       },
     )
 

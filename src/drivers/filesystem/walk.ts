@@ -11,7 +11,7 @@ import { stateOf } from './version.js'
 const BATCH = 64
 
 /**
- * The files below a folder in UTF-8 byte order of their names. No link is followed, the storage's own folders are left
+ * The files below a folder in UTF-8 byte order of their names, and the folders that the naming rule refuses. No link is followed, the storage's own folders are left
  * out, and files that vanish meanwhile are passed over. Memory: the names of one folder per level.
  */
 export async function* walk(root: Root, folder: Folder): AsyncIterable<readonly ListedFile[]> {
@@ -44,9 +44,11 @@ async function* filesBelow(root: Root, folder: string): AsyncIterable<string> {
       yield name
       continue
     }
-    // Below a folder whose name breaks the naming rule, every name does. The paths there may be too long for the system.
+    // Below a folder whose name breaks the naming rule, every name does. The paths there may be too long for the system,
+    // so the folder stands for all of them, with its closing slash.
     const directory = name.slice(0, -1)
     if (isName(directory)) yield* filesBelow(root, directory)
+    else yield name
   }
 }
 
@@ -95,6 +97,7 @@ async function toFiles(root: Root, names: readonly string[]): Promise<ListedFile
 }
 
 async function toFile(root: Root, name: string): Promise<ListedFile | null> {
+  if (name.endsWith('/')) return { name, size: 0, lastModified: new Date(0), etag: '""' }
   const stats = await lstatIfThere(root.pathOfListed(name))
   return stats?.isFile() ? { name, ...stateOf(stats) } : null
 }

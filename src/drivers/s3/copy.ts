@@ -46,9 +46,12 @@ export function isDecodedTwice(key: string): boolean {
 }
 
 /** The server takes content and attributes together, whatever happens to the source meanwhile. */
-export async function copyAsIs({ api }: S3Connection, { key, fromKey }: CopyWork, call: Call): Promise<void> {
+export async function copyAsIs(connection: S3Connection, work: CopyWork, call: Call): Promise<void> {
+  const { api, config } = connection
+  const { key, fromKey } = work
   const { etag } = await api.copy({ key, fromKey }, call)
-  if (etag.replaceAll('"', '') !== ETAG_OF_NOTHING) return
+  // Those of version 0.1.0 are empty.
+  if (config.conditionalCompletion && etag.replaceAll('"', '') !== ETAG_OF_NOTHING) return
   // A placeholder may have come to the name of the source, and been copied.
   const copied = await api.head({ key }, call).catch((error: unknown) => {
     if (analyse(error).status === 404) return null

@@ -45,6 +45,7 @@ export function stateOf(answer: Readonly<Record<string, string>>): ObjectState {
     size: length === undefined ? undefined : toSize(length),
     etag: answer.etag ?? '',
     lastModified: toDate(answer['last-modified']),
+    answered: toDate(answer.date),
     headers,
     metadata,
   }

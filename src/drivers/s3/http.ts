@@ -64,10 +64,11 @@ export class HttpObjectApi implements api.ObjectApi {
   }
 
   async put(request: api.PutRequest, call: api.Call): Promise<api.Tagged> {
-    const { key, bytes, md5, attributes, createOnly } = request
+    const { key, bytes, md5, attributes, createOnly, ifMatch } = request
     const headers = this.#headersOf(attributes)
     if (md5 !== undefined) headers['content-md5'] = md5
     if (createOnly) headers['if-none-match'] = '*'
+    if (ifMatch !== undefined) headers['if-match'] = ifMatch
     return tagOf(await this.#send({ method: 'PUT', key, headers, body: bytes }, call))
   }
 

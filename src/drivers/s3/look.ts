@@ -2,6 +2,7 @@ import { Problem } from '../../errors.js'
 import type { S3Connection } from './connection.js'
 import { analyse } from './failures.js'
 import { headObject } from './head.js'
+import { isAbandoned } from './publishers/abandoned.js'
 import { openObject } from './read.js'
 
 const TO_READ =
@@ -19,14 +20,18 @@ export function isHidden(error: unknown): boolean {
   return status === 403 && (code === '' || code === 'AccessDenied')
 }
 
-/** Whether a name is taken, as far as the credentials can see: the write finds out, unless `createOnly` is `'check'`. */
+/**
+ * Whether a name is taken, as far as the credentials can see: the write finds out, unless `createOnly` is `'check'`. The
+ * placeholder of a killed save takes no name.
+ */
 export async function isTaken(
   connection: S3Connection,
   key: string,
   signal: AbortSignal | undefined,
 ): Promise<boolean> {
   try {
-    return (await headObject(connection, key, signal)) !== null
+    const found = await headObject(connection, key, signal)
+    return found !== null && !(await isAbandoned(connection, key, found, signal))
   } catch (error) {
     if (!isHidden(error)) throw error
     if (connection.config.createOnly === 'condition') return false

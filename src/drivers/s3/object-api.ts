@@ -79,6 +79,8 @@ export interface ObjectState extends ObjectAttributes {
   readonly size: number | undefined
   readonly etag: string
   readonly lastModified: Date | undefined
+  /** When the server answered, by its own clock. Not known through an AWS client. */
+  readonly answered?: Date | undefined
 }
 
 /** An object with its content. */
@@ -107,6 +109,8 @@ export interface PutRequest extends KeyRequest {
   readonly attributes?: ObjectAttributes | undefined
   /** Refuses a taken name by `412`. */
   readonly createOnly?: boolean | undefined
+  /** Refuses by `412` to replace anything else than the object of this ETag. */
+  readonly ifMatch?: string | undefined
 }
 
 /** One get. */

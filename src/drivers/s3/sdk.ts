@@ -41,7 +41,7 @@ export class SdkObjectApi implements api.ObjectApi {
   }
 
   async put(request: api.PutRequest, call: api.Call): Promise<api.Tagged> {
-    const { key, bytes, md5, attributes, createOnly } = request
+    const { key, bytes, md5, attributes, createOnly, ifMatch } = request
     const input = {
       ...this.#target(key),
       ...fieldsOf(attributes),
@@ -49,6 +49,7 @@ export class SdkObjectApi implements api.ObjectApi {
       ContentLength: bytes.byteLength,
       ContentMD5: md5,
       ...(createOnly && { IfNoneMatch: '*' }),
+      ...(ifMatch !== undefined && { IfMatch: ifMatch }),
     }
     const load = { bytes: bytes.byteLength, slow: false }
     return tagOf(await this.#send((sdk) => this.#write(new sdk.PutObjectCommand(input)), call, load))

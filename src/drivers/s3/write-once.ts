@@ -5,7 +5,8 @@ import type { S3Connection } from './connection.js'
 import { analyse } from './failures.js'
 import { headObject } from './head.js'
 import { contentMd5 } from './headers.js'
-import type { Call, ObjectAttributes } from './object-api.js'
+import type { Call, ObjectAttributes, PutRequest } from './object-api.js'
+import { findAbandoned } from './publishers/abandoned.js'
 import { isPlaceholder } from './publishers/placeholder.js'
 
 /** A write that can be told from everybody else's. */
@@ -119,6 +120,17 @@ export async function putObject(
     await connection.run(signal, (call) => api.put({ key, bytes, md5, attributes }, call))
     return true
   }
-  const request = { key, bytes, md5, attributes: marked(attributes, write.writeId), createOnly: conditional }
-  return writeOnce(connection, write, (call) => api.put(request, call))
+  const request = { key, bytes, md5, attributes: marked(attributes, write.writeId) }
+  const put = (condition: Pick<PutRequest, 'createOnly' | 'ifMatch'>) =>
+    writeOnce(connection, write, (call) => api.put({ ...request, ...condition }, call))
+  if (await put({ createOnly: conditional })) return true
+  // The placeholder of a killed save may hold the name.
+  const etag = await findAbandoned(connection, key, signal)
+  if (etag === undefined) return false
+  if (await put({ ifMatch: etag })) return true
+  // Ceph takes the quotes for a part of the ETag. Other servers refuse an ETag without them.
+  return put({ ifMatch: etag.replaceAll('"', '') }).catch((error: unknown) => {
+    if (analyse(error).status === 400) return false
+    throw error
+  })
 }

@@ -50,6 +50,13 @@ function withoutKind<Choice extends { kind: string }>({ kind: _, ...options }: C
   return options
 }
 
+export interface Migration {
+  location: string
+  storage: StorageChoice
+  log: string
+  shard?: { index: number; of: number }
+}
+
 export interface Outcome {
   name?: string
   code?: string
@@ -212,6 +219,17 @@ export const programs = {
       }
     }
     await Promise.all([write(0), write(1), write(2)])
+  },
+
+  /** Migrates a folder. Writes a line for each file, so that it can be killed in the midst. */
+  async migrateFolder({ location, storage, log, shard }: Migration) {
+    const { FileSystemStorage, migrate } = await import('stowage')
+    const { failed, ...counts } = await migrate(
+      new FileSystemStorage({ location }),
+      await storageOf(storage),
+      { shard, onProgress: ({ name }) => appendFileSync(log, `${name}\n`) },
+    )
+    return { ...counts, failed: failed.map(({ name, error }) => `${name}: ${error.message}`) }
   },
 
   /** The calls that make a save, an overwrite with metadata, a move and a delete durable. */

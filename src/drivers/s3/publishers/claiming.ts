@@ -18,12 +18,13 @@ import {
   type WholeWrite,
   writeOnce,
 } from '../write-once.js'
-import { PLACEHOLDER } from './placeholder.js'
+import { placeholderOf } from './placeholder.js'
 import type { Publisher } from './publisher.js'
 
 /**
  * For create-only writes on servers that complete an upload over whatever is there, such as Ceph. A placeholder, put
- * create-only, claims the name first. Readers of this package do not see it; a crash leaves it behind, and the name taken.
+ * create-only, claims the name first. Readers of this package do not see it. A crash leaves it behind; it names its
+ * upload, so that the next write can end that and take its place.
  */
 export class Claiming implements Publisher {
   readonly #connection: S3Connection
@@ -38,7 +39,8 @@ export class Claiming implements Publisher {
 
   complete(write: MarkedWrite, upload: Upload, parts: readonly Part[]): Promise<boolean> {
     const { api } = this.#connection
-    return this.#claimAndWrite(write, (call) => api.completeUpload({ ...upload, parts }, call))
+    const complete = (call: Call) => api.completeUpload({ ...upload, parts }, call)
+    return this.#claimAndWrite(write, complete, upload.uploadId)
   }
 
   copy(work: CopyWork): Promise<boolean> {
@@ -55,8 +57,12 @@ export class Claiming implements Publisher {
     return copyByParts(connection, work, (upload, parts) => this.complete(work, upload, parts))
   }
 
-  async #claimAndWrite(write: MarkedWrite, send: (call: Call) => Promise<unknown>): Promise<boolean> {
-    if (!(await this.#claim(write))) return false
+  async #claimAndWrite(
+    write: MarkedWrite,
+    send: (call: Call) => Promise<unknown>,
+    uploadId?: string,
+  ): Promise<boolean> {
+    if (!(await this.#claim(write, uploadId))) return false
     try {
       // It overwrites the placeholder. Not create-only, so that a failure is cleaned up once, by the removal below.
       return await writeOnce(this.#connection, { ...write, createOnly: false }, send)
@@ -67,14 +73,15 @@ export class Claiming implements Publisher {
   }
 
   /** Puts the placeholder. False: the name is taken. */
-  async #claim(write: MarkedWrite): Promise<boolean> {
+  async #claim(write: MarkedWrite, uploadId: string | undefined): Promise<boolean> {
     const connection = this.#connection
     // Not aborted itself, so that its outcome is known: a placeholder must not come after its removal.
     const claiming = putObject(connection, {
       ...write,
       placeholder: true,
-      bytes: Buffer.alloc(0),
-      attributes: PLACEHOLDER,
+      // Every placeholder has an ETag of its own, so that it can be replaced on condition.
+      bytes: Buffer.from(write.writeId),
+      attributes: placeholderOf(uploadId),
       signal: undefined,
     })
     return orAborted(claiming, write.signal).catch(async (error: unknown) => {

@@ -1,8 +1,19 @@
 import { CLAIM_KEY } from '../../../metadata.js'
 import type { ObjectAttributes } from '../object-api.js'
 
+/** A placeholder of a save that has no upload, and of version 0.1.0. */
+const NO_UPLOAD = '1'
+
 /** Attributes of a placeholder: it holds a name until the content comes. Readers of this package do not see it. */
-export const PLACEHOLDER: ObjectAttributes = { headers: {}, metadata: { [CLAIM_KEY]: '1' } }
+export function placeholderOf(uploadId: string = NO_UPLOAD): ObjectAttributes {
+  return { headers: {}, metadata: { [CLAIM_KEY]: uploadId } }
+}
+
+/** The upload that a placeholder waits for. */
+export function uploadIdOf({ metadata }: ObjectAttributes): string | undefined {
+  const found = metadata[CLAIM_KEY]
+  return found === NO_UPLOAD ? undefined : found
+}
 
 /** Whether an object only holds its name. */
 export function isPlaceholder({ metadata }: ObjectAttributes): boolean {

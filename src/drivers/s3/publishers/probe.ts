@@ -13,18 +13,29 @@ const BYTES = Buffer.from('probe')
 /** The most bytes of a key on S3. */
 const MAX_KEY_BYTES = 1024
 
-/** Whether a create-only put leaves an object alone: puts one twice. `key`: where the write wants to go. */
+/**
+ * Whether a create-only put leaves an object alone: puts one twice. `key`: where the write wants to go.
+ *
+ * All processes use the same key, so that a killed one leaves one object at most, and the next probe deletes it. A
+ * refusal is proof, whoever put the object. Two successes are none: another process may have deleted it in between.
+ */
 export async function probePut(connection: S3Connection, key: string): Promise<PutVerdict> {
   const { prefix } = connection.config
-  const verdict = await probePutAt(connection, probeKey(prefix))
+  const verdict = await probePutIn(connection, prefix, '')
   if (verdict !== 'untried') return verdict
   // The credentials may be limited to some folders or types of files.
   const [, folder = '', extension = ''] = /^(?:(.*)\/)?.*?(\.[^./]*)?$/s.exec(key) ?? []
-  const beside = probeKey(folder, extension)
-  return Buffer.byteLength(beside) > MAX_KEY_BYTES ? 'untried' : probePutAt(connection, beside)
+  return probePutIn(connection, folder, extension)
 }
 
-async function probePutAt(connection: S3Connection, key: string): Promise<PutVerdict> {
+async function probePutIn(connection: S3Connection, folder: string, extension: string): Promise<PutVerdict> {
+  const own = probeKey(folder, randomUUID(), extension)
+  if (Buffer.byteLength(own) > MAX_KEY_BYTES) return 'untried'
+  return probePutAt(connection, probeKey(folder, 'put', extension), own)
+}
+
+/** `own`: a key that no other process deletes, where two successes have to be confirmed. */
+async function probePutAt(connection: S3Connection, key: string, own?: string): Promise<PutVerdict> {
   const put = (createOnly: boolean) =>
     connection.run(undefined, (call) =>
       connection.api.put({ key, bytes: BYTES, md5: contentMd5(BYTES), createOnly }, call),
@@ -33,7 +44,7 @@ async function probePutAt(connection: S3Connection, key: string): Promise<PutVer
   try {
     await put(true)
     await put(true)
-    return 'missing'
+    return own === undefined ? 'missing' : await probePutAt(connection, own)
   } catch (error) {
     const { status, retry } = analyse(error)
     // A lost answer to the first put makes the next attempt fail, which says the same.
@@ -51,10 +62,17 @@ async function probePutAt(connection: S3Connection, key: string): Promise<PutVer
   }
 }
 
-/** Whether a completion honours `If-None-Match`: completes an upload over an object of the same name. */
+/**
+ * Whether a completion honours `If-None-Match`: completes an upload over an object of the same name. False where another
+ * process deleted the object meanwhile, twice: that costs a request for each large save, and nothing else.
+ */
 export async function probeCompletion(connection: S3Connection): Promise<boolean> {
+  return (await probeCompletionOnce(connection)) || probeCompletionOnce(connection)
+}
+
+async function probeCompletionOnce(connection: S3Connection): Promise<boolean> {
   const { api, config } = connection
-  const key = probeKey(config.prefix)
+  const key = probeKey(config.prefix, 'completion')
   let upload: Upload | undefined
   try {
     await connection.run(undefined, (call) => api.put({ key, bytes: BYTES, md5: contentMd5(BYTES) }, call))
@@ -78,8 +96,8 @@ export async function probeCompletion(connection: S3Connection): Promise<boolean
   }
 }
 
-function probeKey(folder: string, extension = ''): string {
-  return `${folder === '' ? '' : `${folder}/`}.stowage/probe-${randomUUID()}${extension}`
+function probeKey(folder: string, name: string, extension = ''): string {
+  return `${folder === '' ? '' : `${folder}/`}.stowage/probe-${name}${extension}`
 }
 
 /** The credentials may not permit it: that must not fail the save. */
