@@ -24,15 +24,6 @@ export async function upload(file: Blob, { method, url, headers, name }: SignedU
 // #region check
 /** On the server, when the browser has finished. Only the claimed type was signed; this checks the bytes. */
 export async function acceptUpload(name: string): Promise<string> {
-  const accepted = await defaultStorage.save(
-    name.replace('chat_uploads/', 'accepted/'),
-    await defaultStorage.open(name),
-    {
-      ...chatUploadRules,
-      ifExists: 'error',
-    },
-  )
-  await defaultStorage.delete(name)
-  return accepted
+  return defaultStorage.accept(name, name.replace('chat_uploads/', 'accepted/'), chatUploadRules)
 }
 // #endregion
