@@ -1,4 +1,4 @@
-import type { Dicer } from '@fastify/busboy'
+import type { Readable } from 'node:stream'
 import { lazily } from '../load.js'
 import { malformed, type PartHeaders, readPartHeaders } from './form-headers.js'
 
@@ -10,8 +10,6 @@ export type FormEvent =
   | { readonly kind: 'whole' }
   | { readonly kind: 'failure'; readonly error: unknown }
 
-type PartStream = Dicer.PartStream
-
 /** Bytes of the headers of one part. Browsers need some hundred. */
 const MAX_HEADER_BYTES = 16 * 1024
 const MAX_HEADERS = 64
@@ -19,10 +17,11 @@ const MAX_HEADERS = 64
 const MAX_IDLE_BYTES = 64 * 1024
 
 const loadDicer = lazily(() => import('../vendor/dicer.js'))
+type DicerClass = Awaited<ReturnType<typeof loadDicer>>['Dicer']
 
 /** Cuts a form into its parts. It is given bytes and answers at once, so that the reader sets the pace. */
 export class FormParser {
-  readonly #dicer: Dicer
+  readonly #dicer: InstanceType<DicerClass>
   #events: FormEvent[] = []
   #state: 'outside' | 'headers' | 'body' = 'outside'
   #idleBytes = 0
@@ -31,10 +30,10 @@ export class FormParser {
     return new FormParser((await loadDicer()).Dicer, boundary)
   }
 
-  private constructor(Parser: typeof Dicer, boundary: string) {
+  private constructor(Dicer: DicerClass, boundary: string) {
     const limits = { maxHeaderPairs: MAX_HEADERS, maxHeaderSize: MAX_HEADER_BYTES }
-    this.#dicer = new Parser({ boundary, ...limits })
-    this.#dicer.on('part', (part: PartStream) => this.#startPart(part))
+    this.#dicer = new Dicer({ boundary, ...limits })
+    this.#dicer.on('part', (part: Readable) => this.#startPart(part))
     this.#dicer.on('finish', () => this.#add({ kind: 'whole' }))
     this.#dicer.on('error', (error) => this.#fail(error))
   }
@@ -53,7 +52,7 @@ export class FormParser {
     return this.#events
   }
 
-  #startPart(part: PartStream): void {
+  #startPart(part: Readable): void {
     this.#state = 'headers'
     part.on('header', (headers: object) => this.#readHeaders(headers))
     part.on('error', ignore)
@@ -75,7 +74,7 @@ export class FormParser {
     }
   }
 
-  #endPart(part: PartStream): void {
+  #endPart(part: Readable): void {
     if (this.#state === 'headers') this.#fail(undefined)
     else this.#add({ kind: 'end' })
     this.#state = 'outside'

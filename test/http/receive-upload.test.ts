@@ -15,6 +15,7 @@ import {
   type UploadedFile,
 } from 'stowage/http'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { inChild } from '../integration/child/child.js'
 import { filesIn, newFolder } from '../integration/child/folders.js'
 import { setUpR2 } from '../integration/r2-setup.js'
 import {
@@ -657,6 +658,13 @@ describe('an odd form', () => {
   })
 })
 
+it('a file of 128 MiB goes through less than 64 MiB of memory', async () => {
+  const storage = { kind: 'filesystem', location: await newFolder(), fsync: false } as const
+  const { size, grown } = await inChild('receiveForm', { storage, bytes: 128 * MIB })
+  assert.equal(size, 128 * MIB)
+  assert.ok(grown < 64 * MIB, `grown by ${grown}`)
+})
+
 describe('a form that stalls', () => {
   const whole = formOf([file('a'), file('b', 'x'.repeat(100)), field('c', 'd')])
   const places: readonly [string, number][] = [
@@ -741,7 +749,7 @@ describe.each<
       })
     },
   ],
-])('over %s', (_, start) => {
+])('over %s', (server, start) => {
   it('a form of the platform is taken', async () => {
     const storage = new MemoryStorage()
     const port = await start((request) => receiveUpload(storage, request, usual))
@@ -771,8 +779,13 @@ describe.each<
       const port = await start((request) => receiveUpload(storage, request, options))
       const form = formOf([field('a', 'b'), file('a', Buffer.alloc(8 * MIB, 'a'))])
       const pieces = [headOf(form.byteLength), form]
-      const statuses = await sendRaw(port, [...pieces, ...pieces], 2)
-      assert.deepEqual(statuses, [status, status])
+      // Hono's server closes the connection of a body that was not read.
+      const again = server === 'Hono' ? 1 : 2
+      const statuses = await sendRaw(port, again === 1 ? pieces : [...pieces, ...pieces], again)
+      assert.deepEqual(
+        statuses,
+        Array.from({ length: again }, () => status),
+      )
       assert.deepEqual(await namesIn(storage), [])
     },
   )
