@@ -62,9 +62,14 @@ function messageOf(code: StorageErrorCode, status: number): string {
 
 const TOO_LARGE = 'The file is too large.'
 
+/** What multer and its parser say of a form that is malformed or cut. These errors have no name of their own. */
+const CUT_FORM =
+  /^(?:Unexpected end of (?:form|file)|Malformed (?:part header|content type)|Multipart: Boundary not found|Request (?:aborted|closed))$/
+
 /** multer has limits of its own, and its errors reach the same error handler. */
 function ofForeign(error: unknown): HttpError {
-  if (readText(error, 'name') !== 'MulterError')
+  const isMalformed = CUT_FORM.test(readText(error, 'message') ?? '')
+  if (readText(error, 'name') !== 'MulterError' && !isMalformed)
     return { status: 500, code: 'Unknown', message: SERVER_ERROR, headers: {} }
   const isLimit = /^LIMIT_(?!UNEXPECTED_FILE)/.test(readText(error, 'code') ?? '')
   return isLimit
