@@ -64,7 +64,8 @@ async function ask(answer: Buffer, verb: Verb, ending = false) {
       error instanceof S3Error ? shown(error) : error,
     )
     // An AWS client does not tell the server's time.
-    results.push(Object(result) === result ? { ...Object(result), answered: undefined } : result)
+    if (typeof result === 'object' && result !== null) Reflect.deleteProperty(result, 'answered')
+    results.push(result)
     sent.push(
       running.calls.map(({ method, url, headers, body }) => ({
         method,
