@@ -109,7 +109,7 @@ function report(figures) {
       const ratios = ours.map((value, round) => value / theirs[round])
       const unit = what === 'rss' ? 'MiB' : 's'
       const range = `${Math.min(...ratios).toFixed(2)}–${Math.max(...ratios).toFixed(2)}`
-      return `| ${title}, ${what} | ${median(ours)} ${unit} | ${median(theirs)} ${unit} | **${median(ratios).toFixed(2)}** (${range}) |`
+      return `| ${title}, ${what} | ${round(median(ours))} ${unit} | ${round(median(theirs))} ${unit} | **${median(ratios).toFixed(2)}** (${range}) |`
     }),
   )
   const version = rclone('version').toString().split('\n')[0]
@@ -118,13 +118,17 @@ function report(figures) {
     '',
     `${small} files of 16 KiB and ${large} of 40 MiB from the disk, ${AT_A_TIME} at a time, beside \`rclone copy\` (${version}) in turns.`,
     `${os.cpus()[0]?.model.trim()}, ${os.cpus().length} cores, Node ${process.version}, ${new Date().toISOString().slice(0, 10)}; load ${os.loadavg()[0]?.toFixed(1)} at the end; medians of ${rounds} rounds,`,
-    'in brackets the least and the greatest ratio. `node bench/migrate.mjs --write` repeats it; it ends with `rclone check --download`.',
+    `in brackets the least and the greatest ratio. \`node bench/migrate.mjs --rounds=${rounds} --write\` repeats it; it ends with \`rclone check --download\`.`,
     '',
     '| | stowage | rclone | ratio |',
     '|---|--:|--:|--:|',
     ...rows,
     '',
   ].join('\n')
+}
+
+function round(value) {
+  return Number(value.toFixed(2))
 }
 
 function write(text) {

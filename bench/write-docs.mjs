@@ -12,6 +12,6 @@ if (start === -1 || end < start) throw new Error(`docs/performance.md has no ${O
 const results = JSON.parse(readFileSync(new URL('results/latest.json', import.meta.url), 'utf8'))
 const all = new URL('RESULTS.md', import.meta.url)
 // migrate.mjs writes a section of its own at the end.
-const [, migration] = /(## Migration to Ceph[\s\S]*)$/.exec(readFileSync(all, 'utf8')) ?? []
+const [, migration] = /(## Migration to Ceph.*)$/s.exec(readFileSync(all, 'utf8')) ?? []
 writeFileSync(all, `# Results\n\n${toMarkdown(results)}${migration ? `\n${migration}` : ''}`)
 writeFileSync(page, `${text.slice(0, start + OPEN.length)}\n${toMarkdown(results, true)}${text.slice(end)}`)

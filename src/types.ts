@@ -101,7 +101,8 @@ export interface DeletePrefixOptions extends AbortOptions {
 export interface ListOptions extends AbortOptions {
   /**
    * Called with each name that breaks the naming rule; `list` leaves it out. Other programs make such names: the key
-   * `a//b`, or a name in NFD from a Mac.
+   * `a//b`, or a name in NFD from a Mac. A folder on disk with such a name stands for all files in it; its name ends in
+   * `/`.
    */
   onInvalidName?: ((name: string) => void) | undefined
 }

@@ -41,11 +41,12 @@ export function stateOf(answer: Readonly<Record<string, string>>): ObjectState {
     if (name.startsWith(METADATA)) metadata[name.slice(METADATA.length)] = answer[name] ?? ''
   }
   const length = answer['content-length']
+  const answered = toDate(answer.date)
   return {
     size: length === undefined ? undefined : toSize(length),
     etag: answer.etag ?? '',
     lastModified: toDate(answer['last-modified']),
-    answered: toDate(answer.date),
+    ...(answered && { answered }),
     headers,
     metadata,
   }

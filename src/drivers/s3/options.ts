@@ -60,7 +60,7 @@ export interface S3CommonOptions {
   /**
    * How a save finds out that a name is taken. `'condition'`: the server is asked to create only (`If-None-Match`), so
    * that nothing is ever overwritten by accident. A server other than AWS and R2 is tried out before the first such
-   * write, on a small object `.stowage/probe-…` that is deleted again; where it has no such writes, they are refused as
+   * write, on a small object `.stowage/probe-put` that is deleted again; where it has no such writes, they are refused as
    * `Unsupported`. `'check'`, for those servers: the storage looks first and then writes. Of two that save one name at
    * the same moment, one may overwrite the other; `signedUpload` gives out a name that is free now, and whatever comes
    * there later is overwritten. Default `'condition'`.
