@@ -17,6 +17,7 @@ import { resolveRange } from '../../ranges.js'
 import { either } from '../../signals.js'
 import type { ListedFile } from '../../types.js'
 import { newWriteId, toFileState, toObjectAttributes } from './attributes.js'
+import { BucketConfig } from './bucket-config.js'
 import { classify } from './classify.js'
 import { S3Connection } from './connection.js'
 import { SourceReplaced } from './copy.js'
@@ -245,6 +246,11 @@ export class S3Engine {
   /** Aborts the multipart uploads of keys below `prefix` that were begun before a time. Returns their number. */
   abortUploads(prefix: string, before: Date, signal: AbortSignal | undefined): Promise<number> {
     return abortUploads(this.#connection, prefix, before, signal)
+  }
+
+  /** The settings of the bucket. */
+  config(): BucketConfig {
+    return new BucketConfig(this.#connection)
   }
 
   sweep(folder: Folder, before: Date, signal: AbortSignal | undefined): Promise<number> {
