@@ -15,6 +15,7 @@ import type {
 import { Problem } from '../../errors.js'
 import { lazily } from '../../load.js'
 import { type Folder, MAX_NAME_BYTES, type Name } from '../../names.js'
+import { startCounting } from '../../telemetry.js'
 import type { ListedFile } from '../../types.js'
 import { joinUrl } from '../options.js'
 import type { BucketConfig } from './bucket-config.js'
@@ -36,6 +37,7 @@ export class S3Driver implements StorageDriver {
   constructor(config: S3Config, label: string) {
     this.#config = config
     this.label = label
+    startCounting()
   }
 
   async stage(request: StageRequest): Promise<Staged> {
