@@ -1,7 +1,7 @@
 export { FileSystemStorage, type FileSystemStorageOptions } from './backends/filesystem.js'
 export { MemoryStorage, type MemoryStorageOptions } from './backends/memory.js'
 export { R2Storage } from './backends/r2.js'
-export { S3Storage, type StaleUploadsOptions } from './backends/s3.js'
+export { type CorsOptions, S3Storage, type StaleUploadsOptions } from './backends/s3.js'
 export { type CloudflarePurgeOptions, cloudflarePurge } from './cloudflare-purge.js'
 export type { Body, Chunk, Content } from './content.js'
 export { createDefaultStorage, createStorage, type Environment } from './create-storage.js'
@@ -20,6 +20,7 @@ export type {
   StageRequest,
   StorageDriver,
 } from './driver.js'
+export type { CorsRule } from './drivers/s3/bucket-config.js'
 export type {
   R2StorageOptions,
   S3CommonOptions,
@@ -43,6 +44,7 @@ export {
   type StorageErrorInit,
   UploadRejectedError,
 } from './errors.js'
+export { defaultExpiry, type ExpiryRule } from './expiry-rules.js'
 export { sanitizeFilename } from './filenames.js'
 export { compareNames, type Folder, type Name } from './names.js'
 export { type Cost, type MonthlyCost, type MonthlyTraffic, monthlyCost } from './operations/cost.js'
@@ -53,7 +55,6 @@ export {
   type ExpireResult,
   expire,
 } from './operations/expire.js'
-export { defaultExpiry, type ExpiryRule } from './operations/expiry-rules.js'
 export { type IsReferenced, type OrphansOptions, orphans } from './operations/orphans.js'
 export { type SweepOptions, type SweepResult, sweep } from './operations/sweep.js'
 export { type UndoableUnit, undoable } from './operations/undoable.js'

@@ -9,7 +9,7 @@ import {
   toStorageError,
 } from './errors.js'
 import { toSignal } from './options.js'
-import { eventOf, isObserved, observe } from './telemetry.js'
+import { eventOf, isObserved, type OperationEvent, observe } from './telemetry.js'
 import type { AbortOptions } from './types.js'
 
 /**
@@ -21,11 +21,11 @@ export async function perform<T>(
   operation: string,
   file: string | undefined,
   options: AbortOptions,
-  work: (signal: AbortSignal | undefined) => Promise<T>,
+  work: (signal: AbortSignal | undefined, event: OperationEvent | undefined) => Promise<T>,
 ): Promise<T> {
-  if (!isObserved()) return performNow(driver, operation, file, options, work)
-  return observe(eventOf(operation, driver.label, file), () =>
-    performNow(driver, operation, file, options, work),
+  if (!isObserved()) return performNow(driver, operation, file, options, work, undefined)
+  return observe(eventOf(operation, driver.label, file), (event) =>
+    performNow(driver, operation, file, options, work, event),
   )
 }
 
@@ -34,13 +34,14 @@ async function performNow<T>(
   operation: string,
   file: string | undefined,
   options: AbortOptions,
-  work: (signal: AbortSignal | undefined) => Promise<T>,
+  work: (signal: AbortSignal | undefined, event: OperationEvent | undefined) => Promise<T>,
+  event: OperationEvent | undefined,
 ): Promise<T> {
   let signal: AbortSignal | undefined
   try {
     signal = toSignal(options)
     signal?.throwIfAborted()
-    return await work(signal)
+    return await work(signal, event)
   } catch (error) {
     throw explain(driver, error, operation, file, signal)
   }

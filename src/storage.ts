@@ -33,7 +33,7 @@ import {
 import { freeName, publish, stageCopy } from './publish.js'
 import { StoredFile } from './stored-file.js'
 import { type Tee, tee } from './tee.js'
-import { finish, noteBytes, start, within } from './telemetry.js'
+import { finish, type OperationEvent, start, within } from './telemetry.js'
 import type {
   AbortOptions,
   AcceptOptions,
@@ -105,8 +105,8 @@ export abstract class Storage {
   async save(name: string, content: Content, options: SaveOptions = {}): Promise<string> {
     silence(content)
     try {
-      return await this.#onName('save', name, options, SAVE_OPTIONS, (target, signal) =>
-        this.#save(target, content, options, signal),
+      return await this.#onName('save', name, options, SAVE_OPTIONS, (target, signal, event) =>
+        this.#save(target, content, options, signal, event),
       )
     } catch (error) {
       abandon(content)
@@ -138,6 +138,7 @@ export abstract class Storage {
     content: Content,
     options: SaveOptions,
     signal: AbortSignal | undefined,
+    event: OperationEvent | undefined,
   ): Promise<Name> {
     // The caller may change the options once this waits, so all of them are read before.
     const ifExists = toIfExists(options.ifExists)
@@ -158,7 +159,8 @@ export abstract class Storage {
       progress: progress.report,
     })
     const stored = await publish(this.#driver, staged, target, ifExists, signal)
-    noteBytes(progress.finish())
+    const bytes = progress.finish()
+    if (event) event.bytes = bytes
     return stored
   }
 
@@ -170,13 +172,13 @@ export abstract class Storage {
    * @example const text = await (await storage.open('notes/today.txt')).text()
    */
   async open(name: string, options: OpenOptions = {}): Promise<StoredFile> {
-    return this.#onName('open', name, options, OPEN_OPTIONS, async (target, signal) => {
+    return this.#onName('open', name, options, OPEN_OPTIONS, async (target, signal, event) => {
       const { state, range, body } = await this.#driver.read({
         name: target,
         range: toRange(options.range),
         signal,
       })
-      noteBytes(range.length)
+      if (event) event.bytes = range.length
       const toPublic = (error: unknown) => explain(this.#driver, error, 'read', name, signal)
       return new StoredFile({ name: target, ...state }, range, body, toPublic, signal)
     })
@@ -435,12 +437,12 @@ export abstract class Storage {
     name: string,
     options: Options,
     known: OptionNames<Options>,
-    work: (target: Name, signal: AbortSignal | undefined) => Promise<T>,
+    work: (target: Name, signal: AbortSignal | undefined, event: OperationEvent | undefined) => Promise<T>,
   ): Promise<T> {
-    return this.perform(operation, name, options, async (signal) => {
+    return perform(this.#driver, operation, name, options, async (signal, event) => {
       const target = this.#toName(name)
       checkOptions(options, known)
-      return work(target, signal)
+      return work(target, signal, event)
     })
   }
 

@@ -24,6 +24,13 @@ export interface OperationEvent {
 const channel = tracingChannel<OperationEvent>('stowage:operation')
 /** Which call a request belongs to. Used only while somebody listens. */
 const current = new AsyncLocalStorage<OperationEvent>()
+/** Whether a storage of this process counts requests. Without one, the cost of the store above is not worth it. */
+let isCounting = false
+
+/** A storage that calls `countAttempt` says so before its first call. */
+export function startCounting(): void {
+  isCounting = true
+}
 
 /** Whether somebody listens. */
 export function isObserved(): boolean {
@@ -33,7 +40,7 @@ export function isObserved(): boolean {
 /** Runs a call whose start, end and outcome are reported. */
 export function observe<T>(event: OperationEvent, work: (event: OperationEvent) => Promise<T>): Promise<T> {
   return channel.start.runStores(event, () => {
-    const working = current.run(event, work, event)
+    const working = isCounting ? current.run(event, work, event) : work(event)
     channel.end.publish(event)
     return settle(event, working)
   })
@@ -86,13 +93,6 @@ export async function* within<T>(event: OperationEvent, items: AsyncIterable<T>)
   } finally {
     await iterator.return?.()
   }
-}
-
-/** Says how many bytes the running call has moved. */
-export function noteBytes(bytes: number): void {
-  if (!channel.hasSubscribers) return
-  const event = current.getStore()
-  if (event) event.bytes = bytes
 }
 
 /** Counts a request to a server for the call that it belongs to. */

@@ -23,7 +23,7 @@ const FLOORS: readonly (readonly RegExp[])[] = [
   // What backends are asked for.
   [/^driver\.ts$/],
   // How an operation runs: its errors and its name.
-  [/^delete-many\.ts$/, /^operation\.ts$/, /^cloudflare-purge\.ts$/],
+  [/^delete-many\.ts$/, /^operation\.ts$/, /^cloudflare-purge\.ts$/, /^expiry-rules\.ts$/],
   [/^(?:publish|accept)\.ts$/],
   [/^storage\.ts$/],
   // What drivers share.
@@ -53,10 +53,13 @@ const PRIVATE: readonly { what: RegExp; to: RegExp }[] = [
   { what: /^drivers\/memory\.ts$/, to: /^backends\/memory\.ts$/ },
   { what: /^drivers\/filesystem\//, to: /^(?:drivers|backends)\/filesystem[./]/ },
   {
-    what: /^drivers\/s3\/(?:options|address)\.ts$/,
+    what: /^drivers\/s3\/(?:options|address|bucket-config)\.ts$/,
     to: /^(?:drivers\/s3\/|backends\/(?:s3|r2)\.ts$|create-storage\.ts$|index\.ts$)/,
   },
-  { what: /^drivers\/s3\/(?!(?:options|address)\.ts$)/, to: /^(?:drivers\/s3\/|backends\/(?:s3|r2)\.ts$)/ },
+  {
+    what: /^drivers\/s3\/(?!(?:options|address|bucket-config)\.ts$)/,
+    to: /^(?:drivers\/s3\/|backends\/(?:s3|r2)\.ts$)/,
+  },
   {
     what: /^drivers\/(?:options|semaphore|resting-readers|local-signer)\.ts$/,
     to: /^(?:drivers|backends)\//,

@@ -1,6 +1,8 @@
+import type { CorsRule } from '../drivers/s3/bucket-config.js'
 import { S3Driver } from '../drivers/s3/driver.js'
 import { type S3StorageOptions, toS3Config } from '../drivers/s3/options.js'
 import { inContext, Problem } from '../errors.js'
+import { type ExpiryRule, toExpiryRules } from '../expiry-rules.js'
 import { ABORT_OPTIONS, checkOptions, type OptionNames } from '../options.js'
 import { Storage } from '../storage.js'
 import type { AbortOptions, Purge } from '../types.js'
@@ -13,6 +15,15 @@ export interface StaleUploadsOptions extends AbortOptions {
   olderThan?: number | undefined
 }
 
+/** Options of {@link S3Storage.setCors}. */
+export interface CorsOptions extends AbortOptions {
+  /** Origins of the pages that upload: scheme, host and port, no path. `'*'` for all. */
+  origins: readonly string[]
+  /** Request headers besides those of an upload, such as `x-amz-meta-user` for metadata. Default none. */
+  headers?: readonly string[] | undefined
+}
+
+const CORS_OPTIONS: OptionNames<CorsOptions> = { ...ABORT_OPTIONS, origins: true, headers: true }
 const STALE_UPLOADS_OPTIONS: OptionNames<StaleUploadsOptions> = { ...ABORT_OPTIONS, olderThan: true }
 const WEEK = 7 * 24 * 60 * 60
 
@@ -59,5 +70,79 @@ export class S3Storage extends Storage {
       const before = new Date(Date.now() - olderThan * 1000)
       return { aborted: await this.#driver.abortUploads(this.#prefix, before, signal) }
     })
+  }
+
+  /**
+   * The expiry rules that {@link setLifecycle} has written below the storage's prefix. Rules of others are left out.
+   *
+   * @throws {StorageError} `PermissionDenied`, `Unavailable`, …
+   */
+  async getLifecycle(options: AbortOptions = {}): Promise<ExpiryRule[]> {
+    return this.perform('getLifecycle', undefined, options, async (signal) => {
+      checkOptions(options, ABORT_OPTIONS)
+      return (await this.#driver.config()).expiry(this.#prefix, signal)
+    })
+  }
+
+  /**
+   * Writes expiry rules into the bucket, so that the server deletes files by itself, within a day or so. Takes the rules
+   * of `expire`. Replaces this package's own rules for the same folders; all other rules stay as they are. Uploads that
+   * were never completed are aborted after 7 days. Two calls at the same moment may undo each other.
+   *
+   * The keys need the right to change the bucket: on R2 an "Admin Read & Write" token.
+   *
+   * @throws {InvalidNameError} for a prefix that is empty or breaks the naming rule.
+   * @throws {StorageError} `InvalidArgument` for a rule, `PermissionDenied`, `Unavailable`, …
+   * @example await storage.setLifecycle(defaultExpiry)
+   */
+  async setLifecycle(rules: readonly ExpiryRule[], options: AbortOptions = {}): Promise<void> {
+    return this.perform('setLifecycle', undefined, options, async (signal) => {
+      checkOptions(options, ABORT_OPTIONS)
+      const checked = toExpiryRules(rules)
+      await (await this.#driver.config()).setExpiry(this.#prefix, checked, signal)
+    })
+  }
+
+  /**
+   * What the bucket allows to pages of other origins, by all of its rules.
+   *
+   * @throws {StorageError} `PermissionDenied`, `Unavailable`, …
+   */
+  async getCors(options: AbortOptions = {}): Promise<CorsRule[]> {
+    return this.perform('getCors', undefined, options, async (signal) => {
+      checkOptions(options, ABORT_OPTIONS)
+      return (await this.#driver.config()).cors(signal)
+    })
+  }
+
+  /**
+   * Writes the rule that uploads from browsers need: `GET`, `PUT` and `HEAD`, the headers of `signedUpload`, and `ETag`
+   * exposed for multipart uploads. Replaces this package's own rule; all other rules stay as they are. It may take 30
+   * seconds until R2 applies it.
+   *
+   * @throws {StorageError} `InvalidArgument` for an origin or a header, `PermissionDenied`, `Unavailable`, …
+   * @example await storage.setCors({ origins: ['https://app.example.com'] })
+   */
+  async setCors(options: CorsOptions): Promise<void> {
+    return this.perform('setCors', undefined, options, async (signal) => {
+      checkOptions(options, CORS_OPTIONS)
+      const { origins, headers = [] } = options
+      expectAll(
+        'origins',
+        origins,
+        /^(?:\*|https?:\/\/[^/?#\s]+)$/,
+        'origins such as "https://app.example.com", or "*"',
+      )
+      if (origins.length === 0) throw new Problem('InvalidArgument', 'origins must not be empty')
+      expectAll('headers', headers, /^[\w-]+$/, 'names of headers, such as "x-amz-meta-user"')
+      await (await this.#driver.config()).setCors(origins, headers, signal)
+    })
+  }
+}
+
+function expectAll(option: string, values: unknown, pattern: RegExp, what: string): void {
+  const isRight = (value: unknown) => typeof value === 'string' && pattern.test(value)
+  if (!Array.isArray(values) || !values.every(isRight)) {
+    throw new Problem('InvalidArgument', `${option} must be an array of ${what}`)
   }
 }

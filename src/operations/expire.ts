@@ -1,9 +1,9 @@
 import { isStorageError, Problem, type StorageError } from '../errors.js'
+import { type ExpiryRule, toExpiryRules } from '../expiry-rules.js'
 import { toFolder } from '../names.js'
 import { ABORT_OPTIONS } from '../options.js'
 import type { Storage } from '../storage.js'
 import type { AbortOptions, ListedFile } from '../types.js'
-import { type ExpiryRule, toExpiryRules } from './expiry-rules.js'
 import { BATCH, DAY, type Operation, run } from './run.js'
 
 /** Options of {@link expire}. */

@@ -77,7 +77,11 @@ it.each<[string, RawRequest, string]>([
   ['DeleteBucket', { method: 'DELETE', path: '/test-bucket' }, '403 AccessDenied'],
   ['DeleteBucket with a slash', { method: 'DELETE', path: '/test-bucket/' }, '403 AccessDenied'],
   ['CreateBucket', { method: 'PUT', path: '/new' }, '403 AccessDenied'],
-  ['PutBucketCors', { method: 'PUT', path: '/test-bucket', query: { cors: '' } }, '403 AccessDenied'],
+  [
+    'PutBucketCors without rules',
+    { method: 'PUT', path: '/test-bucket', query: { cors: '' } },
+    '400 MalformedXML',
+  ],
   ['a missing bucket', { path: '/nope/a' }, '404 NoSuchBucket'],
 ])('refuses %s', async (_, request, expected) => {
   const { status, code } = await raw(r2, request)

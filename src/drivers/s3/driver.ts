@@ -15,8 +15,10 @@ import type {
 import { Problem } from '../../errors.js'
 import { lazily } from '../../load.js'
 import { type Folder, MAX_NAME_BYTES, type Name } from '../../names.js'
+import { startCounting } from '../../telemetry.js'
 import type { ListedFile } from '../../types.js'
 import { joinUrl } from '../options.js'
+import type { BucketConfig } from './bucket-config.js'
 import type { S3Engine } from './engine.js'
 import type { S3Config } from './options.js'
 
@@ -35,6 +37,7 @@ export class S3Driver implements StorageDriver {
   constructor(config: S3Config, label: string) {
     this.#config = config
     this.label = label
+    startCounting()
   }
 
   async stage(request: StageRequest): Promise<Staged> {
@@ -64,6 +67,11 @@ export class S3Driver implements StorageDriver {
   /** Aborts the multipart uploads of keys below `prefix` that were begun before a time. Returns their number. */
   async abortUploads(prefix: string, before: Date, signal: AbortSignal | undefined): Promise<number> {
     return (this.#engine ?? (await this.#load())).abortUploads(prefix, before, signal)
+  }
+
+  /** The settings of the bucket. */
+  async config(): Promise<BucketConfig> {
+    return (this.#engine ?? (await this.#load())).config()
   }
 
   async sweep(folder: Folder, before: Date, signal: AbortSignal | undefined): Promise<number> {

@@ -21,6 +21,7 @@ import { either } from '../../signals.js'
 import { StoredFile } from '../../stored-file.js'
 import type { ListedFile } from '../../types.js'
 import { newWriteId, toFileState, toObjectAttributes } from './attributes.js'
+import { BucketConfig } from './bucket-config.js'
 import { classify } from './classify.js'
 import { S3Connection } from './connection.js'
 import { isDecodedTwice, SourceReplaced } from './copy.js'
@@ -292,6 +293,11 @@ export class S3Engine {
   /** Aborts the multipart uploads of keys below `prefix` that were begun before a time. Returns their number. */
   abortUploads(prefix: string, before: Date, signal: AbortSignal | undefined): Promise<number> {
     return abortUploads(this.#connection, prefix, before, signal)
+  }
+
+  /** The settings of the bucket. */
+  config(): BucketConfig {
+    return new BucketConfig(this.#connection)
   }
 
   sweep(folder: Folder, before: Date, signal: AbortSignal | undefined): Promise<number> {

@@ -20,6 +20,8 @@ import {
   readError,
   readPage,
   readUploads,
+  SETTINGS,
+  settingOf,
 } from './messages.js'
 import type * as api from './object-api.js'
 import type { S3Config } from './options.js'
@@ -27,7 +29,7 @@ import { type Connections, openPool } from './pool.js'
 import { notFromS3, S3Error } from './s3-error.js'
 import type { Signer } from './signer.js'
 import type { WriteHeaders } from './write-headers.js'
-import { parseXml, textOf, type XmlDocument } from './xml.js'
+import { parseXml, textOf, type XmlDocument, type XmlElement } from './xml.js'
 import type { RowShape } from './xml-rows.js'
 
 /** A request of one verb, before it is signed. */
@@ -170,6 +172,17 @@ export class HttpObjectApi implements api.ObjectApi {
       query['upload-id-marker'] = after.uploadId
     }
     return readUploads(await this.#sendForXml({ method: 'GET', query }, 'ListMultipartUploadsResult', call))
+  }
+
+  async getSetting(setting: api.BucketSetting, call: api.Call): Promise<XmlElement> {
+    const request: Request = { method: 'GET', query: { [setting]: '' } }
+    return (await this.#sendForXml(request, SETTINGS[setting], call)).root
+  }
+
+  async putSetting(setting: api.BucketSetting, rules: string, call: api.Call): Promise<void> {
+    const body = Buffer.from(settingOf(setting, rules))
+    const headers = { 'content-md5': contentMd5(body) }
+    expectEmpty(await this.#send({ method: 'PUT', query: { [setting]: '' }, headers, body }, call))
   }
 
   async sign(request: api.SignRequest, signal: AbortSignal | undefined): Promise<api.SignedAddress> {

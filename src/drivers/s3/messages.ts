@@ -76,6 +76,14 @@ export function readUploads({ root }: XmlDocument): UploadPage {
   return { uploads, next: textOf(root, 'IsTruncated') === 'true' ? next : undefined }
 }
 
+/** The root elements of the settings of a bucket. */
+export const SETTINGS = { lifecycle: 'LifecycleConfiguration', cors: 'CORSConfiguration' } as const
+
+/** The body of a setting of a bucket. */
+export function settingOf(setting: keyof typeof SETTINGS, rules: string): string {
+  return `<${SETTINGS[setting]} ${NAMESPACE}>${rules}</${SETTINGS[setting]}>`
+}
+
 /** The error of an answer: by S3's code in the body, or by the status where there is none. */
 export async function readError(
   text: string,

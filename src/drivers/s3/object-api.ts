@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream'
 import type { HeaderName } from '../../headers.js'
 import type { ByteRange } from '../../types.js'
+import type { XmlElement } from './xml.js'
 
 /**
  * The verbs on one bucket that the driver needs. Two implementations: `HttpObjectApi` (our own requests) and
@@ -36,9 +37,16 @@ export interface ObjectApi {
   abortUpload(upload: Upload, call: Call): Promise<void>
   /** One page of the open uploads of keys that begin with a prefix. */
   listUploads(request: ListUploadsRequest, call: Call): Promise<UploadPage>
+  /** A setting of the bucket, as its root element. None at all is an `S3Error` of a code such as `NoSuchCORSConfiguration`. */
+  getSetting(setting: BucketSetting, call: Call): Promise<XmlElement>
+  /** Replaces a setting of the bucket by the XML of its rules. */
+  putSetting(setting: BucketSetting, rules: string, call: Call): Promise<void>
   /** A signed address for one request of somebody else. Sends nothing. */
   sign(request: SignRequest, signal: AbortSignal | undefined): Promise<SignedAddress>
 }
+
+/** A setting of a bucket, by its query parameter. */
+export type BucketSetting = 'lifecycle' | 'cors'
 
 /** The bounds of an attempt. */
 export interface Call {

@@ -143,6 +143,28 @@ export function changeRequest<Input extends ServiceInputTypes, Output extends Se
   )
 }
 
+/** Hands out the text of one command's success, which the SDK then reads again. */
+export function keepAnswer<Input extends ServiceInputTypes, Output extends ServiceOutputTypes>(
+  command: SdkCommand<Input, Output>,
+  keep: (text: string) => void,
+): SdkCommand<Input, Output> {
+  command.middlewareStack.add(
+    (next) => async (args) => {
+      const result = await next(args)
+      const { response } = result
+      if (!hasBody(response) || response.statusCode >= 300) return result
+      const chunks: Buffer[] = []
+      for await (const chunk of bounded(response.body)) chunks.push(chunk)
+      const bytes = Buffer.concat(chunks)
+      keep(bytes.toString())
+      response.body = Readable.from([bytes])
+      return result
+    },
+    { step: 'deserialize', priority: 'low' },
+  )
+  return command
+}
+
 /** What we change of the SDK's `HttpRequest`. */
 interface SdkRequest {
   headers: Record<string, string>

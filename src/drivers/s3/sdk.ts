@@ -3,16 +3,24 @@ import type { S3Client, ServiceInputTypes, ServiceOutputTypes } from '@aws-sdk/c
 import { lazily, once } from '../../load.js'
 import type { BucketAddress } from './address.js'
 import { contentMd5, copySource, R2_COPY_CREATE_ONLY, rangeHeader, uploadHeaders } from './headers.js'
-import { keyDecoder, wholeSecond } from './messages.js'
+import { keyDecoder, SETTINGS, settingOf, wholeSecond } from './messages.js'
 import type * as api from './object-api.js'
 import type { S3Config } from './options.js'
 import { notFromS3 } from './s3-error.js'
-import { changeRequest, createClient, redirect, type SdkCommand, sendWithin } from './sdk-client.js'
+import {
+  changeRequest,
+  createClient,
+  keepAnswer,
+  redirect,
+  type SdkCommand,
+  sendWithin,
+} from './sdk-client.js'
 import { fromSdkError } from './sdk-errors.js'
 import { fieldsOf, isAnswer, stateOf, tagOf } from './sdk-fields.js'
 import { SdkStream } from './sdk-stream.js'
 import type { Signer } from './signer.js'
 import type { WriteHeaders } from './write-headers.js'
+import { parseXml, type XmlElement } from './xml.js'
 
 const loadSdk = lazily(() => import('@aws-sdk/client-s3'))
 const loadPresigner = lazily(() => import('@aws-sdk/s3-request-presigner'))
@@ -208,6 +216,42 @@ export class SdkObjectApi implements api.ObjectApi {
     }
   }
 
+  /** The SDK leaves out what it does not know; a rule of somebody else has to come back whole. */
+  async getSetting(setting: api.BucketSetting, call: api.Call): Promise<XmlElement> {
+    const input = { Bucket: this.#bucket }
+    let text = ''
+    const keep = (answer: string) => {
+      text = answer
+    }
+    await (setting === 'cors'
+      ? this.#send((sdk) => keepAnswer(new sdk.GetBucketCorsCommand(input), keep), call, SMALL)
+      : this.#send(
+          (sdk) => keepAnswer(new sdk.GetBucketLifecycleConfigurationCommand(input), keep),
+          call,
+          SMALL,
+        ))
+    const root = (await parseXml(text))?.root
+    if (root?.name !== SETTINGS[setting]) throw notFromS3(200)
+    return root
+  }
+
+  async putSetting(setting: api.BucketSetting, rules: string, call: api.Call): Promise<void> {
+    const body = settingOf(setting, rules)
+    const Bucket = this.#bucket
+    const CORSConfiguration = { CORSRules: [] } // Replaced by the body, as the other one is.
+    await (setting === 'cors'
+      ? this.#send(
+          (sdk) => withBody(new sdk.PutBucketCorsCommand({ Bucket, CORSConfiguration }), body),
+          call,
+          SMALL,
+        )
+      : this.#send(
+          (sdk) => withBody(new sdk.PutBucketLifecycleConfigurationCommand({ Bucket }), body),
+          call,
+          SMALL,
+        ))
+  }
+
   async sign(request: api.SignRequest, signal: AbortSignal | undefined): Promise<api.SignedAddress> {
     const [client, sdk, { getSignedUrl }] = await Promise.all([this.#client(), loadSdk(), loadPresigner()])
     signal?.throwIfAborted()
@@ -297,6 +341,20 @@ export class SdkObjectApi implements api.ObjectApi {
 
 /** Headers of checksums that the SDK adds. */
 const CHECKSUM = /^x-amz-(?:sdk-)?checksum-/
+
+/** A command that sends this document instead of what the SDK makes of its input. */
+function withBody<Input extends ServiceInputTypes, Output extends ServiceOutputTypes>(
+  command: SdkCommand<Input, Output>,
+  body: string,
+): SdkCommand<Input, Output> {
+  changeRequest(command, (sent) => {
+    for (const name of Object.keys(sent.headers)) if (CHECKSUM.test(name)) delete sent.headers[name]
+    sent.body = body
+    sent.headers['content-length'] = String(Buffer.byteLength(body))
+    sent.headers['content-md5'] = contentMd5(body)
+  })
+  return command
+}
 
 function headersToSign(
   { attributes, createOnly }: { attributes: api.ObjectAttributes; createOnly: boolean },

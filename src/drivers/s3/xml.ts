@@ -93,3 +93,9 @@ export function escapeXml(text: string): string {
     ? text.replace(/[<>&"\r]/g, (character) => ESCAPES[character] ?? character)
     : text
 }
+
+/** An element with all that is in it, as XML. */
+export function xmlOf({ name, children, text }: XmlElement): string {
+  const content = children.length > 0 ? children.map(xmlOf).join('') : escapeXml(text)
+  return `<${name}>${content}</${name}>`
+}

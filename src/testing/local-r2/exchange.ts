@@ -8,6 +8,7 @@ import type { Bucket } from './object-store.js'
 import { answerReply, compressed, corsHeaders, errorReply, preflightReply, send } from './reply.js'
 import { S3Request } from './request.js'
 import { checkedRoute, operationOf } from './routes.js'
+import { corsByRules } from './settings.js'
 import { type Credentials, verifySignature } from './sigv4.js'
 
 /** One line of the request log. */
@@ -103,6 +104,8 @@ async function operate(
   const { behaviour } = world
   if (request.method === 'OPTIONS') {
     if (behaviour.cors) return preflightReply(request)
+    const bucket = world.buckets.get(request.target.bucket)
+    if (bucket && corsByRules(request, bucket)) return { status: 204 }
     throw new S3Error('AccessDenied', 'CORSResponse: CORS is not enabled for this bucket.')
   }
   const parameters = new Map(request.query)
@@ -163,9 +166,15 @@ async function readyToCommit(response: ServerResponse, delayMs: number): Promise
     throw new ClientGone()
 }
 
+function corsOf(request: S3Request, { behaviour, buckets }: World): Record<string, string> {
+  if (behaviour.cors || request.header('origin') === undefined) return corsHeaders(request, behaviour)
+  const bucket = buckets.get(request.target.bucket)
+  return (bucket && corsByRules(request, bucket)) ?? {}
+}
+
 function prepare(response: ServerResponse, request: S3Request, world: World): void {
   const headers = {
-    ...corsHeaders(request, world.behaviour),
+    ...corsOf(request, world),
     'x-amz-request-id': Math.random().toString(16).slice(2).padEnd(16, '0').toUpperCase(),
     date: new Date(world.behaviour.now()).toUTCString(),
   }

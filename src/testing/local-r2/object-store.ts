@@ -37,6 +37,8 @@ export const plainAttributes: Attributes = {
 /** One bucket in memory: objects by NFC key, open multipart uploads by id. */
 export class Bucket {
   readonly uploads = new Map<string, Upload>()
+  /** The documents of its settings: `lifecycle`, `cors`. */
+  readonly settings = new Map<string, string>()
   readonly #objects = new Map<string, StoredObject>()
   readonly #lastWriteMs = new Map<string, number>()
   #sorted: readonly StoredObject[] | undefined
@@ -63,6 +65,7 @@ export class Bucket {
   clear(): void {
     this.#objects.clear()
     this.uploads.clear()
+    this.settings.clear()
     this.#lastWriteMs.clear()
     this.#sorted = undefined
   }

@@ -12,6 +12,7 @@ import {
 } from './multipart.js'
 import { deleteObject, getObject, headBucket, headObject, overridable, putObject } from './objects.js'
 import type { S3Request } from './request.js'
+import { deleteSetting, getSetting, putSetting, type Setting } from './settings.js'
 import { listMultipartUploads, listParts } from './upload-listing.js'
 
 interface Route {
@@ -36,6 +37,41 @@ const written = 'x-amz-meta-[^ ]+|x-amz-storage-class|x-amz-acl'
 
 /** R2 has no ACLs. It ignores the two that clients send most ("no longer rejected", release notes of 2022-11-30). */
 const ignoredAcls = new Set(['private', 'public-read'])
+
+/** What the SDK sends where the body must have a digest. */
+const checksums = /^x-amz-checksum-crc32$|^x-amz-sdk-checksum-algorithm$/
+
+/** The three operations on a setting of a bucket. */
+function settings(setting: Setting, name: string): Route[] {
+  const on = 'bucket'
+  const needs = [setting]
+  const put = name === 'Lifecycle' ? 'PutBucketLifecycleConfiguration' : `PutBucket${name}`
+  return [
+    {
+      operation: put.replace('Put', 'Get'),
+      method: 'GET',
+      on,
+      needs,
+      run: (call) => getSetting(call, setting),
+    },
+    {
+      operation: put,
+      method: 'PUT',
+      on,
+      needs,
+      headers: checksums,
+      readsBody: true,
+      run: (call) => putSetting(call, setting),
+    },
+    {
+      operation: `DeleteBucket${name}`,
+      method: 'DELETE',
+      on,
+      needs,
+      run: (call) => deleteSetting(call, setting),
+    },
+  ]
+}
 
 /** First match counts, so the narrower ones come first. */
 const routes: readonly Route[] = [
@@ -64,6 +100,8 @@ const routes: readonly Route[] = [
     allows: ['delimiter', 'encoding-type', 'key-marker', 'max-uploads', 'prefix', 'upload-id-marker'],
     run: listMultipartUploads,
   },
+  ...settings('lifecycle', 'Lifecycle'),
+  ...settings('cors', 'Cors'),
   {
     operation: 'ListObjects',
     method: 'GET',
@@ -77,7 +115,7 @@ const routes: readonly Route[] = [
     method: 'POST',
     on: 'bucket',
     needs: ['delete'],
-    headers: /^x-amz-checksum-crc32$|^x-amz-sdk-checksum-algorithm$/,
+    headers: checksums,
     readsBody: true,
     run: deleteObjects,
   },
@@ -189,7 +227,7 @@ export function operationOf(
   if (bucket === '') return 'ListBuckets'
   const owner = key === '' ? bucketOwnerOnly[request.method] : undefined
   return (
-    owner ?? routeOf(request, key, names)?.operation ?? `${request.method}${key === '' ? 'Bucket' : 'Object'}`
+    routeOf(request, key, names)?.operation ?? owner ?? `${request.method}${key === '' ? 'Bucket' : 'Object'}`
   )
 }
 
@@ -201,10 +239,9 @@ export function checkedRoute(
   names: ReadonlySet<string>,
   moreHeaders: readonly string[],
 ): Route {
-  if (bucket === '' || (key === '' && bucketOwnerOnly[request.method] !== undefined)) {
-    throw new S3Error('AccessDenied', 'Access Denied')
-  }
   const route = routeOf(request, key, names)
+  const isOwners = key === '' && route === undefined && bucketOwnerOnly[request.method] !== undefined
+  if (bucket === '' || isOwners) throw new S3Error('AccessDenied', 'Access Denied')
   if (route === undefined) {
     throw new S3Error('NotImplemented', `${operationOf(request, bucket, key, names)} not implemented`)
   }

@@ -1,6 +1,6 @@
-import { Problem } from '../errors.js'
-import { toFolder } from '../names.js'
-import { checkOptions } from '../options.js'
+import { Problem } from './errors.js'
+import { toFolder } from './names.js'
+import { checkOptions } from './options.js'
 
 /** Files of one folder that live for some days. */
 export interface ExpiryRule {
