@@ -137,6 +137,24 @@ describe.each([true, false])('bucket settings on R2 (fastPath %s)', (fastPath) =
     bucket: 'test-bucket',
   }))
 
+  it('leaves a rule of somebody else for the same folder', async () => {
+    const theirs = {
+      ID: 'theirs',
+      Status: 'Enabled',
+      Filter: { Prefix: 'tmp/' },
+      Expiration: { Days: 30 },
+    } as const
+    await sdkFor(r2.server).send(
+      new PutBucketLifecycleConfigurationCommand({
+        Bucket: 'test-bucket',
+        LifecycleConfiguration: { Rules: [theirs] },
+      }),
+    )
+    await r2.storage().setLifecycle([{ prefix: 'tmp', days: 7 }])
+    assert.deepEqual(await r2.storage().getLifecycle(), [{ prefix: 'tmp', days: 7 }])
+    assert.match(r2.server.bucket().settings.get('lifecycle') ?? '', /^(?=.*<ID>theirs<).*<Days>30</s)
+  })
+
   it('lets a page upload by a signed address', async () => {
     const storage = r2.storage()
     const upload = await storage.signedUpload('a.txt', { size: 2, contentType: 'text/plain' })
