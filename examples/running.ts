@@ -10,6 +10,7 @@ import {
   monthlyCost,
   orphans,
   R2Storage,
+  type R2StorageOptions,
   type Storage,
   sweep,
   undoable,
@@ -71,11 +72,7 @@ export async function replaceDocument(path: string, replaceRow: (name: string) =
   // #endregion
 }
 
-export function behindCloudflare(
-  options: { accountId: string; bucket: string },
-  zoneId: string,
-  apiToken: string,
-) {
+export function behindCloudflare(options: R2StorageOptions, zoneId: string, apiToken: string) {
   // #region purge
   const storage: Storage = new R2Storage({
     ...options,
@@ -91,4 +88,5 @@ export async function fillCache() {
   const { files, cacheStatus, failed } = await warm(defaultStorage, { prefix: 'user_avatars' })
   console.log(files, cacheStatus, failed)
   // #endregion
+  return { files }
 }

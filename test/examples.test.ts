@@ -25,6 +25,7 @@ import * as fileServer from '../examples/file-server.js'
 import { moveToR2 } from '../examples/move-to-r2.js'
 import * as privateFiles from '../examples/private-files.js'
 import { useR2 } from '../examples/r2.js'
+import * as running from '../examples/running.js'
 import * as storages from '../examples/storages.js'
 import { server as uploadServer } from '../examples/upload-server.js'
 import * as using from '../examples/using.js'
@@ -306,6 +307,57 @@ describe.each(['disk', 'R2'])('on %s', (place) => {
       uploadServer.close()
       uploadServer.closeAllConnections()
     }
+  })
+})
+
+describe('running it', () => {
+  let restore: () => void
+  beforeEach(async () => {
+    restore = setDefaultStorage(r2Storage)
+    await r2Storage.save('documents/42/plan.pdf', 'old plan')
+    await r2Storage.save('documents/42/forgotten.pdf', 'nobody knows it')
+  })
+  afterEach(() => restore())
+
+  it('costs, rules, backups and orphans work on a bucket', async () => {
+    await running.bill()
+    await running.cleanUp(r2Storage)
+    assert.deepEqual(
+      (await r2Storage.getLifecycle()).map(({ prefix, days }) => [prefix, days]),
+      [
+        ['documents', 90],
+        ['voice_notes', 30],
+        ['tmp', 7],
+      ],
+    )
+    const error = vi.spyOn(console, 'error').mockImplementation(() => {})
+    await running.backUp(folder)
+    assert.deepEqual((await filesBelow(folder)).sort(), ['forgotten.pdf', 'plan.pdf'])
+    assert.equal(error.mock.calls.length, 0)
+    await running.removeOrphans(async (names) => names)
+    assert.equal(await count(r2Storage.list()), 2)
+  })
+
+  it('a row and its file end alike', async () => {
+    const path = join(examples, 'files', 'report.pdf')
+    await running.replaceDocument(path, async (name) => {
+      assert.match(name, /^documents\/42\/plan_\w{7}\.pdf$/)
+      return 'documents/42/plan.pdf'
+    })
+    assert.equal(await r2Storage.exists('documents/42/plan.pdf'), false)
+    assert.equal(await count(r2Storage.list()), 2)
+    const failing = running.replaceDocument(path, async () => {
+      throw new Error('the database is down')
+    })
+    await assert.rejects(failing, /the database is down/)
+    assert.equal(await count(r2Storage.list()), 2)
+  })
+
+  it('a purge and a warm cache need a public address', async () => {
+    const keys = { accountId: 'a'.repeat(32), bucket: 'files', accessKeyId: 'key', secretAccessKey: 'secret' }
+    assert.equal(String(running.behindCloudflare(keys, 'zone', 'token')), 'R2Storage(files)')
+    const { files } = await running.fillCache()
+    assert.equal(files, 0)
   })
 })
 
