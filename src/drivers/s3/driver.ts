@@ -16,6 +16,7 @@ import { Problem } from '../../errors.js'
 import { lazily } from '../../load.js'
 import { type Folder, MAX_NAME_BYTES, type Name } from '../../names.js'
 import type { ListedFile } from '../../types.js'
+import type { UploadDriver } from '../../upload-driver.js'
 import { joinUrl } from '../options.js'
 import type { S3Engine } from './engine.js'
 import type { S3Config } from './options.js'
@@ -29,12 +30,14 @@ const loadEngine = lazily(() => import('./engine.js'))
 export class S3Driver implements StorageDriver {
   readonly label: string
   readonly nameLimit = MAX_NAME_BYTES
+  readonly uploads: UploadDriver
   readonly #config: S3Config
   #engine: S3Engine | undefined
 
   constructor(config: S3Config, label: string) {
     this.#config = config
     this.label = label
+    this.uploads = uploadsOf(async () => (this.#engine ?? (await this.#load())).uploads)
   }
 
   async stage(request: StageRequest): Promise<Staged> {
@@ -103,5 +106,17 @@ export class S3Driver implements StorageDriver {
     // Others may have waited for the module as well.
     this.#engine ??= new S3Engine(this.#config)
     return this.#engine
+  }
+}
+
+/** The uploads of an engine that is loaded with their first use. */
+function uploadsOf(load: () => Promise<UploadDriver>): UploadDriver {
+  return {
+    create: async (request) => (await load()).create(request),
+    list: async (request) => (await load()).list(request),
+    signPart: async (request) => (await load()).signPart(request),
+    complete: async (request) => (await load()).complete(request),
+    abort: async (request) => (await load()).abort(request),
+    sweep: async (before, signal) => (await load()).sweep(before, signal),
   }
 }
