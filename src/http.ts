@@ -2,3 +2,9 @@ export { createFileHandler, type FileHandlerOptions, type Handler } from './http
 export { type NodeListener, toNodeListener } from './http/node-listener.js'
 export { errorResponse, type HttpError, httpError } from './http/problem.js'
 export { type ServeFileOptions, serveFile } from './http/serve-file.js'
+export {
+  createUploadHandler,
+  type UploadAction,
+  type UploadHandlerOptions,
+} from './http/upload-handler.js'
+export type { AnnouncedFile } from './http/upload-messages.js'
