@@ -578,6 +578,20 @@ describe.each([
     assert.equal(bucket?.size, 0)
   })
 
+  it('make one file when two completions copy at the same time', async () => {
+    const { storage, client, upload, parts } = await begin()
+    await storage.save('docs/a.png', 'taken')
+    r2.behaviour.delayMs = 100
+    onTestFinished(() => {
+      r2.behaviour.delayMs = 0
+    })
+    const answers = await Promise.all(Array.from({ length: 3 }, () => client.complete(upload, parts)))
+    const keys = new Set<string>()
+    for (const answer of answers) keys.add((await json<{ key: string }>(answer)).key)
+    assert.deepEqual(await namesOf(storage), ['docs/a.png', ...keys].sort())
+    assert.equal(keys.size, 1)
+  })
+
   it('need parts of one size', async () => {
     const { client, upload, parts } = await begin()
     parts.push(await client.put(upload, 2, PNG))
