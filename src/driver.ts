@@ -1,8 +1,12 @@
 import type { Body } from './content.js'
 import { Problem } from './errors.js'
 import type { Folder, Name } from './names.js'
+import type { Staged } from './staged.js'
 import type { DeliveredRange, OpenBody } from './stored-file.js'
 import type { Attributes, ByteRange, FileInfo, ListedFile } from './types.js'
+import type { UploadDriver } from './upload-driver.js'
+
+export type { Staged } from './staged.js'
 
 /**
  * The I/O of one backend. `Storage` holds all policy (names, defaults, collisions, limits, errors) and hands a driver
@@ -81,6 +85,8 @@ export interface StorageDriver {
    * backends whose addresses lead to the application itself. MUST NOT do I/O.
    */
   verify?(address: SignedAddress): SignedGrant | undefined
+  /** Uploads in parts, straight from clients. Without it, `createUploadHandler` is `Unsupported` on this storage. */
+  readonly uploads?: UploadDriver | undefined
   /** Says what an error of this driver means. */
   classify(error: unknown): Problem
 }
@@ -142,17 +148,6 @@ export function sourceReplaced(): Problem {
     'Unavailable',
     'the file was replaced while it was judged; nothing was changed: try again',
   )
-}
-
-/** Content on its way: nobody sees it until it is published. */
-export interface Staged {
-  /**
-   * Makes the content visible under `name`, in one step, as durable as the backend promises. With `createOnly` a taken
-   * name MUST be left alone, without a race, and the answer is false; the next call has another name.
-   */
-  publish(name: Name, createOnly: boolean): Promise<boolean>
-  /** Frees whatever is left. Called once, in any case. MUST NOT fail. */
-  discard(): Promise<void>
 }
 
 /** What a backend knows about a file. */

@@ -16,3 +16,9 @@ export {
 } from './http/receive-upload.js'
 export { type ServeFileOptions, serveFile } from './http/serve-file.js'
 export type { StoredUpload, UploadOptions } from './http/store-upload.js'
+export {
+  createUploadHandler,
+  type UploadAction,
+  type UploadHandlerOptions,
+} from './http/upload-handler.js'
+export type { AnnouncedFile } from './http/upload-messages.js'

@@ -98,6 +98,21 @@ export { type MirrorOptions, type MirrorProgress, type MirrorResult, mirror } fr
 export type { TransferOptions } from './transfer/plan.js'
 export type { Shard } from './transfer/shard.js'
 export type * from './types.js'
+export {
+  type CompletedUpload,
+  type CompleteUploadRequest,
+  type CreateUploadRequest,
+  noSuchUpload,
+  type PartAddress,
+  type PartGrant,
+  type PartReceiver,
+  partReplaced,
+  type SignPartRequest,
+  type StorePartRequest,
+  type UploadDriver,
+  type UploadedPart,
+  type UploadRequest,
+} from './upload-driver.js'
 export { chatUploadRules } from './uploads.js'
 export { prefixed } from './wrappers/prefixed.js'
 export { readOnly } from './wrappers/read-only.js'

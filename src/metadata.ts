@@ -28,7 +28,7 @@ export function toMetadata(metadata: unknown): Record<string, string> {
     if (Object.hasOwn(checked, lower)) {
       throw new Problem('InvalidArgument', `two metadata keys differ only in case: "${lower}"`)
     }
-    if (lower === WRITE_ID_KEY || lower === CLAIM_KEY)
+    if (lower === WRITE_ID_KEY || lower === CLAIM_KEY || lower === UPLOAD_KEY)
       throw new Problem('InvalidArgument', `the metadata key "${lower}" is reserved`)
     if (typeof value !== 'string' || !value.isWellFormed() || /\p{Cc}/u.test(value)) {
       throw new Problem(
@@ -52,6 +52,9 @@ export function toMetadata(metadata: unknown): Record<string, string> {
 export const WRITE_ID_KEY = 'stowage-write-id'
 /** Marks a placeholder, which holds a name on servers without conditional completion. Readers treat it as missing. */
 export const CLAIM_KEY = 'stowage-claim'
+
+/** Marks the file of a direct upload, so that it is published once. Never shown to callers. */
+export const UPLOAD_KEY = 'stowage-upload'
 
 /**
  * A metadata value as an HTTP header. ASCII stays unchanged. Other text is encoded by RFC 2047: R2 decodes and encodes

@@ -131,12 +131,17 @@ export function baseName(name: string): string {
 /**
  * Django's alternative for a taken name, `report_Ab3dE9x.pdf`: `_` and seven random characters before the extensions.
  * A part with a space is no extension (`v1.2 final.pdf`). The stem is shortened if the result would be too long.
+ * `characters`: seven to take instead of random ones.
  */
-export function alternativeName(name: Name, limit: number = MAX_NAME_BYTES): Name {
+export function alternativeName(
+  name: Name,
+  limit: number = MAX_NAME_BYTES,
+  characters: string = randomSuffix(),
+): Name {
   const file = baseName(name)
   const directory = name.slice(0, name.length - file.length)
   const { stem, extension } = splitExtensions(file)
-  const suffix = `_${randomSuffix()}`
+  const suffix = `_${characters}`
   const room =
     Math.min(MAX_SEGMENT_BYTES, limit - Buffer.byteLength(directory)) - Buffer.byteLength(suffix + extension)
   const shortened = truncate(stem, room)
@@ -166,6 +171,14 @@ function randomSuffix(): string {
   while (suffix.length < SUFFIX_LENGTH - 1)
     suffix += SUFFIX_ALPHABET[crypto().randomInt(SUFFIX_ALPHABET.length)]
   return suffix
+}
+
+/** Seven characters that a seed always gives. */
+export function seededSuffix(seed: string): string {
+  const bytes = crypto().createHash('sha256').update(seed).digest()
+  return [...bytes.subarray(0, SUFFIX_LENGTH - 1)]
+    .map((byte) => SUFFIX_ALPHABET[byte % SUFFIX_ALPHABET.length])
+    .join('')
 }
 
 /** The longest start of `text` within `bytes` bytes of UTF-8. Never cuts a character. */

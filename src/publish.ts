@@ -1,19 +1,23 @@
 import { hasFile, type StageCopyRequest, type Staged, type StorageDriver } from './driver.js'
 import { Problem, SourceFailure } from './errors.js'
-import { alternativeName, type Name } from './names.js'
+import { alternativeName, type Name, seededSuffix } from './names.js'
 import { contextOf, wrap } from './operation.js'
 import type { IfExists } from './types.js'
 
 /** Names that are tried for one save before it gives up. */
 const RENAME_ATTEMPTS = 100
 
-/** The collision loop. Only the write itself finds out that a name is taken, so no other writer can come between. */
+/**
+ * The collision loop. Only the write itself finds out that a name is taken, so no other writer can come between.
+ * `seed`: gives the same alternative names each time.
+ */
 export async function publish(
   driver: StorageDriver,
   staged: Staged,
   target: Name,
   ifExists: IfExists,
   signal: AbortSignal | undefined,
+  seed?: string,
 ): Promise<Name> {
   try {
     let name = target
@@ -21,7 +25,8 @@ export async function publish(
       signal?.throwIfAborted()
       if (await staged.publish(name, ifExists !== 'overwrite')) return name
       if (ifExists === 'error') throw new Problem('AlreadyExists', `${JSON.stringify(target)} already exists`)
-      name = alternativeName(target, driver.nameLimit)
+      const suffix = seed === undefined ? undefined : seededSuffix(`${seed}/${attempt}`)
+      name = alternativeName(target, driver.nameLimit, suffix)
     }
     throw noFreeName()
   } finally {

@@ -21,15 +21,18 @@ const FLOORS: readonly (readonly RegExp[])[] = [
   // Two readers of one content.
   [/^tee\.ts$/],
   // What backends are asked for.
+  [/^staged\.ts$/],
+  [/^upload-driver\.ts$/],
   [/^driver\.ts$/],
   // How an operation runs: its errors and its name.
   [/^delete-many\.ts$/, /^operation\.ts$/, /^cloudflare-purge\.ts$/, /^expiry-rules\.ts$/],
   [/^(?:publish|accept)\.ts$/],
   [/^storage\.ts$/],
+  [/^direct-upload\.ts$/],
   // What drivers share.
-  [/^drivers\/(?:options|semaphore|resting-readers|local-signer)\.ts$/],
+  [/^drivers\/(?:options|semaphore|resting-readers|local-signer|claimed-upload)\.ts$/],
   // The I/O of one backend, and storages made of storages.
-  [/^drivers\/memory\.ts$/, /^drivers\/filesystem\//, /^drivers\/s3\//, /^wrappers\//],
+  [/^drivers\/memory(?:-uploads)?\.ts$/, /^drivers\/filesystem\//, /^drivers\/s3\//, /^wrappers\//],
   // Thin classes: options in, a driver out. R2Storage is a preset of S3Storage.
   [/^backends\/memory\.ts$/, /^backends\/filesystem\.ts$/, /^backends\/(?:s3|r2)\.ts$/],
   // The conveniences; the conformance cases are one of them.
@@ -50,7 +53,7 @@ const PRIVATE: readonly { what: RegExp; to: RegExp }[] = [
   // Conveniences take a Storage, never a backend; the one that chooses a backend has to know them.
   { what: /^backends\//, to: /^(?:backends\/|create-storage\.ts$|index\.ts$)/ },
   // A backend knows its own driver. The face and createStorage know the options of S3.
-  { what: /^drivers\/memory\.ts$/, to: /^backends\/memory\.ts$/ },
+  { what: /^drivers\/memory(?:-uploads)?\.ts$/, to: /^(?:drivers|backends)\/memory\.ts$/ },
   { what: /^drivers\/filesystem\//, to: /^(?:drivers|backends)\/filesystem[./]/ },
   {
     what: /^drivers\/s3\/(?:options|address|bucket-config)\.ts$/,
@@ -61,7 +64,7 @@ const PRIVATE: readonly { what: RegExp; to: RegExp }[] = [
     to: /^(?:drivers\/s3\/|backends\/(?:s3|r2)\.ts$)/,
   },
   {
-    what: /^drivers\/(?:options|semaphore|resting-readers|local-signer)\.ts$/,
+    what: /^drivers\/(?:options|semaphore|resting-readers|local-signer|claimed-upload)\.ts$/,
     to: /^(?:drivers|backends)\//,
   },
   // A prefix is a wrapper, also inside a backend.

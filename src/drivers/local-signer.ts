@@ -1,6 +1,7 @@
 import { crypto } from '../crypto.js'
 import type { SignedAddress, SignedGrant, SignedRequest, SignRequest, SignUploadRequest } from '../driver.js'
 import { Problem } from '../errors.js'
+import type { PartAddress, PartGrant, SignPartRequest } from '../upload-driver.js'
 import { joinUrl } from './options.js'
 
 /** Options of signed addresses, for storages whose files the application serves itself. */
@@ -22,6 +23,10 @@ export interface LocalSigner {
   signUpload(request: SignUploadRequest): SignedRequest
   /** What an address allows now; undefined where its signature is missing, wrong or expired. */
   verify(address: SignedAddress): SignedGrant | undefined
+  /** The query of the address of a part. */
+  signPart(request: SignPartRequest): string
+  /** What the address of a part allows now; undefined where its signature is missing, wrong or expired. */
+  verifyPart(address: PartAddress): PartGrant | undefined
 }
 
 /** Seconds: no address is valid for longer, whatever it says. */
@@ -59,11 +64,27 @@ export function localSigner(
       .update(JSON.stringify(['stowage-1', method, baseUrl, realm, name, terms]))
       .digest()
 
-  const addressOf = (name: string, { method, ...terms }: Terms): string => {
+  const queryOf = (method: string, subject: string, terms: Times): string => {
     const [key = ''] = keys()
     const encoded = Buffer.from(JSON.stringify(terms)).toString('base64url')
-    const mac = macOf(key, method, name, encoded).toString('base64url')
-    return `${joinUrl(baseUrl, name)}?signed=${encoded}.${mac}`
+    const mac = macOf(key, method, subject, encoded).toString('base64url')
+    return `signed=${encoded}.${mac}`
+  }
+  const addressOf = (name: string, { method, ...terms }: Terms): string =>
+    `${joinUrl(baseUrl, name)}?${queryOf(method, name, terms)}`
+
+  /** The terms of a query that was signed by us for this method and subject, and is valid now. */
+  const termsOf = (method: string, subject: string, query: string) => {
+    const [, encoded, signature] = /^\??signed=([\w-]+)\.([\w-]{43})$/.exec(query) ?? []
+    if (encoded === undefined || signature === undefined) return undefined
+    const given = Buffer.from(signature, 'base64url')
+    // The last character has two bits more than the signature.
+    if (given.toString('base64url') !== signature) return undefined
+    const { timingSafeEqual } = crypto()
+    if (!keys().some((key) => timingSafeEqual(macOf(key, method, subject, encoded), given))) return undefined
+    const terms = JSON.parse(Buffer.from(encoded, 'base64url').toString())
+    const left = terms.expires - Date.now() / 1000
+    return left > 0 && left <= MAX_EXPIRY ? terms : undefined
   }
 
   return {
@@ -75,22 +96,31 @@ export function localSigner(
       return { url, headers: { 'content-type': attributes.contentType } }
     },
     verify({ method, name, query }) {
-      const [, encoded, signature] = /^\??signed=([\w-]+)\.([\w-]{43})$/.exec(query) ?? []
-      if (encoded === undefined || signature === undefined) return undefined
-      const given = Buffer.from(signature, 'base64url')
-      // The last character has two bits more than the signature.
-      if (given.toString('base64url') !== signature) return undefined
-      const { timingSafeEqual } = crypto()
-      if (!keys().some((key) => timingSafeEqual(macOf(key, method, name, encoded), given))) return undefined
       // Signed by us with this method, so it has our form.
-      const terms: Terms = { ...JSON.parse(Buffer.from(encoded, 'base64url').toString()), method }
-      const left = terms.expires - Date.now() / 1000
-      return left > 0 && left <= MAX_EXPIRY ? terms : undefined
+      const terms = termsOf(method, name, query)
+      return terms && { ...terms, method }
+    },
+    signPart({ name, id, number, ...times }) {
+      const terms: PartTerms = { expires: endOf(times), name }
+      return queryOf(PART, `${id}/${number}`, terms)
+    },
+    verifyPart({ id, number, query }) {
+      const terms: PartTerms | undefined = termsOf(PART, `${id}/${number}`, query)
+      return terms && { name: terms.name }
     },
   }
 }
 
-type Terms = SignedGrant & { readonly expires: number }
+/** In the place of a method. HTTP has none with a space, so no address of a part is one of a file. */
+const PART = 'PUT part'
+
+interface Times {
+  readonly expires: number
+}
+
+type PartTerms = PartGrant & Times
+
+type Terms = SignedGrant & Times
 
 function endOf({ signedAt, expiresIn }: { readonly signedAt: Date; readonly expiresIn: number }): number {
   return Math.floor(signedAt.getTime() / 1000) + expiresIn

@@ -22,7 +22,9 @@ import { compareNames, type Folder, MAX_NAME_BYTES, type Name } from '../names.j
 import { resolveRange } from '../ranges.js'
 import { nextTurn } from '../timers.js'
 import type { Attributes, ListedFile } from '../types.js'
+import type { UploadDriver } from '../upload-driver.js'
 import { type LocalSigner, type LocalSigningOptions, localSigner } from './local-signer.js'
+import { MemoryUploads } from './memory-uploads.js'
 import { joinUrl } from './options.js'
 
 interface StoredBytes {
@@ -34,6 +36,7 @@ interface StoredBytes {
 export class MemoryDriver implements StorageDriver {
   readonly label = 'MemoryStorage'
   readonly nameLimit = MAX_NAME_BYTES
+  readonly uploads: UploadDriver
   readonly #files = new Map<string, StoredBytes>()
   readonly #baseUrl: string
   readonly #signer: LocalSigner
@@ -41,6 +44,7 @@ export class MemoryDriver implements StorageDriver {
   constructor(baseUrl: string, signing: LocalSigningOptions) {
     this.#baseUrl = baseUrl
     this.#signer = localSigner(baseUrl, signing)
+    this.uploads = new MemoryUploads(this.#signer, (request) => this.stage(request))
   }
 
   async stage({ body, attributes, signal, progress }: StageRequest): Promise<Staged> {

@@ -95,7 +95,7 @@ function missing(): Response {
 }
 
 /** A path that begins and ends with a slash. */
-function toBasePath(basePath: string = '/uploads/'): string {
+export function toBasePath(basePath: string = '/uploads/'): string {
   if (typeof basePath !== 'string' || !/^\/(?:[^?#\s]*)$/.test(basePath)) {
     throw new Problem('Misconfigured', 'the option basePath must be a path such as /uploads/')
   }

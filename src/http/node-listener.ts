@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { nodeStreamOf } from './body.js'
+import { isHost } from './origin.js'
 import { errorResponse, problemResponse } from './problem.js'
 
 /** A listener for `node:http`, Express and Connect. */
@@ -46,8 +47,8 @@ function toRequest(
   const { method = 'GET', headers, rawHeaders } = incoming
   const path = incoming.originalUrl ?? incoming.url ?? '/'
   try {
-    // Only its path and query are looked at. A request line may hold a whole address, or `//host`.
-    const url = new URL(unfolded(path.startsWith('/') ? `http://localhost${path}` : path))
+    // A request line may hold a whole address, or `//host`.
+    const url = new URL(unfolded(path.startsWith('/') ? `${originOf(incoming)}${path}` : path))
     const given = new Headers()
     for (let index = 0; index < rawHeaders.length; index += 2) {
       const name = rawHeaders[index] ?? ''
@@ -65,6 +66,12 @@ function toRequest(
   }
 }
 
+/** Scheme and host as the client wrote them. */
+function originOf({ headers, socket }: IncomingMessage): string {
+  const isSecure = 'encrypted' in socket && socket.encrypted === true
+  return `${isSecure ? 'https' : 'http'}://${isHost(headers.host) ? headers.host : 'localhost'}`
+}
+
 /** `URL` would fold `a/../b` and `a\\b` into another path. With a NUL in it the path is no file's. */
 function unfolded(address: string): string {
   const [path = '', ...query] = address.split('?')
@@ -74,6 +81,7 @@ function unfolded(address: string): string {
 
 async function send(response: Response, incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
   outgoing.statusCode = response.status
+  if (response.statusText !== '') outgoing.statusMessage = response.statusText
   response.headers.forEach((value, name) => {
     if (name !== 'set-cookie') outgoing.setHeader(name, value)
   })

@@ -89,9 +89,11 @@ export function problemResponse(
   code: string,
   message: string,
   headers: Readonly<Record<string, string>> = {},
+  more: Readonly<Record<string, string>> = {},
 ): Response {
-  return new Response(JSON.stringify({ title: message, status, code }), {
+  return new Response(JSON.stringify({ title: message, status, code, ...more }), {
     status,
+    statusText: message, // Some clients show nothing else.
     headers: {
       'content-type': 'application/problem+json',
       'cache-control': 'no-store',

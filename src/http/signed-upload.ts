@@ -3,6 +3,7 @@ import { isStorageError } from '../errors.js'
 import type { Name } from '../names.js'
 import type { Storage } from '../storage.js'
 import { errorResponse, problemResponse } from './problem.js'
+import { Refusal } from './refusal.js'
 
 type UploadGrant = Extract<SignedGrant, { readonly method: 'PUT' }>
 
@@ -14,15 +15,13 @@ export async function takeUpload(
   request: Request,
 ): Promise<Response> {
   const { headers, body } = request
-  const length = headers.get('content-length')
-  if (length === null) return refuse(411, 'The upload has to say its length.')
-  if (!/^\d{1,16}$/.test(length)) return refuse(400, 'The length of the upload is not a number.')
-  if (Number(length) > size) return refuse(413, 'The upload is larger than agreed.')
-  if (Number(length) < size) return refuse(400, 'The upload is smaller than agreed.')
-  if (headers.get('content-type') !== attributes.contentType) {
-    return refuse(415, 'The upload has another type than agreed.')
-  }
   try {
+    const length = lengthOf(request)
+    if (length > size) return refuse(413, 'The upload is larger than agreed.')
+    if (length < size) return refuse(400, 'The upload is smaller than agreed.')
+    if (headers.get('content-type') !== attributes.contentType) {
+      return refuse(415, 'The upload has another type than agreed.')
+    }
     await storage.save(name, exactly(body ?? [], size), {
       ...attributes,
       ifExists: createOnly ? 'error' : 'overwrite',
@@ -31,7 +30,7 @@ export async function takeUpload(
     const { etag } = await storage.stat(name)
     return new Response(null, { status: 200, headers: { etag } })
   } catch (error) {
-    if (error instanceof WrongSize) return refuse(error.status, error.message)
+    if (error instanceof Refusal) return refuse(error.status, error.message)
     if (isStorageError(error)) return errorResponse(error)
     // The client's connection broke.
     return refuse(400, CUT)
@@ -40,27 +39,26 @@ export async function takeUpload(
 
 const CUT = 'The upload was cut.'
 
-class WrongSize extends Error {
-  readonly status: number
-
-  constructor(status: number, message: string) {
-    super(message)
-    this.status = status
-  }
+/** The length that a request says it has. @throws {Refusal} */
+export function lengthOf({ headers }: Request): number {
+  const length = headers.get('content-length')
+  if (length === null) throw new Refusal(411, 'The upload has to say its length.')
+  if (!/^\d{1,16}$/.test(length)) throw new Refusal(400, 'The length of the upload is not a number.')
+  return Number(length)
 }
 
 /** A request may lie about its length. */
-async function* exactly(
+export async function* exactly(
   chunks: ReadableStream<Uint8Array> | readonly Uint8Array[],
   size: number,
 ): AsyncGenerator<Uint8Array> {
   let bytes = 0
   for await (const chunk of chunks) {
     bytes += chunk.byteLength
-    if (bytes > size) throw new WrongSize(413, 'The upload is larger than agreed.')
+    if (bytes > size) throw new Refusal(413, 'The upload is larger than agreed.')
     yield chunk
   }
-  if (bytes < size) throw new WrongSize(400, CUT)
+  if (bytes < size) throw new Refusal(400, CUT)
 }
 
 function refuse(status: number, message: string): Response {

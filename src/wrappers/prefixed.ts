@@ -20,6 +20,8 @@ import { inContext, type Problem } from '../errors.js'
 import { type Folder, type Name, toFolder } from '../names.js'
 import type { Storage } from '../storage.js'
 import type { ListedFile } from '../types.js'
+import type { UploadDriver } from '../upload-driver.js'
+import { renamed } from './uploads.js'
 import { type Inner, innerOf, WrappedStorage } from './wrapped.js'
 
 /**
@@ -133,9 +135,18 @@ export class PrefixedDriver implements StorageDriver {
     return this.#inner().verify?.({ ...address, name: this.#full(address.name) })
   }
 
+  get uploads(): UploadDriver | undefined {
+    const inner = this.#inner().uploads
+    return inner && renamed(inner, (name) => this.#full(name), this.#relativeName)
+  }
+
   classify(error: unknown): Problem {
     return this.#inner().classify(error)
   }
+
+  /** Undefined for a name outside of the folder. */
+  #relativeName = (full: Name): Name | undefined =>
+    full.startsWith(this.#start) ? (this.#relative(full) as Name) : undefined // The rest of a name is one.
 
   #full(name: Folder): Name {
     const full = name === '' ? this.#start.slice(0, -1) : this.#start + name

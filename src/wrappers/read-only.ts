@@ -13,6 +13,7 @@ import { inContext, Problem } from '../errors.js'
 import type { Folder, Name } from '../names.js'
 import type { Storage } from '../storage.js'
 import type { ListedFile } from '../types.js'
+import type { UploadDriver } from '../upload-driver.js'
 import { type Inner, innerOf, WrappedStorage } from './wrapped.js'
 
 /**
@@ -104,6 +105,19 @@ class ReadOnlyDriver implements StorageDriver {
   signUpload(): Promise<never> {
     return refuse()
   }
+
+  get uploads(): UploadDriver | undefined {
+    return this.#inner().uploads && REFUSED_UPLOADS
+  }
+}
+
+const REFUSED_UPLOADS: UploadDriver = {
+  create: refuse,
+  list: refuse,
+  signPart: refuse,
+  complete: refuse,
+  abort: refuse,
+  sweep: refuse,
 }
 
 async function refuse(): Promise<never> {

@@ -24,7 +24,9 @@ import type { Folder, Name } from '../names.js'
 import type { Storage } from '../storage.js'
 import { explainErrors, type OpenBody, StoredFile } from '../stored-file.js'
 import type { ListedFile } from '../types.js'
+import type { UploadDriver } from '../upload-driver.js'
 import { type Merged, merge } from './merge.js'
+import { guarded } from './uploads.js'
 import { type Inner, innerOf, WrappedStorage } from './wrapped.js'
 
 /**
@@ -232,6 +234,12 @@ class ReadThroughDriver implements StorageDriver {
       throw new Problem('AlreadyExists', `${JSON.stringify(name)} already exists`)
     }
     return this.#newer().signUpload(request)
+  }
+
+  /** Those of the newer storage. A name that the older one has is taken. */
+  get uploads(): UploadDriver | undefined {
+    const newer = this.#newer().uploads
+    return newer && guarded(newer, (staged, signal) => this.#guard(staged, signal))
   }
 
   classify(error: unknown): Problem {

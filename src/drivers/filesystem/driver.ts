@@ -20,6 +20,7 @@ import type { Problem } from '../../errors.js'
 import { type Folder, MAX_NAME_BYTES, type Name } from '../../names.js'
 import { resolveRange } from '../../ranges.js'
 import type { ListedFile } from '../../types.js'
+import type { UploadDriver } from '../../upload-driver.js'
 import { type LocalSigner, type LocalSigningOptions, localSigner } from '../local-signer.js'
 import { joinUrl } from '../options.js'
 import { FileBody } from './body.js'
@@ -37,6 +38,7 @@ import { Sidecars } from './sidecars.js'
 import { SWEEP_AGE, sweep } from './sweep.js'
 import { closeRead, lstatIfThere, RESTING } from './syscalls.js'
 import { classifySystemError, tolerate } from './system-errors.js'
+import { FileSystemUploads } from './uploads.js'
 import { stateWith } from './version.js'
 import { entriesOf, walk } from './walk.js'
 
@@ -56,6 +58,7 @@ export interface FileSystemConfig extends LocalSigningOptions {
 export class FileSystemDriver implements StorageDriver {
   readonly label: string
   readonly nameLimit = MAX_NAME_BYTES
+  readonly uploads: UploadDriver
   readonly #context: Context
   readonly #reader: Reader
   readonly #copier: Copier
@@ -72,6 +75,7 @@ export class FileSystemDriver implements StorageDriver {
     this.#copier = new Copier(this.#context, this.#reader)
     this.#baseUrl = baseUrl
     this.#signer = localSigner(baseUrl, config)
+    this.uploads = new FileSystemUploads(this.#context, this.#signer, (request) => this.stage(request))
     this.label = `FileSystemStorage(${root.path})`
   }
 

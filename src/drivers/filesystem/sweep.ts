@@ -7,17 +7,20 @@ import type { Sidecars } from './sidecars.js'
 import { close, create, lstatIfThere, rename, unlink, utimes } from './syscalls.js'
 import { tolerate } from './system-errors.js'
 import { tempFolder, tempPath } from './temp.js'
+import { sweepUploads } from './upload-folder.js'
 import { readdirIfThere } from './walk.js'
 
 export const SWEEP_AGE = 24 * 60 * 60 * 1000
+/** How long a direct upload is kept to which nothing comes, as on R2. */
+const UPLOAD_AGE = 7 * SWEEP_AGE
 /** How long the sidecar of a missing file is kept. */
 const MISSING_AGE = 30 * SWEEP_AGE
 /** Milliseconds that a sweep may take: a process that wants to end waits for it. The next one begins elsewhere. */
 const SWEEP_TIME = 5_000
 
 /**
- * Removes what crashes left behind, a day old or more: temporary files, sidecars and aliases of versions that are gone.
- * Makes missing aliases. At most once a day for each root, whatever the number of processes; errors are left to the next
+ * Removes what crashes left behind, a day old or more: temporary files, sidecars and aliases of versions that are gone;
+ * and direct uploads that were given up. Makes missing aliases. At most once a day for each root, whatever the number of processes; errors are left to the next
  * sweep.
  */
 export async function sweep(context: Context): Promise<void> {
@@ -30,6 +33,7 @@ export async function sweep(context: Context): Promise<void> {
       const path = join(tempFolder(root), entry.name)
       if (entry.isFile() && (await isOlder(path, before))) await tolerate(unlink(path), 'ENOENT')
     }
+    await sweepUploads(context, start - UPLOAD_AGE)
     const shards = await readdirIfThere(sidecars.folder)
     const first = crypto().randomInt(shards.length + 1)
     for (const shard of [...shards.slice(first), ...shards.slice(0, first)]) {

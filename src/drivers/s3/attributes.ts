@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { FileState } from '../../driver.js'
 import { mapHeaders, pickAttributes } from '../../headers.js'
-import { decodeMetadataValue, encodeMetadataValue, WRITE_ID_KEY } from '../../metadata.js'
+import { decodeMetadataValue, encodeMetadataValue, UPLOAD_KEY, WRITE_ID_KEY } from '../../metadata.js'
 import type { Attributes } from '../../types.js'
 import type { ObjectAttributes } from './object-api.js'
 
@@ -26,7 +26,8 @@ export function toFileState(
 ): FileState {
   const metadata: Record<string, string> = {}
   for (const key in object.metadata) {
-    if (key !== WRITE_ID_KEY) metadata[key] = decodeMetadataValue(object.metadata[key] ?? '')
+    if (key !== WRITE_ID_KEY && key !== UPLOAD_KEY)
+      metadata[key] = decodeMetadataValue(object.metadata[key] ?? '')
   }
   return {
     size,

@@ -17,6 +17,7 @@ import { lazily } from '../../load.js'
 import { type Folder, MAX_NAME_BYTES, type Name } from '../../names.js'
 import { startCounting } from '../../telemetry.js'
 import type { ListedFile } from '../../types.js'
+import type { UploadDriver } from '../../upload-driver.js'
 import { joinUrl } from '../options.js'
 import type { BucketConfig } from './bucket-config.js'
 import type { S3Engine } from './engine.js'
@@ -31,6 +32,7 @@ const loadEngine = lazily(() => import('./engine.js'))
 export class S3Driver implements StorageDriver {
   readonly label: string
   readonly nameLimit = MAX_NAME_BYTES
+  readonly uploads: UploadDriver
   readonly #config: S3Config
   #engine: S3Engine | undefined
 
@@ -38,6 +40,7 @@ export class S3Driver implements StorageDriver {
     this.#config = config
     this.label = label
     startCounting()
+    this.uploads = uploadsOf(async () => (this.#engine ?? (await this.#load())).uploads)
   }
 
   async stage(request: StageRequest): Promise<Staged> {
@@ -115,5 +118,17 @@ export class S3Driver implements StorageDriver {
     // Others may have waited for the module as well.
     this.#engine ??= new S3Engine(this.#config)
     return this.#engine
+  }
+}
+
+/** The uploads of an engine that is loaded with their first use. */
+function uploadsOf(load: () => Promise<UploadDriver>): UploadDriver {
+  return {
+    create: async (request) => (await load()).create(request),
+    list: async (request) => (await load()).list(request),
+    signPart: async (request) => (await load()).signPart(request),
+    complete: async (request) => (await load()).complete(request),
+    abort: async (request) => (await load()).abort(request),
+    sweep: async (before, signal) => (await load()).sweep(before, signal),
   }
 }

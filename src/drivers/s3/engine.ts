@@ -15,11 +15,12 @@ import {
 } from '../../driver.js'
 import { Problem } from '../../errors.js'
 import { pickAttributes } from '../../headers.js'
-import type { Folder, Name } from '../../names.js'
+import { type Folder, type Name, RESERVED_SEGMENT } from '../../names.js'
 import { resolveRange } from '../../ranges.js'
 import { either } from '../../signals.js'
 import { StoredFile } from '../../stored-file.js'
 import type { ListedFile } from '../../types.js'
+import type { UploadDriver } from '../../upload-driver.js'
 import { newWriteId, toFileState, toObjectAttributes } from './attributes.js'
 import { BucketConfig } from './bucket-config.js'
 import { classify } from './classify.js'
@@ -43,6 +44,7 @@ import { SdkObjectApi } from './sdk.js'
 import { Signer } from './signer.js'
 import { abortUploads } from './stale-uploads.js'
 import { sweep } from './sweep.js'
+import { S3Uploads } from './uploads.js'
 
 /** Attempts at a copy whose source keeps changing. */
 const COPY_ATTEMPTS = 10
@@ -51,6 +53,7 @@ const STRICT_COPY_ATTEMPTS = 3
 
 /** The work of {@link S3Driver}, loaded with its first use. Names are keys. */
 export class S3Engine {
+  readonly uploads: UploadDriver
   readonly #api: ObjectApi
   readonly #connection: S3Connection
   readonly #publishers: PublisherChoice
@@ -64,6 +67,7 @@ export class S3Engine {
     this.#api = chooseApi(config, signer)
     this.#connection = new S3Connection(this.#api, signer, config)
     this.#publishers = new PublisherChoice(this.#connection)
+    this.uploads = new S3Uploads(this.#connection, (request) => this.stageCopy(request))
   }
 
   async stage(request: StageRequest): Promise<Staged> {
@@ -310,13 +314,13 @@ export class S3Engine {
     after?: string,
   ): AsyncIterable<readonly ListedFile[]> {
     for await (const page of listKeys(this.#connection, startOf(folder), false, signal, after)) {
-      yield page.keys.map(({ key, ...state }) => ({ name: key, ...state }))
+      yield page.keys.filter(({ key }) => !isOwn(key)).map(({ key, ...state }) => ({ name: key, ...state }))
     }
   }
 
   async *listdir(folder: Folder, signal: AbortSignal | undefined): AsyncIterable<readonly Entry[]> {
     for await (const page of listKeys(this.#connection, startOf(folder), true, signal)) {
-      yield toEntries(page)
+      yield toEntries(page).filter(({ name }) => !isOwn(name))
     }
   }
 
@@ -355,6 +359,11 @@ function chooseApi(config: S3Config, signer: Signer): ObjectApi {
   const { client, fastPath, address } = config
   if (client || !fastPath || address === undefined) return new SdkObjectApi(config, signer)
   return new HttpObjectApi(address, config, signer)
+}
+
+/** Whether a key is one of the storage's own: a probe, or a direct upload that nobody may see yet. */
+function isOwn(key: string): boolean {
+  return key.includes(RESERVED_SEGMENT) && key.split('/').includes(RESERVED_SEGMENT)
 }
 
 /** What the keys of the files below a folder begin with. */

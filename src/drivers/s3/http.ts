@@ -16,9 +16,11 @@ import {
   completion,
   DELETED,
   deletion,
+  PARTS,
   readDeletion,
   readError,
   readPage,
+  readParts,
   readUploads,
   SETTINGS,
   settingOf,
@@ -165,6 +167,12 @@ export class HttpObjectApi implements api.ObjectApi {
     expectEmpty(await this.#send({ method: 'DELETE', key, query: { uploadId } }, call))
   }
 
+  async listParts({ key, uploadId, after }: api.ListPartsRequest, call: api.Call): Promise<api.PartPage> {
+    const query: Record<string, string> = { uploadId }
+    if (after !== undefined) query['part-number-marker'] = String(after)
+    return readParts(await this.#sendForXml({ method: 'GET', key, query }, 'ListPartsResult', call, PARTS))
+  }
+
   async listUploads({ prefix, after }: api.ListUploadsRequest, call: api.Call): Promise<api.UploadPage> {
     const query: Record<string, string> = { uploads: '', 'encoding-type': 'url', prefix }
     if (after) {
@@ -189,7 +197,10 @@ export class HttpObjectApi implements api.ObjectApi {
     const { method, key, expiresIn, signedAt } = request
     const query: Record<string, string> = {}
     let headers: Record<string, string> = NOTHING
-    if (request.method === 'PUT') {
+    if ('part' in request) {
+      query.partNumber = String(request.part.number)
+      query.uploadId = request.part.uploadId
+    } else if (request.method === 'PUT') {
       // Every client sends the length on its own; browsers let nobody else set it.
       headers = uploadHeaders(request.attributes, request.createOnly, this.#writeHeaders)
       headers['content-length'] = String(request.size)

@@ -1,6 +1,6 @@
 import { Problem } from '../../errors.js'
 import { toDate } from './headers.js'
-import type { DeleteResult, ListPage, Part, UploadMarker, UploadPage } from './object-api.js'
+import type { DeleteResult, ListPage, Part, PartPage, UploadMarker, UploadPage } from './object-api.js'
 import { S3Error } from './s3-error.js'
 import { childrenOf, escapeXml, parseXml, textOf, type XmlDocument } from './xml.js'
 
@@ -57,6 +57,18 @@ export function readPage({ root, rows }: XmlDocument): ListPage {
 /** A time of a list, which has milliseconds: headers have whole seconds only, and a file is to have one time. */
 export function wholeSecond(time: number): Date {
   return new Date(Number.isNaN(time) ? 0 : Math.floor(time / 1000) * 1000)
+}
+
+/** The rows of a page of ListParts. */
+export const PARTS = { name: 'Part', fields: ['PartNumber', 'ETag', 'Size'] }
+
+/** A page of ListParts. */
+export function readParts({ root, rows }: XmlDocument): PartPage {
+  return {
+    parts: rows.map(([number, etag = '', size]) => ({ number: Number(number), etag, size: Number(size) })),
+    next:
+      textOf(root, 'IsTruncated') === 'true' ? Number(textOf(root, 'NextPartNumberMarker') ?? 0) : undefined,
+  }
 }
 
 /** A page of ListMultipartUploads. */

@@ -35,6 +35,8 @@ export interface ObjectApi {
   completeUpload(request: CompleteUploadRequest, call: Call): Promise<void>
   /** Discards an upload and its parts. */
   abortUpload(upload: Upload, call: Call): Promise<void>
+  /** One page of the parts of an open upload. */
+  listParts(request: ListPartsRequest, call: Call): Promise<PartPage>
   /** One page of the open uploads of keys that begin with a prefix. */
   listUploads(request: ListUploadsRequest, call: Call): Promise<UploadPage>
   /** A setting of the bucket, as its root element. None at all is an `S3Error` of a code such as `NoSuchCORSConfiguration`. */
@@ -217,6 +219,19 @@ export interface CompleteUploadRequest extends Upload {
   readonly createOnly?: boolean | undefined
 }
 
+/** One page of an upload's parts. */
+export interface ListPartsRequest extends Upload {
+  /** Parts of a higher number only. Default 0. */
+  readonly after?: number | undefined
+}
+
+/** Parts of an open upload, in the order of their numbers. */
+export interface PartPage {
+  readonly parts: readonly (Part & { readonly size: number })[]
+  /** Where the next page begins; undefined at the end. */
+  readonly next: number | undefined
+}
+
 /** One page of open uploads. */
 export interface ListUploadsRequest {
   readonly prefix: string
@@ -256,6 +271,11 @@ export type SignRequest = {
       readonly size: number
       /** Refuses a taken name by `412`. */
       readonly createOnly: boolean
+    }
+  | {
+      readonly method: 'PUT'
+      /** One part of an open upload of the key. */
+      readonly part: { readonly uploadId: string; readonly number: number }
     }
 )
 

@@ -199,6 +199,24 @@ export class SdkObjectApi implements api.ObjectApi {
     await this.#send((sdk) => new sdk.AbortMultipartUploadCommand(input), call, SMALL)
   }
 
+  async listParts(request: api.ListPartsRequest, call: api.Call): Promise<api.PartPage> {
+    const { after } = request
+    const input = {
+      ...this.#upload(request),
+      ...(after !== undefined && { PartNumberMarker: String(after) }),
+    }
+    const page = await this.#send((sdk) => new sdk.ListPartsCommand(input), call, SMALL)
+    if (page.UploadId === undefined && page.Key === undefined && isAnswer(page)) throw notFromS3(200)
+    return {
+      parts: (page.Parts ?? []).map(({ PartNumber: number = 0, ETag: etag = '', Size: size = 0 }) => ({
+        number,
+        etag,
+        size,
+      })),
+      next: page.IsTruncated ? Number(page.NextPartNumberMarker ?? 0) : undefined,
+    }
+  }
+
   async listUploads({ prefix, after }: api.ListUploadsRequest, call: api.Call): Promise<api.UploadPage> {
     const marker = after && { KeyMarker: after.key, UploadIdMarker: after.uploadId }
     const input = { Bucket: this.#bucket, Prefix: prefix, EncodingType: 'url' as const, ...marker }
@@ -253,18 +271,49 @@ export class SdkObjectApi implements api.ObjectApi {
   }
 
   async sign(request: api.SignRequest, signal: AbortSignal | undefined): Promise<api.SignedAddress> {
-    const [client, sdk, { getSignedUrl }] = await Promise.all([this.#client(), loadSdk(), loadPresigner()])
+    const sdk = await loadSdk()
+    const target = this.#target(request.key)
+    const presign = <Input extends ServiceInputTypes, Output extends ServiceOutputTypes>(
+      command: SdkCommand<Input, Output>,
+    ) => this.#presign(command, request, signal)
+    if ('part' in request) {
+      const { uploadId, number } = request.part
+      return presign(new sdk.UploadPartCommand({ ...target, UploadId: uploadId, PartNumber: number }))
+    }
+    if (request.method === 'PUT') {
+      const { attributes, size, createOnly } = request
+      const fields = { ...fieldsOf(attributes), ContentLength: size, ...(createOnly && { IfNoneMatch: '*' }) }
+      return presign(new sdk.PutObjectCommand({ ...target, ...fields }))
+    }
+    const { contentDisposition, contentType } = request.respondWith
+    const input = {
+      ...target,
+      ResponseContentDisposition: contentDisposition,
+      ResponseContentType: contentType,
+    }
+    return request.method === 'GET'
+      ? presign(new sdk.GetObjectCommand(input))
+      : presign(new sdk.HeadObjectCommand(input))
+  }
+
+  async #presign<Input extends ServiceInputTypes, Output extends ServiceOutputTypes>(
+    command: SdkCommand<Input, Output>,
+    request: api.SignRequest,
+    signal: AbortSignal | undefined,
+  ): Promise<api.SignedAddress> {
+    const [client, { getSignedUrl }] = await Promise.all([this.#client(), loadPresigner()])
     signal?.throwIfAborted()
     const { expiresIn, signedAt } = request
-    const command = this.#commandToSign(sdk, request)
     const address = this.#signingAddress
+    // A part has no headers of its own.
+    const writeHeaders = 'size' in request ? this.#writeHeaders : {}
     changeRequest(command, (sent) => {
       // The CRC of no content, which a client with default settings signs, would refuse every upload.
       for (const name of Object.keys(sent.headers)) if (CHECKSUM.test(name)) delete sent.headers[name]
-      if (request.method === 'PUT') Object.assign(sent.headers, this.#writeHeaders)
+      Object.assign(sent.headers, writeHeaders)
       if (address) redirect(sent, address, request.key)
     })
-    const signed = new Set(request.method === 'PUT' ? headersToSign(request, this.#writeHeaders) : [])
+    const signed = new Set('size' in request ? headersToSign(request, writeHeaders) : [])
     const offset = this.#own ? this.#signer.clockOffset : client.config.systemClockOffset
     try {
       const url = await getSignedUrl(client, command, {
@@ -280,22 +329,6 @@ export class SdkObjectApi implements api.ObjectApi {
     } catch (error) {
       throw fromSdkError(error)
     }
-  }
-
-  #commandToSign(sdk: Sdk, request: api.SignRequest) {
-    const target = this.#target(request.key)
-    if (request.method === 'PUT') {
-      const { attributes, size, createOnly } = request
-      const fields = { ...fieldsOf(attributes), ContentLength: size, ...(createOnly && { IfNoneMatch: '*' }) }
-      return new sdk.PutObjectCommand({ ...target, ...fields })
-    }
-    const { contentDisposition, contentType } = request.respondWith
-    const input = {
-      ...target,
-      ResponseContentDisposition: contentDisposition,
-      ResponseContentType: contentType,
-    }
-    return request.method === 'GET' ? new sdk.GetObjectCommand(input) : new sdk.HeadObjectCommand(input)
   }
 
   #target(key: string) {
