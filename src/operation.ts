@@ -13,8 +13,8 @@ import { eventOf, isObserved, type OperationEvent, observe } from './telemetry.j
 import type { AbortOptions } from './types.js'
 
 /**
- * Runs a public operation: rejects with a `StorageError`, or with the very error of the caller's own source. Who listens
- * to the channel `stowage:operation` is told.
+ * Runs a public operation: rejects with a `StorageError`, or with the very error of the caller's own source. Subscribers
+ * of the channel `stowage:operation` are told.
  */
 export async function perform<T>(
   driver: StorageDriver,

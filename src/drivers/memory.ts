@@ -116,9 +116,9 @@ export class MemoryDriver implements StorageDriver {
     return names.length
   }
 
-  /** A crash leaves nothing of it. */
-  async sweep(): Promise<number> {
-    return 0
+  /** A crash leaves nothing of it; only direct uploads can be given up. */
+  async sweep(folder: Folder, before: Date): Promise<number> {
+    return folder === '' ? this.uploads.sweep(before, undefined) : 0
   }
 
   async *list(folder: Folder, _signal?: AbortSignal, after = ''): AsyncIterable<readonly ListedFile[]> {

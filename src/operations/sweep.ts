@@ -24,10 +24,10 @@ const SWEEP: Operation<SweepOptions> = { name: 'sweep', known: { ...ABORT_OPTION
 /**
  * Removes what crashes leave: nobody sees it, but it takes space, and a placeholder holds a name. For a nightly job.
  *
+ * - Everywhere: direct uploads that were given up.
  * - On disk: temporary files, and the sidecars of files that were replaced or deleted by other programs. The sidecar of a
  *   missing file is marked first and removed by a sweep `olderThan` seconds later, because a mount may be away for a while.
  * - On R2 and S3: open multipart uploads, also those of other programs; probes; placeholders. Costs a listing.
- * - In memory: nothing is left.
  *
  * Of a `prefixed` storage only what is below its folder. A `readThrough` storage sweeps the storage that it writes to.
  *

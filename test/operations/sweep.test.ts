@@ -93,6 +93,8 @@ describe.each([true, false])('sweep on R2 (fastPath %s)', (fastPath) => {
       for (const object of [
         bucket.plant(`${folder}.stowage/probe-1.pdf`, 'probe'),
         bucket.plant(`${folder}held`, '', held),
+        bucket.plant(`${folder}held by this version`, 'x'.repeat(36), held),
+        bucket.plant(`${folder}.stowage/uploads/given-up`, 'x', {}),
         bucket.plant(`${folder}not held any more`, 'x', held),
         bucket.plant(`${folder}empty`),
         bucket.plant(`${folder}probe-1`, 'probe'),
@@ -106,7 +108,7 @@ describe.each([true, false])('sweep on R2 (fastPath %s)', (fastPath) => {
 
   it('removes probes, placeholders and open uploads', async () => {
     leave(170)
-    assert.deepEqual(await sweep(r2.storage()), { removed: 6 })
+    assert.deepEqual(await sweep(r2.storage()), { removed: 10 })
     assert.deepEqual(r2.server.bucket().keys(), [...kept('a'), ...kept('b')])
     assert.equal(r2.server.openUploads, 0)
     assert.deepEqual(await sweep(r2.storage()), { removed: 0 })
@@ -117,7 +119,7 @@ describe.each([true, false])('sweep on R2 (fastPath %s)', (fastPath) => {
     assert.deepEqual(await sweep(r2.storage()), { removed: 0 })
     assert.deepEqual(await sweep(r2.storage(), { olderThan: 168 * 3600 }), { removed: 0 })
     assert.equal(r2.server.openUploads, 2)
-    assert.deepEqual(await sweep(r2.storage(), { olderThan: 166 * 3600 }), { removed: 6 })
+    assert.deepEqual(await sweep(r2.storage(), { olderThan: 166 * 3600 }), { removed: 10 })
   })
 
   it.each([
@@ -126,7 +128,7 @@ describe.each([true, false])('sweep on R2 (fastPath %s)', (fastPath) => {
   ])('stays below %s', async (_, make) => {
     leave(170)
     const before = r2.server.bucket().keys()
-    assert.deepEqual(await sweep(make()), { removed: 3 })
+    assert.deepEqual(await sweep(make()), { removed: 5 })
     const after = r2.server.bucket().keys()
     assert.deepEqual(after, [...kept('a'), ...before.filter((key) => key.startsWith('b/'))])
     assert.equal(r2.server.openUploads, 1)
@@ -157,7 +159,7 @@ describe('sweep', () => {
         },
       }))
     const storage = prefixed(readThrough(told('new'), told('old')), 'a/b')
-    assert.deepEqual(await sweep(storage), { removed: 3 })
+    assert.deepEqual(await sweep(storage), { removed: 5 })
     assert.deepEqual(swept, ['new:a/b'])
   })
 

@@ -6,6 +6,7 @@ import { isExpiring, isOlder, markMissing } from './sweep.js'
 import { lstatIfThere, unlink } from './syscalls.js'
 import { tolerate } from './system-errors.js'
 import { tempFolder } from './temp.js'
+import { sweepUploads } from './upload-folder.js'
 import { readdirIfThere } from './walk.js'
 
 /** Milliseconds. A caller who gives no age wants everything gone. */
@@ -13,8 +14,8 @@ const AT_ONCE = 1000
 
 /**
  * Removes all that crashes left before a time, below a folder: what a caller asks for, without the bounds of the sweep
- * beside a save. Temporary files of the root's own filesystem say nothing about their folder, so only a sweep of the
- * root removes them. Returns the number of files removed.
+ * beside a save. Temporary files and direct uploads say nothing about their folder, so only a sweep of the root removes
+ * them. Returns the number of files removed.
  */
 export class Leftovers {
   readonly #context: Context
@@ -34,7 +35,10 @@ export class Leftovers {
   }
 
   async remove(): Promise<number> {
-    if (this.#folder === '') await this.#removeOld(tempFolder(this.#context.root))
+    if (this.#folder === '') {
+      await this.#removeOld(tempFolder(this.#context.root))
+      this.#removed += await sweepUploads(this.#context, this.#before)
+    }
     await this.#removeInMounts(this.#folder)
     await this.#removeSidecars()
     return this.#removed

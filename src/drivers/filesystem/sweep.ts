@@ -20,8 +20,8 @@ const SWEEP_TIME = 5_000
 
 /**
  * Removes what crashes left behind, a day old or more: temporary files, sidecars and aliases of versions that are gone;
- * and direct uploads that were given up. Makes missing aliases. At most once a day for each root, whatever the number of processes; errors are left to the next
- * sweep.
+ * and direct uploads that were given up. Makes missing aliases. At most once a day for each root, whatever the number of
+ * processes; errors are left to the next sweep.
  */
 export async function sweep(context: Context): Promise<void> {
   const { root, sidecars } = context

@@ -3,16 +3,16 @@ import { deleteKeys } from './delete.js'
 import { headObject } from './head.js'
 import { listKeys } from './listing.js'
 import type { ListedKey } from './object-api.js'
-import { isPlaceholder } from './publishers/placeholder.js'
+import { hasSizeOfPlaceholder, isPlaceholder } from './publishers/placeholder.js'
 import { abortUploads } from './stale-uploads.js'
 
-/** Keys that are nobody's file: objects that the driver makes for a moment. */
-const HIDDEN: readonly RegExp[] = [/(?:^|\/)\.stowage\/probe-[^/]*$/]
+/** Keys that are nobody's file: probes, and direct uploads that were never published. */
+const HIDDEN: readonly RegExp[] = [/(?:^|\/)\.stowage\/probe-[^/]*$/, /(?:^|\/)\.stowage\/uploads\/[^/]+$/]
 
 /**
- * Removes what crashes left before a time below a prefix: open multipart uploads, probes, and placeholders, which hold a
- * name for a large save. Returns their number. A listing does not show what a placeholder is, so each empty object
- * costs one request.
+ * Removes what crashes left before a time below a prefix: open multipart uploads, direct uploads, probes, and placeholders,
+ * which hold a name for a large save. Returns their number. A listing does not show what a placeholder is, so each object
+ * of its size costs one request.
  */
 export async function sweep(
   connection: S3Connection,
@@ -36,12 +36,12 @@ export async function sweep(
 
 async function isLeft(
   connection: S3Connection,
-  { key, size, etag }: ListedKey,
+  object: ListedKey,
   signal: AbortSignal | undefined,
 ): Promise<boolean> {
-  if (HIDDEN.some((pattern) => pattern.test(key))) return true
-  if (size > 0) return false
-  const found = await headObject(connection, key, signal)
+  if (HIDDEN.some((pattern) => pattern.test(object.key))) return true
+  if (!hasSizeOfPlaceholder(object)) return false
+  const found = await headObject(connection, object.key, signal)
   // The content may have come since the listing.
-  return found !== null && found.size === 0 && found.etag === etag && isPlaceholder(found)
+  return found !== null && hasSizeOfPlaceholder(found) && found.etag === object.etag && isPlaceholder(found)
 }
