@@ -174,6 +174,7 @@ export default defineConfig([
     ['Parser'],
     ['htmlparser2', 'entities', 'domelementtype', 'domhandler', 'domutils', 'dom-serializer'],
   ),
+  vendor('src/vendor/dicer.ts', ['Dicer'], ['@fastify/busboy']),
   vendor('src/vendor/mime-types.ts', ['lookup'], ['mime-types', 'mime-db']),
   vendor(
     'src/vendor/file-type.ts',

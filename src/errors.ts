@@ -44,6 +44,8 @@ export interface StorageErrorInit extends ErrorContext {
   readonly cause?: unknown
   /** Size of the file in bytes, with `RangeNotSatisfiable`. */
   readonly size?: number | undefined
+  /** The HTTP status, where it is not the usual one of the code: 413 for a form with too much in it. */
+  readonly status?: number | undefined
 }
 
 const BRAND = Symbol.for('stowage.StorageError')
@@ -71,7 +73,7 @@ export class StorageError extends Error {
   constructor(code: StorageErrorCode, init: StorageErrorInit) {
     super(compose(init), init.cause === undefined ? undefined : { cause: init.cause })
     this.code = code
-    this.status = STATUS[code]
+    this.status = init.status ?? STATUS[code]
     this.retryable = code === 'Unavailable'
     this.operation = init.operation
     this.file = init.file
@@ -197,6 +199,8 @@ export interface ProblemDetails {
   readonly size?: number | undefined
   /** The name it is about, where that may be another than the operation's. */
   readonly file?: string | undefined
+  /** The HTTP status, where it is not the usual one of the code. */
+  readonly status?: number | undefined
 }
 
 /**
@@ -210,12 +214,15 @@ export class Problem extends Error {
   readonly size: number | undefined
   /** The name it is about, where that may be another than the operation's. */
   readonly file: string | undefined
+  /** The HTTP status, where it is not the usual one of the code. */
+  readonly status: number | undefined
 
-  constructor(code: StorageErrorCode, reason: string, { cause, size, file }: ProblemDetails = {}) {
+  constructor(code: StorageErrorCode, reason: string, { cause, size, file, status }: ProblemDetails = {}) {
     super(reason, cause === undefined ? undefined : { cause })
     this.code = code
     this.size = size
     this.file = file
+    this.status = status
     Object.defineProperty(this, PROBLEM, { value: true })
   }
 }
@@ -257,8 +264,8 @@ const CLASSES: { readonly [Code in StorageErrorCode]?: new (init: StorageErrorIn
 /** Makes the public error of a {@link Problem}. */
 export function toStorageError(problem: Problem, context: ErrorContext): StorageError {
   if (problem instanceof RejectedUpload) return new UploadRejectedError(problem.rejection, context)
-  const { message: reason, cause, size, file = context.file } = problem
-  const init = { ...context, file, reason, cause, size }
+  const { message: reason, cause, size, status, file = context.file } = problem
+  const init = { ...context, file, reason, cause, size, status }
   const Class = CLASSES[problem.code]
   return Class ? new Class(init) : new StorageError(problem.code, init)
 }

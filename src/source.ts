@@ -16,8 +16,9 @@ export interface SourceOptions {
 /** Milliseconds between two looks at a source that gives nothing. */
 const WATCH_INTERVAL = 1000
 /** What is read of a request whose upload was refused, so that its client gets to see the answer. */
-const DRAIN_BYTES = 16 * 1024 * 1024
-const DRAIN_TIME = 10_000
+export const DRAIN_BYTES = 16 * 1024 * 1024
+/** The same in milliseconds. */
+export const DRAIN_TIME = 10_000
 
 /** A stream of Node's, or of the package `readable-stream`, or of another realm. */
 export function isNodeStream(value: unknown): value is Readable {

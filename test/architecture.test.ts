@@ -75,13 +75,14 @@ const OUTSIDE: readonly { what: RegExp; in: RegExp }[] = [
   { what: /^htmlparser2$/, in: /^drivers\/s3\/vendor\// },
   { what: /^sanitize-filename$/, in: /^filenames\.ts$/ },
   { what: /^(?:mime-types|file-type)$/, in: /^vendor\// },
+  { what: /^@fastify\/busboy$/, in: /^vendor\// },
 ]
 
 /** The type of the option `client`. */
 const CLIENT_OPTION = { path: 'drivers/s3/options.ts', specifier: '@aws-sdk/client-s3' }
 
 /** Loaded when they are first needed, never with the package: `import 'stowage'` stays light. */
-const LAZY = /^(?:@aws-sdk\/.*|undici|file-type|mime-types)$/
+const LAZY = /^(?:@aws-sdk\/.*|undici|file-type|mime-types|@fastify\/busboy)$/
 
 interface Import {
   readonly specifier: string

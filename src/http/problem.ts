@@ -56,7 +56,7 @@ export function httpError(error: unknown): HttpError {
 
 function messageOf(code: StorageErrorCode, status: number): string {
   if (code === 'Rejected') return status === 413 ? TOO_LARGE : 'Files of this type are not accepted.'
-  if (code === 'BadRequest' && status === 413) return TOO_LARGE
+  if (code === 'BadRequest' && status === 413) return 'The form has too many or too large fields or files.'
   return MESSAGES[code]
 }
 

@@ -468,6 +468,42 @@ export const programs = {
     return { grownBySave: afterSave - before, grownByRead: afterRead - before, read, wrong }
   },
 
+  /** Receives one file of a form in pieces of 64 KiB, each with memory of its own. */
+  async receiveForm({ storage, bytes }: { storage: StorageChoice; bytes: number }) {
+    const target = await storageOf(storage)
+    const { receiveUpload } = await import('stowage/http')
+    const receive = async (length: number) => {
+      let left = length
+      const head = '--b\r\nContent-Disposition: form-data; name="f"; filename="a.bin"\r\n\r\n'
+      const pieces = (function* () {
+        yield Buffer.from(head)
+        for (; left > 0; left -= 65_536) yield Buffer.alloc(65_536, left % 251)
+        yield Buffer.from('\r\n--b--')
+      })()
+      const body = new ReadableStream<Uint8Array>({
+        pull(controller) {
+          const { done, value } = pieces.next()
+          if (done) controller.close()
+          else controller.enqueue(value)
+        },
+      })
+      const headers = { 'content-type': 'multipart/form-data; boundary=b' }
+      // Node's types do not know `duplex`.
+      const request = new Request('http://a/', {
+        method: 'POST',
+        headers,
+        body,
+        duplex: 'half',
+      } as RequestInit)
+      const { files } = await receiveUpload(target, request, { name: ({ filename }) => filename })
+      return files[0]?.size
+    }
+    await receive(9 * 1024 * 1024)
+    const before = process.memoryUsage.rss()
+    const size = await receive(bytes)
+    return { size, grown: process.resourceUsage().maxRSS * 1024 - before }
+  },
+
   /** Replaces one file for a while, by versions with metadata and without. */
   async overwriteForAWhile({ storage, who, ms }: { storage: StorageChoice; who: string; ms: number }) {
     const target = await storageOf(storage)
