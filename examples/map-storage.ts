@@ -59,12 +59,14 @@ class MapDriver implements StorageDriver {
   }
   // #endregion
 
-  async stageCopy({ from, move }: StageCopyRequest) {
+  async stageCopy({ from, move, version, contentType }: StageCopyRequest) {
     this.#get(from)
     return this.#staged(() => {
       const { bytes, state } = this.#get(from)
+      if (version !== undefined && state.etag !== version)
+        throw new Problem('Unavailable', 'the file was replaced')
       if (move) this.#files.delete(from)
-      return toFile(bytes, state)
+      return toFile(bytes, { ...state, contentType: contentType ?? state.contentType })
     })
   }
 

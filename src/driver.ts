@@ -1,5 +1,5 @@
 import type { Body } from './content.js'
-import type { Problem } from './errors.js'
+import { Problem } from './errors.js'
 import type { Folder, Name } from './names.js'
 import type { DeliveredRange, OpenBody } from './stored-file.js'
 import type { Attributes, ByteRange, FileInfo, ListedFile } from './types.js'
@@ -33,7 +33,10 @@ export interface StorageDriver {
    * `body.chunks` MUST be thrown on unchanged.
    */
   stage(request: StageRequest): Promise<Staged>
-  /** Prepares a copy of a file with its attributes. A missing source MUST be found out here: `NotFound`. */
+  /**
+   * Prepares a copy of a file with its attributes. A missing source MUST be found out here: `NotFound`. With `version`,
+   * here or in `publish`, a source of another version MUST be refused with `Unavailable`, and nothing may change.
+   */
   stageCopy(request: StageCopyRequest): Promise<Staged>
   /** Opens a file. A missing one is `NotFound`; a range that starts past its end is `RangeNotSatisfiable`. */
   read(request: ReadRequest): Promise<OpenedFile>
@@ -106,8 +109,23 @@ export interface StageCopyRequest {
   readonly from: Name
   /** Whether the source is removed once the copy is published. */
   readonly move: boolean
+  /**
+   * The ETag of the one version that may be copied: somebody has judged it. A move SHOULD leave another version alone
+   * that came to the name of the source after that. Undefined: whatever version is there.
+   */
+  readonly version: string | undefined
+  /** The type that the copy MUST get. Undefined: the source's. */
+  readonly contentType: string | undefined
   /** Ends the work when it is aborted. */
   readonly signal: AbortSignal | undefined
+}
+
+/** The error for a source that is not the `version` of a {@link StageCopyRequest} any more. */
+export function sourceReplaced(): Problem {
+  return new Problem(
+    'Unavailable',
+    'the file was replaced while it was judged; nothing was changed: try again',
+  )
 }
 
 /** Content on its way: nobody sees it until it is published. */

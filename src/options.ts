@@ -3,6 +3,7 @@ import { mapHeaders } from './headers.js'
 import { allowManyListeners } from './signals.js'
 import type {
   AbortOptions,
+  AcceptOptions,
   ByteRange,
   CopyOptions,
   DeletePrefixOptions,
@@ -22,13 +23,16 @@ export const ABORT_OPTIONS: OptionNames<AbortOptions> = { signal: true }
 export const LIST_OPTIONS: OptionNames<ListOptions> = { ...ABORT_OPTIONS, onInvalidName: true }
 export const OPEN_OPTIONS: OptionNames<OpenOptions> = { ...ABORT_OPTIONS, range: true }
 export const COPY_OPTIONS: OptionNames<CopyOptions> = { ...ABORT_OPTIONS, ifExists: true }
-export const DELETE_PREFIX_OPTIONS: OptionNames<DeletePrefixOptions> = { ...ABORT_OPTIONS, dryRun: true }
-export const SAVE_OPTIONS: OptionNames<SaveOptions> = {
+export const ACCEPT_OPTIONS: OptionNames<AcceptOptions> = {
   ...COPY_OPTIONS,
-  ...mapHeaders(() => true),
-  metadata: true,
   maxSize: true,
   allowedTypes: true,
+}
+export const DELETE_PREFIX_OPTIONS: OptionNames<DeletePrefixOptions> = { ...ABORT_OPTIONS, dryRun: true }
+export const SAVE_OPTIONS: OptionNames<SaveOptions> = {
+  ...ACCEPT_OPTIONS,
+  ...mapHeaders(() => true),
+  metadata: true,
   onProgress: true,
   sourceTimeout: true,
 }

@@ -1,5 +1,5 @@
-import { hasFile, type Staged, type StorageDriver } from './driver.js'
-import { Problem } from './errors.js'
+import { hasFile, type StageCopyRequest, type Staged, type StorageDriver } from './driver.js'
+import { Problem, SourceFailure } from './errors.js'
 import { alternativeName, type Name } from './names.js'
 import { contextOf, wrap } from './operation.js'
 import type { IfExists } from './types.js'
@@ -27,6 +27,13 @@ export async function publish(
   } finally {
     await staged.discard()
   }
+}
+
+/** Prepares a copy. Its source is a file of the storage itself, so the errors of the source are the storage's. */
+export async function stageCopy(driver: StorageDriver, request: StageCopyRequest): Promise<Staged> {
+  return driver.stageCopy(request).catch((error: unknown) => {
+    throw error instanceof SourceFailure ? error.cause : error
+  })
 }
 
 /** A name that is free now, for somebody who writes later. */

@@ -1,15 +1,17 @@
 import { inspect } from 'node:util'
+import { accept } from './accept.js'
 import { abandon, type Content, defaultsOf, silence, toBody } from './content.js'
 import { deleteAll } from './delete-many.js'
 import { attachment } from './disposition.js'
 import { hasFile, type StorageDriver } from './driver.js'
-import { DeleteManyError, Problem, SourceFailure } from './errors.js'
+import { DeleteManyError, Problem } from './errors.js'
 import { toAttributes } from './headers.js'
 import { toContentType } from './media-types.js'
 import { baseName, compareNames, isName, type Name, toFolder, toName } from './names.js'
 import { contextOf, explain, perform, wrap } from './operation.js'
 import {
   ABORT_OPTIONS,
+  ACCEPT_OPTIONS,
   COPY_OPTIONS,
   checkOptions,
   DELETE_PREFIX_OPTIONS,
@@ -28,11 +30,12 @@ import {
   toSigningTimes,
   toSourceTimeout,
 } from './options.js'
-import { freeName, publish } from './publish.js'
+import { freeName, publish, stageCopy } from './publish.js'
 import { StoredFile } from './stored-file.js'
 import { type Tee, tee } from './tee.js'
 import type {
   AbortOptions,
+  AcceptOptions,
   CopyOptions,
   DeletePrefixOptions,
   DirectoryListing,
@@ -379,6 +382,27 @@ export abstract class Storage {
     return this.#copy('move', from, to, options)
   }
 
+  /**
+   * Judges a file that somebody else put there, such as a direct upload, and moves it to `to` with the type that its
+   * bytes have. Its headers and metadata travel along. Reads at most 64 KiB, and only for `allowedTypes`. `from` and `to`
+   * may be the same name: the file is judged in place, and only its type changes. Returns the name that the file got.
+   *
+   * The judged version is the moved one: if the file is replaced meanwhile, this rejects with `Unavailable`.
+   *
+   * @throws {UploadRejectedError} when a rule is broken; the file is deleted then.
+   * @throws {FileExistsError} with `ifExists: 'error'`; the file stays.
+   * @throws {FileNotFoundError} when nothing was uploaded.
+   * @example
+   * const { name } = await storage.signedUpload(`incoming/${id}`, { size, contentType }) // and the browser sends it
+   * const avatar = await storage.accept(name, userAvatarPath(id, filename), { allowedTypes: ['image/*'], maxSize })
+   */
+  async accept(from: string, to: string, options: AcceptOptions): Promise<string> {
+    return this.#onName('accept', from, options, ACCEPT_OPTIONS, (source, signal) => {
+      const [rules, ifExists] = [toUploadRules(options), toIfExists(options.ifExists)]
+      return accept(this.#driver, { from: source, to: this.#toName(to), rules, ifExists, signal })
+    })
+  }
+
   async #copy(operation: 'copy' | 'move', from: string, to: string, options: CopyOptions): Promise<string> {
     return this.#onName(operation, from, options, COPY_OPTIONS, async (source, signal) => {
       const target = this.#toName(to)
@@ -387,12 +411,9 @@ export abstract class Storage {
         if (!(await hasFile(this.#driver, source, signal))) throw new Problem('NotFound', NO_SUCH_FILE)
         return target
       }
-      const request = { from: source, move: operation === 'move', signal }
-      // The source is a file of the storage itself, so its errors are the storage's.
-      const staged = await this.#driver.stageCopy(request).catch((error: unknown) => {
-        throw error instanceof SourceFailure ? error.cause : error
-      })
-      return publish(this.#driver, staged, target, ifExists, signal)
+      const move = operation === 'move'
+      const request = { from: source, move, version: undefined, contentType: undefined, signal }
+      return publish(this.#driver, await stageCopy(this.#driver, request), target, ifExists, signal)
     })
   }
 

@@ -1,4 +1,5 @@
 import { abortCases } from './testing/abort.js'
+import { acceptCases } from './testing/accept.js'
 import type { ConformanceCase } from './testing/case.js'
 import { concurrencyCases } from './testing/concurrency.js'
 import { copyCases } from './testing/copy.js'
@@ -55,4 +56,5 @@ export const conformanceCases: readonly ConformanceCase[] = Object.freeze([
   ...errorCases,
   ...signedUrlCases,
   ...signedUploadCases,
+  ...acceptCases,
 ])

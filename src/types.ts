@@ -88,6 +88,9 @@ export interface CopyOptions extends AbortOptions {
   ifExists?: IfExists | undefined
 }
 
+/** Options of `accept`: the rules, and what to do when the name is taken. */
+export interface AcceptOptions extends CopyOptions, UploadRules {}
+
 /** Options of `deletePrefix`. */
 export interface DeletePrefixOptions extends AbortOptions {
   /** Only count the files. Default false. */

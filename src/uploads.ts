@@ -14,7 +14,7 @@ export const chatUploadRules: { readonly maxSize: number; readonly allowedTypes:
   })
 
 /** Bytes needed to detect any type. Office files need the most: their type follows the first zip entries. */
-const SAMPLE_BYTES = 64 * 1024
+export const SAMPLE_BYTES = 64 * 1024
 
 /** Checks the upload rules of a save. Copies the list, because the caller may change it later. */
 export function toUploadRules({ maxSize, allowedTypes }: UploadRules): UploadRules {
@@ -53,13 +53,45 @@ export async function applyRules(
   if (allowedTypes === undefined) return { body: judged, contentType: undefined }
   const sample = await takeSample(judged, signal)
   judged = sample.body
-  const found = await detectType(sample.head.subarray(0, SAMPLE_BYTES), claimed)
-  if (!allowedTypes.some((pattern) => matches(found, pattern))) {
+  try {
+    return { body: judged, contentType: await judgeType(sample.head, allowedTypes, claimed) }
+  } catch (error) {
     await sample.release()
-    const empty = sample.head.byteLength === 0
-    throw new RejectedUpload({ reason: 'type', allowed: allowedTypes, found, empty })
+    throw error
   }
-  return { body: judged, contentType: canonical(claimed) === found ? claimed : found }
+}
+
+/** A content that is stored already. */
+export interface StoredContent {
+  /** Bytes of all of it. */
+  readonly size: number
+  /** The type that it was stored with. Judged as the claim of {@link applyRules}. */
+  readonly contentType: string
+  /** Gives the first {@link SAMPLE_BYTES}, or all of a smaller content. Called at most once, if a rule needs them. */
+  sample(): Promise<Uint8Array>
+}
+
+/**
+ * Checks a stored content against the rules. Returns the type to store it with, if there is `allowedTypes`.
+ *
+ * @throws {RejectedUpload}
+ */
+export async function judge(
+  content: StoredContent,
+  { maxSize, allowedTypes }: UploadRules,
+): Promise<string | undefined> {
+  if (maxSize !== undefined) checkSize(content.size, maxSize)
+  if (allowedTypes === undefined) return undefined
+  return judgeType(await content.sample(), allowedTypes, content.contentType)
+}
+
+/** The type to store a content with, by its first bytes. */
+async function judgeType(sample: Uint8Array, allowed: readonly string[], claimed: string): Promise<string> {
+  const found = await detectType(sample.subarray(0, SAMPLE_BYTES), claimed)
+  if (!allowed.some((pattern) => matches(found, pattern))) {
+    throw new RejectedUpload({ reason: 'type', allowed, found, empty: sample.byteLength === 0 })
+  }
+  return canonical(claimed) === found ? claimed : found
 }
 
 function isTypePattern(pattern: unknown): pattern is string {
@@ -67,8 +99,7 @@ function isTypePattern(pattern: unknown): pattern is string {
 }
 
 function limit(body: Body, maxSize: number): Body {
-  const reject = (found: number) => new RejectedUpload({ reason: 'size', limit: maxSize, found })
-  if (body.size !== undefined && body.size > maxSize) throw reject(body.size)
+  if (body.size !== undefined) checkSize(body.size, maxSize)
   if (body.bytes !== undefined) return body
   return {
     ...body,
@@ -76,11 +107,15 @@ function limit(body: Body, maxSize: number): Body {
       let bytes = 0
       for await (const chunk of body.chunks(signal)) {
         bytes += chunk.byteLength
-        if (bytes > maxSize) throw reject(bytes)
+        checkSize(bytes, maxSize)
         yield chunk
       }
     },
   }
+}
+
+function checkSize(found: number, limit: number): void {
+  if (found > limit) throw new RejectedUpload({ reason: 'size', limit, found })
 }
 
 /** The first bytes of a body, and a body with all of its bytes. */

@@ -24,7 +24,7 @@ const FLOORS: readonly (readonly RegExp[])[] = [
   [/^driver\.ts$/],
   // How an operation runs: its errors and its name.
   [/^delete-many\.ts$/, /^operation\.ts$/],
-  [/^publish\.ts$/],
+  [/^(?:publish|accept)\.ts$/],
   [/^storage\.ts$/],
   // What drivers share.
   [/^drivers\/(?:options|semaphore|resting-readers|local-signer)\.ts$/],

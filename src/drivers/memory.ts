@@ -1,19 +1,20 @@
 import { Readable } from 'node:stream'
 import { crypto } from '../crypto.js'
-import type {
-  Entry,
-  FileState,
-  OpenedFile,
-  ReadRequest,
-  SignedAddress,
-  SignedGrant,
-  SignedRequest,
-  SignRequest,
-  SignUploadRequest,
-  StageCopyRequest,
-  Staged,
-  StageRequest,
-  StorageDriver,
+import {
+  type Entry,
+  type FileState,
+  type OpenedFile,
+  type ReadRequest,
+  type SignedAddress,
+  type SignedGrant,
+  type SignedRequest,
+  type SignRequest,
+  type SignUploadRequest,
+  type StageCopyRequest,
+  type Staged,
+  type StageRequest,
+  type StorageDriver,
+  sourceReplaced,
 } from '../driver.js'
 import { Problem } from '../errors.js'
 import { pickAttributes } from '../headers.js'
@@ -57,12 +58,13 @@ export class MemoryDriver implements StorageDriver {
     return this.#staged(() => file)
   }
 
-  async stageCopy({ from, move }: StageCopyRequest): Promise<Staged> {
+  async stageCopy({ from, move, version, contentType }: StageCopyRequest): Promise<Staged> {
     this.#get(from)
     return this.#staged(() => {
       const { bytes, state } = this.#get(from)
+      if (version !== undefined && state.etag !== version) throw sourceReplaced()
       if (move) this.#files.delete(from)
-      return toFile(bytes, state)
+      return toFile(bytes, contentType === undefined ? state : { ...state, contentType })
     })
   }
 

@@ -15,6 +15,7 @@ import {
   type Staged,
   type StageRequest,
   type StorageDriver,
+  sourceReplaced,
 } from '../driver.js'
 import { inContext, isProblem, Problem } from '../errors.js'
 import { pickAttributes } from '../headers.js'
@@ -77,26 +78,28 @@ class ReadThroughDriver implements StorageDriver {
   }
 
   async stageCopy(request: StageCopyRequest): Promise<Staged> {
-    const { from, move, signal } = request
-    const removeOlder = async () => {
-      if (move) await this.#removeOlder(from)
-    }
     try {
       const staged = await this.#newer().stageCopy(request)
       // Before the source goes, so that its older version does not show for a moment.
-      return this.#guard(staged, signal, removeOlder)
+      return this.#guard(staged, request.signal, () => this.#removeOlderSource(request, this.#newer()))
     } catch (error) {
       if (!isMissing(error, this.#newer())) throw error
     }
-    return this.#stageCopyOfOlder(from, removeOlder, request)
+    return this.#stageCopyOfOlder(request)
   }
 
-  async #stageCopyOfOlder(
-    from: Name,
-    removeOlder: () => Promise<void>,
-    request: StageCopyRequest,
-  ): Promise<Staged> {
-    const { signal } = request
+  /** Ends a move. With `version` only where `source` still has that one. */
+  async #removeOlderSource(
+    { from, move, version }: StageCopyRequest,
+    source: Pick<StorageDriver, 'head'>,
+  ): Promise<void> {
+    if (!move) return
+    if (version !== undefined && (await source.head(from, undefined))?.etag !== version) return
+    await this.#removeOlder(from)
+  }
+
+  async #stageCopyOfOlder(request: StageCopyRequest): Promise<Staged> {
+    const { from, signal } = request
     let opened: OpenedFile
     try {
       opened = await this.#older().read({ name: from, range: undefined, signal })
@@ -106,13 +109,18 @@ class ReadThroughDriver implements StorageDriver {
       throw error
     }
     const { state, range, body } = opened
+    if (request.version !== undefined && state.etag !== request.version) {
+      await body.close()
+      throw sourceReplaced()
+    }
+    const contentType = request.contentType ?? state.contentType
     const file = new StoredFile({ name: from, ...state }, range, body, (error) => error, signal)
     try {
       const staged = this.#guard(
         await this.#newer().stage({
           name: from,
           body: toBody(file),
-          attributes: pickAttributes(state),
+          attributes: pickAttributes({ ...state, contentType }),
           signal,
           progress: () => {},
         }),
@@ -121,7 +129,7 @@ class ReadThroughDriver implements StorageDriver {
       return {
         publish: async (name, createOnly) => {
           if (!(await staged.publish(name, createOnly))) return false
-          await removeOlder()
+          await this.#removeOlderSource(request, this.#older())
           return true
         },
         discard: () => staged.discard(),

@@ -1,16 +1,18 @@
 import type { BigIntStats } from 'node:fs'
 import { toBody } from '../../content.js'
-import type { StageCopyRequest, Staged } from '../../driver.js'
+import { type StageCopyRequest, type Staged, sourceReplaced } from '../../driver.js'
 import { isProblem, Problem } from '../../errors.js'
 import type { Name } from '../../names.js'
+import type { Attributes } from '../../types.js'
 import { Semaphore } from '../semaphore.js'
 import { FileBody } from './body.js'
 import type { Context } from './context.js'
 import { Draft } from './draft.js'
 import { Publication } from './publication.js'
-import type { Reader } from './reader.js'
-import { lstat, lstatIfThere, realpath, unlink } from './syscalls.js'
+import type { OpenFile, Reader } from './reader.js'
+import { closeRead, lstat, lstatIfThere, realpath, unlink } from './syscalls.js'
 import { classifySystemError, hasCode } from './system-errors.js'
+import { stateOf } from './version.js'
 import { removeVersion } from './withdrawal.js'
 
 /** Copies of the process that run side by side. Each needs two descriptors, so more could all wait for their second one. */
@@ -50,7 +52,8 @@ export class Copier {
         signal?.throwIfAborted()
         return await this.#stageMove(request)
       }
-      const { fd, stats, attributes, described } = source
+      const { fd, stats, described } = source
+      const attributes = attributesFor(request, source)
       const draft = Draft.ofPinned(this.#context, pinned, fd, stats.ino)
       return this.#removingSource(new Publication(this.#context, draft, attributes, described), from, stats)
     } catch (error) {
@@ -61,9 +64,12 @@ export class Copier {
     }
   }
 
-  async #stageCopy({ from, move, signal }: StageCopyRequest): Promise<Staged> {
+  async #stageCopy(request: StageCopyRequest): Promise<Staged> {
+    const { from, move, signal } = request
     const entry = move ? await lstatIfThere(this.#context.root.pathOf(from)) : null
-    const { fd, stats, attributes } = await this.#reader.open(from)
+    const source = await this.#reader.open(from)
+    const { fd, stats } = source
+    const attributes = attributesFor(request, source)
     const content = new FileBody(fd, { offset: 0, length: Number(stats.size) }).stream()
     const draft = await Draft.write(this.#context, toBody(content), signal).catch((error) => {
       content.destroy()
@@ -107,4 +113,14 @@ export class Copier {
       throw new Problem(code, reason, { cause })
     }
   }
+}
+
+/** The attributes of the copy. Closes a source that is not the wanted version, and throws. */
+function attributesFor({ version, contentType }: StageCopyRequest, source: OpenFile): Attributes {
+  const { fd, stats, attributes } = source
+  if (version !== undefined && stateOf(stats).etag !== version) {
+    closeRead(fd)
+    throw sourceReplaced()
+  }
+  return contentType === undefined ? attributes : { ...attributes, contentType }
 }

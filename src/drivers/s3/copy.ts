@@ -21,14 +21,28 @@ const ETAG_OF_NOTHING = 'd41d8cd98f00b204e9800998ecf8427e'
 /** One copy on the server, with headers and metadata. */
 export interface CopyWork extends MarkedWrite {
   readonly fromKey: string
+  /** The version that was seen, with the attributes that the copy gets. */
   readonly source: SizedObject
   /** Whether an ETag that is not the MD5 of the content counts as a changed source. */
   readonly strict: boolean
+  /** Whether no other version than `source` may be copied, and no other attributes. */
+  readonly pinned: boolean
 }
 
-/** Whether one CopyObject can take the source. */
-export function fitsOneCopy({ source }: CopyWork): boolean {
-  return source.size <= MAX_COPY
+/**
+ * Whether one CopyObject can take the source. Ceph ignores the condition on it, so a pinned one goes by parts, whose
+ * ETags tell, except on R2.
+ */
+export function fitsOneCopy({ config }: S3Connection, { source, pinned }: CopyWork): boolean {
+  return source.size <= MAX_COPY && (!pinned || config.conditionalCopy)
+}
+
+/**
+ * Whether no part can be copied from a key: Ceph decodes the source of a part twice, and its gateway ends when that
+ * leaves no key before a `?`.
+ */
+export function isDecodedTwice(key: string): boolean {
+  return /[%?]/.test(key)
 }
 
 /** The server takes content and attributes together, whatever happens to the source meanwhile. */
@@ -50,9 +64,10 @@ export async function copyAsIs({ api }: S3Connection, { key, fromKey }: CopyWork
  * so only strict attempts insist on it.
  */
 export async function copyIfSame(connection: S3Connection, work: CopyWork, call: Call): Promise<void> {
-  const { key, fromKey, source, strict } = work
-  if (!strict) return copyAsIs(connection, work, call)
-  await connection.api.copy({ key, fromKey, ifMatch: source.etag }, call).catch(asReplaced)
+  const { key, fromKey, source, strict, pinned, writeId } = work
+  if (!strict && !pinned) return copyAsIs(connection, work, call)
+  const attributes = pinned ? marked(source, writeId) : undefined
+  await connection.api.copy({ key, fromKey, attributes, ifMatch: source.etag }, call).catch(asReplaced)
 }
 
 /** Copies create-only, by R2's own condition on the target. */
@@ -115,7 +130,7 @@ export function copyByParts(
     if (isSame !== true) {
       await connection.run(signal, (call) => checkSource(connection, work, call))
       // It may have been replaced and put back, which looks the same.
-      if (isSame === false && work.strict) throw new SourceReplaced()
+      if (isSame === false && (work.strict || work.pinned)) throw new SourceReplaced()
     }
     return complete(upload, parts)
   })

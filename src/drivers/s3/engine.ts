@@ -1,25 +1,29 @@
 import { Readable } from 'node:stream'
-import type {
-  Entry,
-  FileState,
-  OpenedFile,
-  ReadRequest,
-  SignedRequest,
-  SignRequest,
-  SignUploadRequest,
-  StageCopyRequest,
-  Staged,
-  StageRequest,
+import { toBody } from '../../content.js'
+import {
+  type Entry,
+  type FileState,
+  type OpenedFile,
+  type ReadRequest,
+  type SignedRequest,
+  type SignRequest,
+  type SignUploadRequest,
+  type StageCopyRequest,
+  type Staged,
+  type StageRequest,
+  sourceReplaced,
 } from '../../driver.js'
 import { Problem } from '../../errors.js'
+import { pickAttributes } from '../../headers.js'
 import type { Folder, Name } from '../../names.js'
 import { resolveRange } from '../../ranges.js'
 import { either } from '../../signals.js'
+import { StoredFile } from '../../stored-file.js'
 import type { ListedFile } from '../../types.js'
 import { newWriteId, toFileState, toObjectAttributes } from './attributes.js'
 import { classify } from './classify.js'
 import { S3Connection } from './connection.js'
-import { SourceReplaced } from './copy.js'
+import { isDecodedTwice, SourceReplaced } from './copy.js'
 import { deleteKeys, type KeyFailure } from './delete.js'
 import { analyse } from './failures.js'
 import { headObject, type SizedObject } from './head.js'
@@ -116,8 +120,11 @@ export class S3Engine {
     }
   }
 
-  async stageCopy({ from, move, signal }: StageCopyRequest): Promise<Staged> {
-    let source = await this.#source(from, signal)
+  async stageCopy(request: StageCopyRequest): Promise<Staged> {
+    const { from, move, version, signal } = request
+    const pinned = version !== undefined
+    if (pinned && isDecodedTwice(from) && !this.#config.conditionalCopy) return this.#stageBytes(request)
+    let source = await this.#source(request)
     const copyTo = async (name: Name, createOnly: boolean) => {
       const target = { key: name, createOnly, signal }
       const publisher = await this.#publishers.get(target)
@@ -125,36 +132,76 @@ export class S3Engine {
         const write = { ...target, writeId: newWriteId() }
         const strict = attempt <= STRICT_COPY_ATTEMPTS
         try {
-          return await publisher.copy({ fromKey: from, source, strict, ...write })
+          return await publisher.copy({ fromKey: from, source, strict, pinned, ...write })
         } catch (error) {
           if (!(error instanceof SourceReplaced) || attempt === COPY_ATTEMPTS) throw error
-          source = await this.#source(from, signal)
+          source = await this.#source(request)
         }
       }
     }
     return {
       publish: async (name, createOnly) => {
         if (!(await copyTo(name, createOnly))) return false
-        if (move) await this.#removeSource(from, name)
+        if (move) await this.#removeSource(from, name, version)
         return true
       },
       discard: async () => {},
     }
   }
 
-  async #source(name: Name, signal: AbortSignal | undefined): Promise<SizedObject> {
-    const source = await this.#find(name, signal)
-    if (source !== null && !isPlaceholder(source)) return source
-    await this.#expectBucket(name, signal)
-    throw new Problem('NotFound', 'there is no such file')
+  /** A copy by way of this process, for a version that the server cannot be asked to copy. */
+  async #stageBytes({ from, move, version, contentType, signal }: StageCopyRequest): Promise<Staged> {
+    const { state, range, body } = await this.read({ name: from, range: undefined, signal })
+    try {
+      if (state.etag !== version) throw sourceReplaced()
+      const file = new StoredFile({ name: from, ...state }, range, body, (error) => error, signal)
+      const attributes = pickAttributes({ ...state, contentType: contentType ?? state.contentType })
+      const staged = await this.stage({
+        name: from,
+        body: toBody(file),
+        attributes,
+        signal,
+        progress: () => {},
+      })
+      return {
+        publish: async (name, createOnly) => {
+          if (!(await staged.publish(name, createOnly))) return false
+          if (move) await this.#removeSource(from, name, version)
+          return true
+        },
+        discard: () => staged.discard(),
+      }
+    } catch (error) {
+      await body.close()
+      throw error
+    }
   }
 
-  async #removeSource(from: Name, to: Name): Promise<void> {
-    const [failure] = await deleteKeys(this.#connection, [from], undefined)
-    if (!failure) return
-    const { code, message, cause } = this.classify(failure.error)
-    const reason = `the copy is at ${JSON.stringify(to)}, but the source could not be deleted: ${message}`
-    throw new Problem(code, reason, { cause, file: from })
+  /** The source of a copy, with the attributes that the copy gets. */
+  async #source({ from, version, contentType, signal }: StageCopyRequest): Promise<SizedObject> {
+    const source = await this.#find(from, signal)
+    if (source === null || isPlaceholder(source)) {
+      await this.#expectBucket(from, signal)
+      throw new Problem('NotFound', 'there is no such file')
+    }
+    if (version !== undefined && source.etag !== version) throw sourceReplaced()
+    return contentType === undefined ? source : { ...source, headers: { ...source.headers, contentType } }
+  }
+
+  /** With `version` only that one: another may have come to its name meanwhile. */
+  async #removeSource(from: Name, to: Name, version: string | undefined): Promise<void> {
+    try {
+      if (version !== undefined) {
+        const current = await headObject(this.#connection, from, undefined)
+        if (current?.etag !== version || isPlaceholder(current)) return
+      }
+      const [failure] = await deleteKeys(this.#connection, [from], undefined)
+      if (failure) throw failure.error
+    } catch (error) {
+      const { code, message, cause } = this.classify(error)
+      const reason = `the copy is at ${JSON.stringify(to)}, but the source could not be deleted: ${message}`
+      throw new Problem(code, reason, { cause, file: from })
+    }
   }
 
   async read({ name, range, signal }: ReadRequest): Promise<OpenedFile> {

@@ -6,6 +6,7 @@ import {
   copyConditionally,
   copyIfSame,
   fitsOneCopy,
+  isDecodedTwice,
   putEmptyCopy,
 } from '../copy.js'
 import type { Call, Part, Upload } from '../object-api.js'
@@ -42,14 +43,13 @@ export class Claiming implements Publisher {
 
   copy(work: CopyWork): Promise<boolean> {
     const connection = this.#connection
-    if (fitsOneCopy(work)) {
-      if (connection.config.conditionalCopy) return copyConditionally(connection, work)
-      if (work.source.size === 0) return putEmptyCopy(connection, work)
-      // Ceph decodes the source of a part twice, and its gateway ends when that leaves no key before a `?`: such a key
-      // is copied by CopyObject. If that fails, the placeholder has to go, and with it what was written over it meanwhile.
-      if (/[%?]/.test(work.fromKey)) {
-        return this.#claimAndWrite(work, (call) => copyIfSame(connection, work, call))
-      }
+    const fits = fitsOneCopy(connection, work)
+    if (fits && connection.config.conditionalCopy) return copyConditionally(connection, work)
+    if (work.source.size === 0) return putEmptyCopy(connection, work)
+    // A key that no part can be copied from goes by CopyObject. If that fails, the placeholder has to go, and with it
+    // what was written over it meanwhile.
+    if (fits && isDecodedTwice(work.fromKey)) {
+      return this.#claimAndWrite(work, (call) => copyIfSame(connection, work, call))
     }
     // A placeholder may come to the source's name; the ETags of the parts tell.
     return copyByParts(connection, work, (upload, parts) => this.complete(work, upload, parts))

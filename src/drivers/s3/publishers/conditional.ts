@@ -32,7 +32,7 @@ export class Conditional implements Publisher {
 
   copy(work: CopyWork): Promise<boolean> {
     const connection = this.#connection
-    if (fitsOneCopy(work)) {
+    if (fitsOneCopy(connection, work)) {
       if (!work.createOnly) return this.#copyOver(work)
       if (connection.config.conditionalCopy) return copyConditionally(connection, work)
     }
@@ -43,6 +43,7 @@ export class Conditional implements Publisher {
 
   #copyOver(work: CopyWork): Promise<boolean> {
     const connection = this.#connection
+    if (work.pinned) return writeOnce(connection, work, (call) => copyIfSame(connection, work, call))
     if (connection.config.conditionalCompletion) {
       return writeOnce(connection, work, (call) => copyAsIs(connection, work, call))
     }

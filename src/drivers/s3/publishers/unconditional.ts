@@ -23,7 +23,7 @@ export class Unconditional implements Publisher {
 
   copy(work: CopyWork): Promise<boolean> {
     if (work.source.size === 0) return putEmptyCopy(this.#connection, work, false)
-    if (fitsOneCopy(work)) return copyMarked(this.#connection, work)
+    if (fitsOneCopy(this.#connection, work)) return copyMarked(this.#connection, work)
     return copyByParts(this.#connection, work, (upload, parts) => this.complete(work, upload, parts))
   }
 }
