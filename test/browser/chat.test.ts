@@ -241,7 +241,7 @@ describe.skipIf(!chromiumInstalled())('the chat', { timeout: 120_000 }, () => {
     const ben = await enter({ room: roomOf(ada) })
     await ada
       .getByLabel('Message', { exact: true })
-      .fill('The tide comes in at nine, and at ten we are at sea again')
+      .fill('The tide comes in at nine, and at ten we sail. '.repeat(4))
     await ada.getByRole('button', { name: 'Send it as speech' }).click()
     await until(ada, 'document.querySelector("audio")?.currentTime > 0')
     assert.ok(!(await ada.getByText('Stored', { exact: true }).isVisible()), 'it plays before it is stored')
@@ -250,7 +250,6 @@ describe.skipIf(!chromiumInstalled())('the chat', { timeout: 120_000 }, () => {
     const [name] = (await stored()).filter((file) => file.startsWith(`ai_speech/${roomOf(ada)}/`))
     const bytes = await readFile(join(chat.mediaRoot, name ?? ''))
     assert.equal(bytes.readUInt32LE(40), bytes.byteLength - 44)
-    await until(ada, 'document.querySelector("audio").ended')
 
     await ben.reload()
     await ben.getByRole('button', { name: 'Play the speech' }).click()
