@@ -199,6 +199,7 @@ byId('record').onclick = async () => {
     if (recording)
       await upload(recording.file, state.maxSize, { wave: recording.wave, seconds: recording.seconds })
   } catch (problem) {
+    showRecorder(false)
     complain('Nothing can be recorded', problem)
   }
 }
