@@ -86,7 +86,14 @@ async function filesBelow(path: string): Promise<string[]> {
 }
 
 const README = 'README.md'
-const DOCUMENTS = [README, 'CHANGELOG.md', 'SECURITY.md', 'bench/README.md', ...pagesIn('docs')]
+const DOCUMENTS = [
+  README,
+  'CHANGELOG.md',
+  'SECURITY.md',
+  'bench/README.md',
+  'examples/chat/README.md',
+  ...pagesIn('docs'),
+]
 
 describe('the documents', () => {
   it.each(DOCUMENTS)('%s shows no code but that of examples/', async (document) => {
@@ -450,7 +457,9 @@ function dedent(text: string): string {
 }
 
 function pagesIn(folder: string): string[] {
-  return readdirSync(join(root, folder)).map((page) => `${folder}/${page}`)
+  return readdirSync(join(root, folder))
+    .filter((page) => page.endsWith('.md'))
+    .map((page) => `${folder}/${page}`)
 }
 
 async function anchorsOf(path: string): Promise<Set<string>> {

@@ -1,6 +1,6 @@
 /** The package as npm would publish it: built, packed, installed into an empty project, and used as users do. */
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -77,7 +77,9 @@ describe.concurrent('the tarball', () => {
       .trim()
       .split('\n')
       .map((line) => line.replace('package/', ''))
-    const pages = (await readdir(join(root, 'docs'))).map((page) => `docs/${page}`)
+    const pages = (await readdir(join(root, 'docs')))
+      .filter((page) => page.endsWith('.md'))
+      .map((page) => `docs/${page}`)
     assert.deepEqual(files.filter((file) => !file.startsWith('dist/')).sort(), [
       'CHANGELOG.md',
       'LICENSE',
@@ -122,6 +124,33 @@ describe.concurrent('the tarball', () => {
 
   it('has the right types for every way to import it', async () => {
     await run(bin('attw'), [tarball, '--profile', 'node16', '--no-emoji'], work)
+  })
+})
+
+describe('a copy of examples/chat', () => {
+  it('runs on the package after one change, with npm start', async () => {
+    const copy = join(work, 'chat')
+    const isSource = (path: string) => !/node_modules|uploads$|package-lock/.test(path.slice(root.length))
+    await cp(join(root, 'examples', 'chat'), copy, { recursive: true, filter: isSource })
+    const manifest = await readFile(join(copy, 'package.json'), 'utf8')
+    await writeFile(join(copy, 'package.json'), manifest.replace('file:../..', tarball))
+    await run('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund'], copy)
+    // A group of processes of its own: npm does not pass signals on.
+    const { NODE_OPTIONS: _, ...env } = process.env
+    const npm = spawn('npm', ['start'], { cwd: copy, env: { ...env, PORT: '0' }, detached: true })
+    try {
+      let output = ''
+      let address: string | undefined
+      for await (const chunk of npm.stdout) {
+        output += chunk
+        address = /http:\S+/.exec(output)?.[0]
+        if (address !== undefined) break
+      }
+      assert.ok(address !== undefined && !/Building/.test(output), output)
+      assert.match(await (await fetch(address)).text(), /<title>Chat<\/title>/)
+    } finally {
+      if (npm.pid !== undefined) process.kill(-npm.pid)
+    }
   })
 })
 
