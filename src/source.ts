@@ -94,6 +94,7 @@ class SourceReader implements AsyncIterator<Uint8Array> {
   #askedAt = 0
   #bytes = 0
   #done = false
+  #aborted = false
   #emptyChunks = 0
 
   constructor(source: Source, { timeout, signal }: SourceOptions) {
@@ -109,6 +110,8 @@ class SourceReader implements AsyncIterator<Uint8Array> {
   }
 
   next(): Promise<IteratorResult<Uint8Array>> {
+    // An abort between two chunks must not look like the end of the content.
+    if (this.#aborted) return Promise.reject(this.#signal?.reason)
     if (this.#done) return Promise.resolve({ done: true, value: undefined })
     return new Promise((resolve, reject) => {
       if (this.#signal?.aborted) {
@@ -191,6 +194,7 @@ class SourceReader implements AsyncIterator<Uint8Array> {
   }
 
   #onAbort = (): void => {
+    this.#aborted = true
     this.#rejectPending?.(this.#signal?.reason)
     this.#finish(true)
   }

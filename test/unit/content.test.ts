@@ -8,6 +8,7 @@ import { File as FormDataFile } from 'formdata-node'
 import { JSDOM } from 'jsdom'
 import { isStorageError, MemoryStorage, type StorageError, UploadRejectedError } from 'stowage'
 import { describe, it, vi } from 'vitest'
+import { toBody } from '../../src/content.js'
 
 async function saved(content: unknown, options: object = {}, name = 'a.bin') {
   const storage = new MemoryStorage()
@@ -164,5 +165,19 @@ describe('a content that cannot be saved', () => {
     await saved('./photo.png', {}, 'a.png')
     const [warned]: unknown[] = await warning
     assert.match(String(warned), /createReadStream/)
+  })
+})
+
+describe('a source that is aborted between two chunks', () => {
+  it('fails by the reason, and does not look whole', async () => {
+    const stop = new AbortController()
+    const source = async function* () {
+      yield 'first'
+      yield 'second'
+    }
+    const chunks = toBody(source()).chunks(stop.signal)[Symbol.asyncIterator]()
+    assert.equal(String(Buffer.from((await chunks.next()).value)), 'first')
+    stop.abort(new Error('the client left'))
+    await assert.rejects(async () => chunks.next(), /the client left/)
   })
 })
