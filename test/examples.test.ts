@@ -22,6 +22,7 @@ import {
 import { afterAll, afterEach, beforeAll, beforeEach, describe, it, vi } from 'vitest'
 import * as browserUpload from '../examples/browser-upload.js'
 import * as fileServer from '../examples/file-server.js'
+import { uploads as largeUploads } from '../examples/large-uploads.js'
 import { moveToR2 } from '../examples/move-to-r2.js'
 import * as privateFiles from '../examples/private-files.js'
 import { useR2 } from '../examples/r2.js'
@@ -313,6 +314,28 @@ describe.each(['disk', 'R2'])('on %s', (place) => {
     } finally {
       uploadServer.close()
       uploadServer.closeAllConnections()
+    }
+  })
+})
+
+describe('large uploads', () => {
+  it('begin for a user, and are refused to others', async () => {
+    const restore = setDefaultStorage(new FileSystemStorage({ location: folder }))
+    const begin = (headers: Record<string, string>) =>
+      largeUploads(
+        new Request('http://localhost/s3/multipart', {
+          method: 'POST',
+          headers: { 'content-type': 'application/json', ...headers },
+          body: JSON.stringify({ filename: 'talk.mp4', type: 'video/mp4', metadata: {} }),
+        }),
+      )
+    try {
+      assert.equal((await begin({}))?.status, 403)
+      const begun = JSON.parse((await (await begin({ cookie: 'session=1' }))?.text()) ?? '')
+      assert.equal(begun.key, 'documents/42/talk.mp4')
+      assert.equal(typeof begun.uploadId, 'string')
+    } finally {
+      restore()
     }
   })
 })
