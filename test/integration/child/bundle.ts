@@ -27,9 +27,13 @@ export async function bundle(program: URL, { splitting = false } = {}): Promise<
     clean: false,
     noExternal: [/^stowage/],
     // CommonJS, which calls `require`: an ES module has none.
-    external: [/^undici/, 'htmlparser2', 'file-type'],
+    external: [/^undici/, 'htmlparser2', 'file-type', /^@fastify/],
     esbuildOptions(options) {
-      options.alias = { stowage: join(SOURCES, 'index.ts') }
+      options.alias = {
+        'stowage/http': join(SOURCES, 'http.ts'),
+        'stowage/testing': join(SOURCES, 'testing.ts'),
+        stowage: join(SOURCES, 'index.ts'),
+      }
       options.outExtension = { '.js': '.mjs' }
     },
   })
