@@ -77,6 +77,15 @@ export interface StorageDriver {
   classify(error: unknown): Problem
 }
 
+/** Whether there is a file, in the way that costs the driver least. */
+export async function hasFile(
+  driver: StorageDriver,
+  name: Name,
+  signal: AbortSignal | undefined,
+): Promise<boolean> {
+  return driver.has ? driver.has(name, signal) : (await driver.head(name, signal)) !== null
+}
+
 /** A save: everything checked and resolved. */
 export interface StageRequest {
   /** The name that was asked for. `publish` is told the one that the file gets. */

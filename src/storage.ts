@@ -2,20 +2,12 @@ import { inspect } from 'node:util'
 import { abandon, type Content, defaultsOf, silence, toBody } from './content.js'
 import { deleteAll } from './delete-many.js'
 import { attachment } from './disposition.js'
-import type { Staged, StorageDriver } from './driver.js'
-import {
-  DeleteManyError,
-  type ErrorContext,
-  isProblem,
-  isStorageError,
-  Problem,
-  SourceFailure,
-  StorageError,
-  toStorageError,
-} from './errors.js'
+import { hasFile, type StorageDriver } from './driver.js'
+import { DeleteManyError, Problem, SourceFailure } from './errors.js'
 import { toAttributes } from './headers.js'
 import { toContentType } from './media-types.js'
-import { alternativeName, baseName, compareNames, isName, type Name, toFolder, toName } from './names.js'
+import { baseName, compareNames, isName, type Name, toFolder, toName } from './names.js'
+import { contextOf, explain, perform, wrap } from './operation.js'
 import {
   ABORT_OPTIONS,
   COPY_OPTIONS,
@@ -36,6 +28,7 @@ import {
   toSigningTimes,
   toSourceTimeout,
 } from './options.js'
+import { freeName, publish } from './publish.js'
 import { StoredFile } from './stored-file.js'
 import { type Tee, tee } from './tee.js'
 import type {
@@ -44,7 +37,6 @@ import type {
   DeletePrefixOptions,
   DirectoryListing,
   FileInfo,
-  IfExists,
   ListedFile,
   ListOptions,
   OpenOptions,
@@ -55,8 +47,6 @@ import type {
 } from './types.js'
 import { applyRules, toUploadRules } from './uploads.js'
 
-/** Names that are tried for one save before it gives up. */
-const RENAME_ATTEMPTS = 100
 const NO_SUCH_FILE = 'there is no such file'
 /** Shared by the ESM and the CommonJS copy of this package, so that each can wrap the other's storages. */
 export const DRIVER = Symbol.for('stowage.driver')
@@ -69,15 +59,6 @@ export function isStorage(value: unknown): value is Storage {
 /** The driver of a storage: for functions that make a storage of another one, as {@link prefixed} does. */
 export function driverOf(storage: Storage): StorageDriver {
   return Reflect.get(storage, DRIVER)
-}
-
-/** Whether there is a file, in the way that costs the driver least. */
-export async function hasFile(
-  driver: StorageDriver,
-  name: Name,
-  signal: AbortSignal | undefined,
-): Promise<boolean> {
-  return driver.has ? driver.has(name, signal) : (await driver.head(name, signal)) !== null
 }
 
 /**
@@ -172,7 +153,7 @@ export abstract class Storage {
       signal,
       progress: progress.report,
     })
-    const stored = await this.#publish(staged, target, ifExists, signal)
+    const stored = await publish(this.#driver, staged, target, ifExists, signal)
     progress.finish()
     return stored
   }
@@ -191,8 +172,8 @@ export abstract class Storage {
         range: toRange(options.range),
         signal,
       })
-      const explain = (error: unknown) => this.#explain(error, 'read', name, signal)
-      return new StoredFile({ name: target, ...state }, range, body, explain, signal)
+      const toPublic = (error: unknown) => explain(this.#driver, error, 'read', name, signal)
+      return new StoredFile({ name: target, ...state }, range, body, toPublic, signal)
     })
   }
 
@@ -229,7 +210,7 @@ export abstract class Storage {
     try {
       return this.#driver.locate(this.#toName(name))
     } catch (error) {
-      throw this.#explain(error, 'url', name, undefined)
+      throw explain(this.#driver, error, 'url', name, undefined)
     }
   }
 
@@ -280,7 +261,7 @@ export abstract class Storage {
       const ifExists = toIfExists(options.ifExists)
       const times = toSigningTimes(options.expiresIn, undefined)
       const attributes = await toAttributes(target, { contentType, cacheControl, metadata })
-      const chosen = ifExists === 'rename' ? await this.#freeName(target, signal) : target
+      const chosen = ifExists === 'rename' ? await freeName(this.#driver, target, signal) : target
       const createOnly = ifExists !== 'overwrite'
       const request = { name: chosen, size, ...times, createOnly, attributes, signal }
       const { url, headers, endsAt } = await this.#driver.signUpload(request)
@@ -316,9 +297,9 @@ export abstract class Storage {
       if (failures.length === 0) return
       const explained = failures.map(({ name, error }) => ({
         name,
-        error: this.#toStorageError(error, this.#contextOf('deleteMany', name)),
+        error: wrap(this.#driver, error, contextOf(this.#driver, 'deleteMany', name)),
       }))
-      throw new DeleteManyError(deleted, explained, this.#contextOf('deleteMany', undefined))
+      throw new DeleteManyError(deleted, explained, contextOf(this.#driver, 'deleteMany', undefined))
     })
   }
 
@@ -360,7 +341,7 @@ export abstract class Storage {
         signal?.throwIfAborted()
       }
     } catch (error) {
-      throw this.#explain(error, 'list', prefix, signal)
+      throw explain(this.#driver, error, 'list', prefix, signal)
     }
   }
 
@@ -411,50 +392,8 @@ export abstract class Storage {
       const staged = await this.#driver.stageCopy(request).catch((error: unknown) => {
         throw error instanceof SourceFailure ? error.cause : error
       })
-      return this.#publish(staged, target, ifExists, signal)
+      return publish(this.#driver, staged, target, ifExists, signal)
     })
-  }
-
-  /** The collision loop. Only the write itself finds out that a name is taken, so no other writer can come between. */
-  async #publish(
-    staged: Staged,
-    target: Name,
-    ifExists: IfExists,
-    signal: AbortSignal | undefined,
-  ): Promise<Name> {
-    try {
-      let name = target
-      for (let attempt = 0; attempt < RENAME_ATTEMPTS; attempt++) {
-        signal?.throwIfAborted()
-        if (await staged.publish(name, ifExists !== 'overwrite')) return name
-        if (ifExists === 'error')
-          throw new Problem('AlreadyExists', `${JSON.stringify(target)} already exists`)
-        name = alternativeName(target, this.#driver.nameLimit)
-      }
-      throw noFreeName()
-    } finally {
-      await staged.discard()
-    }
-  }
-
-  async #freeName(target: Name, signal: AbortSignal | undefined): Promise<Name> {
-    let name = target
-    for (let attempt = 0; attempt < RENAME_ATTEMPTS; attempt++) {
-      if (!(await this.#isKnown(name, signal))) return name
-      name = alternativeName(target, this.#driver.nameLimit)
-    }
-    throw noFreeName()
-  }
-
-  /** Where the backend must not say whether there is a file, the upload finds out. */
-  async #isKnown(name: Name, signal: AbortSignal | undefined): Promise<boolean> {
-    try {
-      return await hasFile(this.#driver, name, signal)
-    } catch (error) {
-      const { code } = this.#toStorageError(error, this.#contextOf('signedUpload', name))
-      if (code !== 'PermissionDenied' || signal?.aborted) throw error
-      return false
-    }
   }
 
   #toName(name: string): Name {
@@ -486,60 +425,6 @@ export abstract class Storage {
     options: AbortOptions,
     work: (signal: AbortSignal | undefined) => Promise<T>,
   ): Promise<T> {
-    let signal: AbortSignal | undefined
-    try {
-      signal = toSignal(options)
-      signal?.throwIfAborted()
-      return await work(signal)
-    } catch (error) {
-      throw this.#explain(error, operation, file, signal)
-    }
+    return perform(this.#driver, operation, file, options, work)
   }
-
-  #explain(
-    error: unknown,
-    operation: string,
-    file: string | undefined,
-    signal: AbortSignal | undefined,
-  ): unknown {
-    const context = this.#contextOf(operation, file)
-    const aborted = signal?.aborted === true
-    // The reason of an abort may be a StorageError, too.
-    if (isStorageError(error) && !(aborted && error === signal.reason)) return error
-    if (aborted) {
-      const reason = 'aborted by the caller'
-      return new StorageError('Aborted', { ...context, reason, cause: signal.reason })
-    }
-    if (error instanceof SourceFailure) return error.cause
-    return this.#toStorageError(error, context)
-  }
-
-  /** The one place that wraps errors. */
-  #toStorageError(error: unknown, context: ErrorContext): StorageError {
-    if (isStorageError(error)) return error
-    const problem = isProblem(error) ? error : this.#driver.classify(error)
-    return toStorageError(isAddress(context.file) ? adviseName(problem) : problem, context)
-  }
-
-  #contextOf(operation: string, file: string | undefined): ErrorContext {
-    return {
-      operation,
-      file: typeof file === 'string' ? file : undefined,
-      storage: this.#driver.label,
-    }
-  }
-}
-
-/** `https://cdn.example.com/a.png` is a legal name, and hardly ever meant as one. */
-function isAddress(file: string | undefined): boolean {
-  return file !== undefined && /^https?:\/\//i.test(file)
-}
-
-function adviseName({ code, message, cause, size, file }: Problem): Problem {
-  const advice = code === 'NotFound' ? ': this looks like an address; pass the name that save() returned' : ''
-  return new Problem(code, message + advice, { cause, size, file })
-}
-
-function noFreeName(): Problem {
-  return new Problem('Unknown', `no free name was found in ${RENAME_ATTEMPTS} attempts`)
 }

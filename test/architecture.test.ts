@@ -22,7 +22,9 @@ const FLOORS: readonly (readonly RegExp[])[] = [
   [/^tee\.ts$/],
   // What backends are asked for.
   [/^driver\.ts$/],
-  [/^delete-many\.ts$/],
+  // How an operation runs: its errors and its name.
+  [/^delete-many\.ts$/, /^operation\.ts$/],
+  [/^publish\.ts$/],
   [/^storage\.ts$/],
   // What drivers share.
   [/^drivers\/(?:options|semaphore|resting-readers|local-signer)\.ts$/],

@@ -19,7 +19,7 @@ import {
 } from 'stowage'
 import { type ConformanceHarness, conformanceCases } from 'stowage/testing'
 import { afterAll, beforeAll, describe, inject, it } from 'vitest'
-import { hasFile } from '../src/storage.js'
+import { hasFile } from '../src/driver.js'
 import { type FileServer, startFileServer } from './servers/files.js'
 import { AS_R2, optionsOf, startStrictR2 } from './servers/r2.js'
 import { altered } from './unit/altered.js'

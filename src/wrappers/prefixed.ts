@@ -1,22 +1,23 @@
-import type {
-  Entry,
-  FileState,
-  OpenedFile,
-  ReadRequest,
-  RemoveFailure,
-  SignedAddress,
-  SignedGrant,
-  SignedRequest,
-  SignRequest,
-  SignUploadRequest,
-  StageCopyRequest,
-  Staged,
-  StageRequest,
-  StorageDriver,
+import {
+  type Entry,
+  type FileState,
+  hasFile,
+  type OpenedFile,
+  type ReadRequest,
+  type RemoveFailure,
+  type SignedAddress,
+  type SignedGrant,
+  type SignedRequest,
+  type SignRequest,
+  type SignUploadRequest,
+  type StageCopyRequest,
+  type Staged,
+  type StageRequest,
+  type StorageDriver,
 } from '../driver.js'
 import { inContext, type Problem } from '../errors.js'
 import { type Folder, type Name, toFolder } from '../names.js'
-import { hasFile, type Storage } from '../storage.js'
+import type { Storage } from '../storage.js'
 import type { ListedFile } from '../types.js'
 import { type Inner, innerOf, WrappedStorage } from './wrapped.js'
 

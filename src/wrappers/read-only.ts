@@ -1,16 +1,17 @@
-import type {
-  Entry,
-  FileState,
-  OpenedFile,
-  ReadRequest,
-  SignedAddress,
-  SignedGrant,
-  SignRequest,
-  StorageDriver,
+import {
+  type Entry,
+  type FileState,
+  hasFile,
+  type OpenedFile,
+  type ReadRequest,
+  type SignedAddress,
+  type SignedGrant,
+  type SignRequest,
+  type StorageDriver,
 } from '../driver.js'
 import { inContext, Problem } from '../errors.js'
 import type { Folder, Name } from '../names.js'
-import { hasFile, type Storage } from '../storage.js'
+import type { Storage } from '../storage.js'
 import type { ListedFile } from '../types.js'
 import { type Inner, innerOf, WrappedStorage } from './wrapped.js'
 

@@ -1,24 +1,25 @@
 import { toBody } from '../content.js'
-import type {
-  Entry,
-  FileState,
-  OpenedFile,
-  ReadRequest,
-  RemoveFailure,
-  SignedAddress,
-  SignedGrant,
-  SignedRequest,
-  SignRequest,
-  SignUploadRequest,
-  StageCopyRequest,
-  Staged,
-  StageRequest,
-  StorageDriver,
+import {
+  type Entry,
+  type FileState,
+  hasFile,
+  type OpenedFile,
+  type ReadRequest,
+  type RemoveFailure,
+  type SignedAddress,
+  type SignedGrant,
+  type SignedRequest,
+  type SignRequest,
+  type SignUploadRequest,
+  type StageCopyRequest,
+  type Staged,
+  type StageRequest,
+  type StorageDriver,
 } from '../driver.js'
 import { inContext, isProblem, Problem } from '../errors.js'
 import { pickAttributes } from '../headers.js'
 import type { Folder, Name } from '../names.js'
-import { hasFile, type Storage } from '../storage.js'
+import type { Storage } from '../storage.js'
 import { explainErrors, type OpenBody, StoredFile } from '../stored-file.js'
 import type { ListedFile } from '../types.js'
 import { type Merged, merge } from './merge.js'

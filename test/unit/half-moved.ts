@@ -1,5 +1,5 @@
 import { driverOf, readThrough, type Staged, type Storage } from 'stowage'
-import { hasFile } from '../../src/storage.js'
+import { hasFile } from '../../src/driver.js'
 import { altered } from './altered.js'
 
 /**

@@ -1,0 +1,72 @@
+import type { StorageDriver } from './driver.js'
+import {
+  type ErrorContext,
+  isProblem,
+  isStorageError,
+  Problem,
+  SourceFailure,
+  StorageError,
+  toStorageError,
+} from './errors.js'
+import { toSignal } from './options.js'
+import type { AbortOptions } from './types.js'
+
+/** Runs a public operation: rejects with a `StorageError`, or with the very error of the caller's own source. */
+export async function perform<T>(
+  driver: StorageDriver,
+  operation: string,
+  file: string | undefined,
+  options: AbortOptions,
+  work: (signal: AbortSignal | undefined) => Promise<T>,
+): Promise<T> {
+  let signal: AbortSignal | undefined
+  try {
+    signal = toSignal(options)
+    signal?.throwIfAborted()
+    return await work(signal)
+  } catch (error) {
+    throw explain(driver, error, operation, file, signal)
+  }
+}
+
+/** What the caller is told of an error. */
+export function explain(
+  driver: StorageDriver,
+  error: unknown,
+  operation: string,
+  file: string | undefined,
+  signal: AbortSignal | undefined,
+): unknown {
+  const context = contextOf(driver, operation, file)
+  const aborted = signal?.aborted === true
+  // The reason of an abort may be a StorageError, too.
+  if (isStorageError(error) && !(aborted && error === signal.reason)) return error
+  if (aborted) {
+    const reason = 'aborted by the caller'
+    return new StorageError('Aborted', { ...context, reason, cause: signal.reason })
+  }
+  if (error instanceof SourceFailure) return error.cause
+  return wrap(driver, error, context)
+}
+
+/** The one place that wraps errors. */
+export function wrap(driver: StorageDriver, error: unknown, context: ErrorContext): StorageError {
+  if (isStorageError(error)) return error
+  const problem = isProblem(error) ? error : driver.classify(error)
+  return toStorageError(isAddress(context.file) ? adviseName(problem) : problem, context)
+}
+
+/** What an error is about. */
+export function contextOf(driver: StorageDriver, operation: string, file: string | undefined): ErrorContext {
+  return { operation, file: typeof file === 'string' ? file : undefined, storage: driver.label }
+}
+
+/** `https://cdn.example.com/a.png` is a legal name, and hardly ever meant as one. */
+function isAddress(file: string | undefined): boolean {
+  return file !== undefined && /^https?:\/\//i.test(file)
+}
+
+function adviseName({ code, message, cause, size, file }: Problem): Problem {
+  const advice = code === 'NotFound' ? ': this looks like an address; pass the name that save() returned' : ''
+  return new Problem(code, message + advice, { cause, size, file })
+}
