@@ -1,7 +1,7 @@
 /**
  * The short cut from `serveFile` to the listener of `node:http`. A `Response` makes a web stream of its bytes, and the
  * listener bytes of that again, which costs more than all the rest of a small file. So an answer to a request of the
- * listener keeps its content beside it, and makes a body of it only for those who look at the body.
+ * listener keeps its content, and makes a body of it only for those who look at the body.
  */
 import type { Readable } from 'node:stream'
 import type { Bytes, StoredFile } from '../stored-file.js'
@@ -11,8 +11,6 @@ type Content = Bytes | StoredFile
 
 /** Requests of the listener. */
 const requests = new WeakSet<Request>()
-/** Content that nobody has taken yet. */
-const contents = new WeakMap<Response, Content>()
 /** Bytes up to which a file is read at once: cheaper than a stream. */
 const SMALL = 256 * 1024
 
@@ -29,60 +27,87 @@ export async function answerWith(request: Request, file: StoredFile, init: Respo
     return new Response(null, init)
   }
   const content = length <= SMALL ? await file.bytes() : file
-  if (!requests.has(request)) return new Response(toBody(content), init)
-  const response = new Response(null, init)
-  // On the object itself: `@hono/node-server` replaces the global class while the process runs.
-  Object.defineProperties(response, BODY)
-  contents.set(response, content)
-  return response
+  return requests.has(request) ? new DirectResponse(content, init) : new Response(toBody(content), init)
 }
 
 /** What the listener is to send: undefined where it has to look at the body. */
 export function takeDirect(response: Response): Bytes | Readable | undefined {
-  const content = contents.get(response)
-  if (content === undefined) return undefined
-  contents.delete(response)
-  return Buffer.isBuffer(content) ? content : content.stream()
+  const content = DirectResponse.take(response)
+  return content === undefined || Buffer.isBuffer(content) ? content : content.stream()
 }
 
 function toBody(content: Content): Bytes | ReadableStream {
   return Buffer.isBuffer(content) ? content : bodyOf(content)
 }
 
-/** Answers whose body somebody has looked at, as they would be without the short cut. */
-const plain = new WeakMap<Response, Response>()
+/** A `Response` without a body of its own. */
+const Head: new (
+  body: null,
+  init: ResponseInit,
+) => Omit<Response, 'body' | 'bodyUsed' | 'clone' | 'arrayBuffer' | 'blob' | 'formData' | 'json' | 'text'> =
+  Response
 
-function plainOf(response: Response): Response {
-  let found = plain.get(response)
-  if (!found) {
-    const content = contents.get(response)
-    contents.delete(response)
-    found = new Response(content && toBody(content))
-    plain.set(response, found)
-  }
-  return found
-}
+/** A `Response` that makes its body when somebody looks at it. To others it is like every `Response`. */
+class DirectResponse extends Head {
+  #content: Content | undefined
+  /** What somebody has looked at. */
+  #made: Response | undefined
 
-/** What a `Response` says of its body. */
-const BODY: PropertyDescriptorMap = {
-  clone: {
-    value(this: Response) {
-      return new Response(plainOf(this).clone().body, this)
-    },
-  },
-}
-for (const name of ['body', 'bodyUsed']) {
-  BODY[name] = {
-    get(this: Response) {
-      return Reflect.get(plainOf(this), name)
-    },
+  constructor(content: Content, init: ResponseInit) {
+    super(null, init)
+    this.#content = content
   }
-}
-for (const name of ['arrayBuffer', 'blob', 'bytes', 'formData', 'json', 'text']) {
-  BODY[name] = {
-    value(this: Response) {
-      const response = plainOf(this)
-      return Reflect.get(response, name).call(response)
-    },
+
+  /** The content, which is gone then. */
+  static take(response: Response): Content | undefined {
+    if (!(#content in response)) return undefined
+    const content = response.#content
+    response.#content = undefined
+    return content
+  }
+
+  #make(): Response {
+    if (this.#made) return this.#made
+    const content = DirectResponse.take(this)
+    if (content === undefined) throw new TypeError('the body was already sent')
+    this.#made = new Response(toBody(content), this)
+    return this.#made
+  }
+
+  get body() {
+    return this.#make().body
+  }
+
+  get bodyUsed() {
+    return this.#made ? this.#made.bodyUsed : this.#content === undefined
+  }
+
+  clone() {
+    // The headers may have changed since the body was made.
+    return new Response(this.#make().clone().body, this)
+  }
+
+  async arrayBuffer() {
+    return await this.#make().arrayBuffer()
+  }
+
+  async blob() {
+    return await this.#make().blob()
+  }
+
+  async bytes() {
+    return new Uint8Array(await this.#make().arrayBuffer())
+  }
+
+  async formData() {
+    return await this.#make().formData()
+  }
+
+  async json() {
+    return await this.#make().json()
+  }
+
+  async text() {
+    return await this.#make().text()
   }
 }
