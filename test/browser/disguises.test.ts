@@ -11,8 +11,11 @@ import { createFileHandler, toNodeListener } from 'stowage/http'
 import { afterAll, beforeAll, describe, it } from 'vitest'
 import { chromiumInstalled, launchChromium } from './chromium.js'
 
-/** Tells the server that a script ran. */
-const SCRIPT = 'try{new Image().src=location.origin+"/beacon"}catch(e){};fetch(location.origin+"/beacon")'
+/** Tells the server that a script ran, also when the page is left meanwhile. */
+const BEACON = 'fetch(location.origin+"/beacon",{keepalive:true})'
+const SCRIPT = `try{new Image().src=location.origin+"/beacon"}catch(e){};${BEACON}`
+/** The latest beacon that there can be: the page is left already. */
+const LATE = `<!doctype html><title>x</title><script>addEventListener("pagehide",()=>${BEACON})</script>`
 const HTML = `<!doctype html><title>x</title><script>${SCRIPT}</script>`
 const SVG = `<svg xmlns="http://www.w3.org/2000/svg" onload='${SCRIPT}'><script>${SCRIPT}</script></svg>`
 const XHTML = `<html xmlns="http://www.w3.org/1999/xhtml"><script>${SCRIPT}</script></html>`
@@ -46,7 +49,9 @@ const NAMES = [
   'notes.txt',
   'a.pdf',
 ]
-const TYPES = ['text/html', 'image/svg+xml', 'application/xhtml+xml', 'text/javascript']
+const TYPES = ['text/html', 'image/svg+xml', 'application/xhtml+xml']
+/** No disguise for a page that asks for a script. But who opens it must not run it. */
+const SCRIPT_TYPE = 'text/javascript'
 
 describe.skipIf(!chromiumInstalled())('Chromium', () => {
   let location: string
@@ -60,10 +65,12 @@ describe.skipIf(!chromiumInstalled())('Chromium', () => {
     if (path === '/beacon') {
       beacons++
       response.end()
-    } else if (path === '/control') response.setHeader('content-type', 'text/html').end(HTML)
+    } else if (path === '/marker') response.setHeader('content-type', 'text/html').end('<!doctype html>')
+    else if (path === '/control') response.setHeader('content-type', 'text/html').end(HTML)
     else if (path === '/control.svg') response.setHeader('content-type', 'image/svg+xml').end(SVG)
     else if (path === '/control.xml') response.setHeader('content-type', 'application/xml').end(XML16)
     else if (path === '/control.js') response.setHeader('content-type', 'text/javascript').end(GIF_JS)
+    else if (path === '/control-late') response.setHeader('content-type', 'text/html').end(LATE)
     else if (path === '/page') response.setHeader('content-type', 'text/html').end(page.html)
     else if (path.startsWith('/uploads/')) files(request, response)
     else response.writeHead(404).end()
@@ -84,15 +91,17 @@ describe.skipIf(!chromiumInstalled())('Chromium', () => {
     await rm(location, { recursive: true })
   })
 
-  /** Runs `work` in a page, and says how many beacons came until a script that came last has run. */
+  /** Runs `work` in a page, and says how many beacons came before a request that the page makes last. */
   async function beaconsOf(work: (opened: Page) => Promise<void>): Promise<number> {
     const context = await browser.newContext({ acceptDownloads: false })
     beacons = 0
     try {
       const opened = await context.newPage()
       await work(opened)
-      // Whatever was asked before it is at the server by now: they share the queue of the browser.
-      await opened.goto('about:blank')
+      await opened.goto(`${origin}/marker`)
+      await opened.evaluate(async () => {
+        await fetch('/marker')
+      })
       return beacons
     } finally {
       await context.close()
@@ -129,6 +138,12 @@ describe.skipIf(!chromiumInstalled())('Chromium', () => {
     }
   })
 
+  it('sees the beacon of a page that is left already', async () => {
+    const late = `${origin}/control-late`
+    assert.notEqual(await beaconsOf((opened) => visit(opened, late)), 0)
+    assert.notEqual(await beaconsOf((opened) => embed(opened, [late])), 0)
+  })
+
   it.each(Object.keys(CONTENTS))('runs no script of a disguise: %s', async (kind) => {
     const disk = storage()
     const urls: string[] = []
@@ -139,16 +154,18 @@ describe.skipIf(!chromiumInstalled())('Chromium', () => {
       return stored
     }
     for (const name of NAMES) await save(name, undefined)
-    for (const type of TYPES) {
+    const saveAs = async (type: string) => {
       const stored = await save('photo.png', type)
       urls.push(origin + (await disk.signedUrl(stored, { contentType: type })))
     }
-    assert.equal(urls.length, NAMES.length + 2 * TYPES.length)
-    const embedded = await beaconsOf((opened) => embed(opened, urls))
-    assert.equal(embedded, 0)
-    const visited = await beaconsOf(async (opened) => {
+    for (const type of TYPES) await saveAs(type)
+    const embedded = [...urls]
+    await saveAs(SCRIPT_TYPE)
+    assert.equal(urls.length, NAMES.length + 2 * TYPES.length + 2)
+    const found = await beaconsOf(async (opened) => {
+      await embed(opened, embedded)
       for (const url of urls) await visit(opened, url)
     })
-    assert.equal(visited, 0)
+    assert.equal(found, 0)
   })
 })

@@ -121,7 +121,7 @@ describe.each([
     await fetch(address)
     const before = await openDescriptors()
     for (let count = 0; count < 20; count++) assert.equal((await fetch(address)).status, 204)
-    await until(async () => (await openDescriptors()) <= before)
+    await until(async () => (await openDescriptors()) <= before + 2) // The pool of `fetch` keeps connections.
   })
 
   it('passes the middleware of Hono', async () => {

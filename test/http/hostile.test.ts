@@ -137,24 +137,30 @@ describe.each([
     ['a space before the colon', `${HEAD}content-length : 5\r\n\r\nhello`],
     ['a length that is too small', `${HEAD}content-length: 4\r\n\r\nhello`],
     ['a length that is too large', `${HEAD}content-length: 6\r\n\r\nhello`],
-    ['a length that is never reached', `${HEAD}content-length: 5\r\n\r\nhell`],
+    ['a length that is never reached', `${HEAD}content-length: 5\r\n\r\nhell`, { leaves: true }],
     ['no length', `${HEAD}\r\nhello`],
     ['a NUL in a header', `${HEAD}x-a: \0\r\ncontent-length: 5\r\n\r\nhello`],
-  ])('stores nothing of an upload with %s, and lives on', async (_case, rest) => {
-    const storage = new MemoryStorage()
-    await storage.save('secret.txt', 'secret')
-    const address = await serving(storage, {})
-    const { url } = await storage.signedUpload('a.txt', { size: 5, contentType: 'text/plain' })
-    const answer = await answerTo(address, `PUT ${url} HTTP/1.1\r\n${rest}`)
-    for (const status of statusesOf(answer)) expect(status).toSatisfy((code) => code >= 400 && code < 500)
-    assert.doesNotMatch(answer, /secret/)
-    assert.equal(await storage.exists('a.txt'), false)
-    const right = await answerTo(
-      address,
-      `PUT ${url} HTTP/1.1\r\n${HEAD}expect: 100-continue\r\ncontent-length: 5\r\n\r\nhello`,
-    )
-    assert.equal(statusesOf(right).at(-1), 200)
-  })
+  ])(
+    'stores nothing of an upload with %s, and lives on',
+    async (_case, rest, { leaves } = { leaves: false }) => {
+      const storage = new MemoryStorage()
+      await storage.save('secret.txt', 'secret')
+      const address = await serving(storage, {})
+      const { url } = await storage.signedUpload('a.txt', { size: 5, contentType: 'text/plain' })
+      const answer = await answerTo(address, `PUT ${url} HTTP/1.1\r\n${rest}`, { leaves })
+      const statuses = statusesOf(answer)
+      // Who leaves in the middle may get no answer.
+      if (!leaves) assert.notEqual(statuses.length, 0)
+      for (const status of statuses) expect(status).toSatisfy((code) => code >= 400 && code < 500)
+      assert.doesNotMatch(answer, /secret/)
+      assert.equal(await storage.exists('a.txt'), false)
+      const right = await answerTo(
+        address,
+        `PUT ${url} HTTP/1.1\r\n${HEAD}expect: 100-continue\r\ncontent-length: 5\r\n\r\nhello`,
+      )
+      assert.equal(statusesOf(right).at(-1), 200)
+    },
+  )
 
   it('takes bare line feeds for no upload of another length', async () => {
     const storage = new MemoryStorage()
@@ -296,7 +302,7 @@ describe('whatever is asked', () => {
     )
   })
 
-  it('the listener answers, or closes the connection', async () => {
+  it('the listener answers everything', async () => {
     const { storage } = await onDisk()
     await storage.save('a.txt', 'hello world')
     const address = await listening(storage, { access: 'public', cors: ['*'] })
@@ -305,9 +311,9 @@ describe('whatever is asked', () => {
       fc.asyncProperty(method, raw, headers, async (verb, where, given) => {
         const lines = Object.entries(given).map(([name, text]) => `${name}: ${text}\r\n`)
         const request = `${verb} /uploads/${where} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n${lines.join('')}\r\n`
-        for (const status of statusesOf(await answerTo(address, Buffer.from(request, 'latin1')))) {
-          assert.ok(status < 500 || ALLOWED.includes(status), `${status}`)
-        }
+        const statuses = statusesOf(await answerTo(address, Buffer.from(request, 'latin1')))
+        assert.notEqual(statuses.length, 0)
+        for (const status of statuses) assert.ok(status < 500 || ALLOWED.includes(status), `${status}`)
       }),
       { numRuns: 500 },
     )

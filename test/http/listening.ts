@@ -27,13 +27,21 @@ export async function socketTo(address: string): Promise<Socket> {
   return socket
 }
 
-/** Everything that comes until the server closes the connection. */
-export async function answerTo(address: string, request: string | Buffer): Promise<string> {
+/**
+ * Everything that comes until the server closes the connection. The client keeps its half open, because Node drops the
+ * answer to one that closes it early. `leaves` closes it after the request, where the server would wait for more.
+ */
+export async function answerTo(
+  address: string,
+  request: string | Buffer,
+  { leaves = false } = {},
+): Promise<string> {
   const socket = await socketTo(address)
   const chunks: Buffer[] = []
   socket.on('data', (chunk) => chunks.push(chunk))
   const closed = once(socket, 'close')
-  socket.end(request)
+  if (leaves) socket.end(request)
+  else socket.write(request)
   await closed
   return Buffer.concat(chunks).toString('latin1')
 }
