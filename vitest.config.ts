@@ -21,6 +21,9 @@ const SLOW = [
   'test/servers/ceph.test.ts',
 ]
 
+/** These have a configuration of their own. */
+const ELSEWHERE = ['test/browser/**', 'test/chaos/**', 'test/judges/**']
+
 const base = defineConfig(({ mode }) => ({
   resolve: {
     alias: {
@@ -31,7 +34,7 @@ const base = defineConfig(({ mode }) => ({
   },
   test: {
     include: mode === 'long' ? ['test/conformance.test.ts', ...SLOW] : ['test/**/*.test.ts'],
-    exclude: [...configDefaults.exclude, 'test/chaos/**', 'test/judges/**', ...(mode === 'long' ? [] : SLOW)],
+    exclude: [...configDefaults.exclude, ...ELSEWHERE, ...(mode === 'long' ? [] : SLOW)],
     globalSetup: ['test/servers/setup.ts'],
     // Two more than the cores of a small machine, because many tests mostly wait.
     maxWorkers: Math.max(4, availableParallelism()),

@@ -11,7 +11,7 @@ const [start, end] = [text.indexOf(OPEN), text.indexOf(CLOSE)]
 if (start === -1 || end < start) throw new Error(`docs/performance.md has no ${OPEN} … ${CLOSE}`)
 const results = JSON.parse(readFileSync(new URL('results/latest.json', import.meta.url), 'utf8'))
 const all = new URL('RESULTS.md', import.meta.url)
-// migrate.mjs writes a section of its own at the end.
-const [, migration] = /(## Migration to Ceph.*)$/s.exec(readFileSync(all, 'utf8')) ?? []
-writeFileSync(all, `# Results\n\n${toMarkdown(results)}${migration ? `\n${migration}` : ''}`)
+// The last sections are of benchmarks of their own: serve.mjs and migrate.mjs.
+const [, others] = /(## Files over HTTP.*)$/s.exec(readFileSync(all, 'utf8')) ?? []
+writeFileSync(all, `# Results\n\n${toMarkdown(results)}${others ? `\n${others}` : ''}`)
 writeFileSync(page, `${text.slice(0, start + OPEN.length)}\n${toMarkdown(results, true)}${text.slice(end)}`)

@@ -1,3 +1,4 @@
+import type { StorageDriver } from '../driver.js'
 import { inContext, Problem } from '../errors.js'
 import { checkConstructorOptions, type OptionNames } from '../options.js'
 import { driverOf, type Storage } from '../storage.js'
@@ -36,6 +37,8 @@ export function createFileHandler(storage: Storage, options: FileHandlerOptions 
   const { access, uploads, basePath, cors } = inContext({ operation: 'createFileHandler' }, () =>
     checked(options),
   )
+  // The default storage may be replaced.
+  let place: { readonly driver: StorageDriver; readonly folder: string } | undefined
   return async (request) => {
     const { pathname, search } = new URL(request.url)
     if (!pathname.startsWith(basePath)) return undefined
@@ -52,10 +55,10 @@ export function createFileHandler(storage: Storage, options: FileHandlerOptions 
       return problemResponse(405, 'BadRequest', 'This method is not supported here.', { allow })
     }
     const driver = driverOf(storage)
-    const name = nameOfPath(
-      path,
-      folderOf((probe) => driver.locate(probe), basePath),
-    )
+    if (driver !== place?.driver) {
+      place = { driver, folder: folderOf((probe) => driver.locate(probe), basePath) }
+    }
+    const name = nameOfPath(path, place.folder)
     const grant = name && driver.verify?.({ method, name, query })
     if (isUpload)
       return grant?.method === 'PUT' && name ? takeUpload(storage, name, grant, request) : refused()

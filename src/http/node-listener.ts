@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { nodeStreamOf } from './body.js'
+import { expectDirect, takeDirect } from './direct.js'
 import { isHost } from './origin.js'
 import { errorResponse, problemResponse } from './problem.js'
 
@@ -22,33 +22,33 @@ export type NodeListener = (
  */
 export function toNodeListener(handler: (request: Request) => Promise<Response | undefined>): NodeListener {
   return (incoming, outgoing, next) => {
-    const leave = new AbortController()
-    outgoing.once('close', () => {
-      if (!outgoing.writableFinished) leave.abort(new DOMException('the client left', 'AbortError'))
-    })
-    void (async () => {
-      const request = toRequest(incoming, leave.signal)
-      const response = request
-        ? await handler(request).catch(errorResponse)
-        : problemResponse(400, 'BadRequest', 'The address is malformed.')
-      if (response === undefined && next) return next()
-      await send(response ?? problemResponse(404, 'NotFound', 'There is nothing here.'), incoming, outgoing)
-    })().catch((error: unknown) => {
+    answer(handler, incoming, outgoing, next).catch((error: unknown) => {
       // The client left, or the content broke off: only a broken connection can say so now.
       outgoing.destroy(error instanceof Error ? error : undefined)
     })
   }
 }
 
-function toRequest(
-  incoming: IncomingMessage & { originalUrl?: string },
-  signal: AbortSignal,
-): Request | undefined {
+async function answer(
+  handler: (request: Request) => Promise<Response | undefined>,
+  incoming: Parameters<NodeListener>[0],
+  outgoing: ServerResponse,
+  next: Parameters<NodeListener>[2],
+): Promise<void> {
+  const request = toRequest(incoming, outgoing)
+  const response = request
+    ? await handler(request).catch(errorResponse)
+    : problemResponse(400, 'BadRequest', 'The address is malformed.')
+  if (response === undefined && next) return next()
+  await send(response ?? problemResponse(404, 'NotFound', 'There is nothing here.'), incoming, outgoing)
+}
+
+function toRequest(incoming: Parameters<NodeListener>[0], outgoing: ServerResponse): Request | undefined {
   const { method = 'GET', headers, rawHeaders } = incoming
   const path = incoming.originalUrl ?? incoming.url ?? '/'
   try {
     // A request line may hold a whole address, or `//host`.
-    const url = new URL(unfolded(path.startsWith('/') ? `${originOf(incoming)}${path}` : path))
+    const url = unfolded(path.startsWith('/') ? `${originOf(incoming)}${path}` : path)
     const given = new Headers()
     for (let index = 0; index < rawHeaders.length; index += 2) {
       const name = rawHeaders[index] ?? ''
@@ -58,9 +58,15 @@ function toRequest(
       method !== 'GET' &&
       method !== 'HEAD' &&
       (headers['content-length'] ?? headers['transfer-encoding']) !== undefined
-    const body = hasBody ? Readable.toWeb(incoming) : null
+    const init: RequestInit = { method, headers: given }
     // Node needs `duplex` for a stream, and its types know neither that nor its own streams as a body.
-    return new Request(url, { method, headers: given, signal, body, duplex: 'half' } as RequestInit)
+    if (hasBody) Object.assign(init, { body: Readable.toWeb(incoming), duplex: 'half' })
+    const request = new Request(url, init)
+    // A request that is given a signal costs twice as much, and few look at it.
+    let signal: AbortSignal | undefined
+    Object.defineProperty(request, 'signal', { get: () => (signal ??= leaveOf(outgoing)) })
+    expectDirect(request)
+    return request
   } catch {
     return undefined
   }
@@ -70,6 +76,17 @@ function toRequest(
 function originOf({ headers, socket }: IncomingMessage): string {
   const isSecure = 'encrypted' in socket && socket.encrypted === true
   return `${isSecure ? 'https' : 'http'}://${isHost(headers.host) ? headers.host : 'localhost'}`
+}
+
+/** Aborted when the client leaves. */
+function leaveOf(outgoing: ServerResponse): AbortSignal {
+  const leave = new AbortController()
+  const look = () => {
+    if (!outgoing.writableFinished) leave.abort(new DOMException('the client left', 'AbortError'))
+  }
+  if (outgoing.closed) look()
+  else outgoing.once('close', look)
+  return leave.signal
 }
 
 /** `URL` would fold `a/../b` and `a\\b` into another path. With a NUL in it the path is no file's. */
@@ -87,14 +104,23 @@ async function send(response: Response, incoming: IncomingMessage, outgoing: Ser
   })
   const cookies = response.headers.getSetCookie()
   if (cookies.length > 0) outgoing.setHeader('set-cookie', cookies)
-  const { body } = response
+  const direct = takeDirect(response)
+  if (Buffer.isBuffer(direct)) outgoing.end(direct)
+  else if (direct) await pipeline(direct, outgoing)
+  else await sendBody(response.body, incoming, outgoing)
+  // What is left of a refused upload is read, or its client would not see the answer.
+  if (!incoming.complete) incoming.resume()
+}
+
+async function sendBody(
+  body: ReadableStream | null,
+  incoming: IncomingMessage,
+  outgoing: ServerResponse,
+): Promise<void> {
   if (body === null || incoming.method === 'HEAD') {
     outgoing.end()
     await body?.cancel()
   } else {
-    const stream = nodeStreamOf(body) ?? Readable.fromWeb(body as Parameters<typeof Readable.fromWeb>[0])
-    await pipeline(stream, outgoing)
+    await pipeline(Readable.fromWeb(body as Parameters<typeof Readable.fromWeb>[0]), outgoing)
   }
-  // What is left of a refused upload is read, or its client would not see the answer.
-  if (!incoming.readableEnded) incoming.resume()
 }

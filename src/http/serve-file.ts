@@ -4,8 +4,8 @@ import { baseName } from '../names.js'
 import type { Storage } from '../storage.js'
 import type { StoredFile } from '../stored-file.js'
 import type { ByteRange, FileInfo } from '../types.js'
-import { bodyOf } from './body.js'
 import { judgeConditions, rangeHolds } from './conditions.js'
+import { answerWith } from './direct.js'
 import { errorResponse, problemResponse } from './problem.js'
 import { safetyHeaders } from './safety.js'
 
@@ -60,10 +60,9 @@ export async function serve(
   if (method === 'HEAD') {
     const info = await storage.stat(name, { signal })
     const status = judgeConditions(headers, info)
-    return new Response(null, {
-      status: status ?? 200,
-      headers: { ...headersOf(info, options, overrides), ...(status ? {} : lengthOf(info.size)) },
-    })
+    const answer = headersOf(info, options, overrides)
+    if (status === undefined) answer['content-length'] = String(info.size)
+    return new Response(null, { status: status ?? 200, headers: answer })
   }
   if (method !== 'GET') {
     return problemResponse(405, 'BadRequest', 'This address can only be read.', { allow: 'GET, HEAD' })
@@ -76,14 +75,9 @@ export async function serve(
     return new Response(null, { status, headers: common })
   }
   const { offset, length } = file.range
-  return new Response(await bodyOf(file), {
-    status: isPart ? 206 : 200,
-    headers: {
-      ...common,
-      ...lengthOf(length),
-      ...(isPart ? { 'content-range': `bytes ${offset}-${offset + length - 1}/${file.size}` } : {}),
-    },
-  })
+  common['content-length'] = String(length)
+  if (isPart) common['content-range'] = `bytes ${offset}-${offset + length - 1}/${file.size}`
+  return answerWith(request, file, { status: isPart ? 206 : 200, headers: common })
 }
 
 /** Opens the range that is asked for, or the whole file where the client's part is of another version. */
@@ -125,29 +119,22 @@ export function toRange(header: string | null): ByteRange | undefined {
 
 function headersOf(
   info: FileInfo,
-  { download = false, cacheControl, headers }: ServeFileOptions,
+  { download = false, cacheControl = info.cacheControl, headers }: ServeFileOptions,
   overrides: Overrides,
 ): Record<string, string> {
-  const { name, etag, lastModified, contentLanguage, contentEncoding } = info
   const contentType = overrides.contentType ?? info.contentType
   const disposition =
     download === false
       ? (overrides.contentDisposition ?? info.contentDisposition)
-      : attachment(download === true ? baseName(name) : download)
-  const caching = cacheControl ?? info.cacheControl
-  return {
-    ...headers,
-    'content-type': contentType,
-    'accept-ranges': 'bytes',
-    etag,
-    'last-modified': lastModified.toUTCString(),
-    ...(caching === undefined ? {} : { 'cache-control': caching }),
-    ...(contentLanguage === undefined ? {} : { 'content-language': contentLanguage }),
-    ...(contentEncoding === undefined ? {} : { 'content-encoding': contentEncoding }),
-    ...safetyHeaders(name, contentType, disposition),
-  }
-}
-
-function lengthOf(bytes: number): Record<string, string> {
-  return { 'content-length': String(bytes) }
+      : attachment(download === true ? baseName(info.name) : download)
+  // Not `{ ...a, ...b }`, which takes V8 much longer.
+  const answer: Record<string, string> = Object.assign({}, headers)
+  answer['content-type'] = contentType
+  answer['accept-ranges'] = 'bytes'
+  answer.etag = info.etag
+  answer['last-modified'] = info.lastModified.toUTCString()
+  if (cacheControl !== undefined) answer['cache-control'] = cacheControl
+  if (info.contentLanguage !== undefined) answer['content-language'] = info.contentLanguage
+  if (info.contentEncoding !== undefined) answer['content-encoding'] = info.contentEncoding
+  return Object.assign(answer, safetyHeaders(info.name, contentType, disposition))
 }

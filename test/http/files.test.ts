@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { mkdtemp, readdir, rm } from 'node:fs/promises'
-import { createServer } from 'node:http'
-import { type AddressInfo, connect } from 'node:net'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
@@ -17,8 +16,9 @@ import {
   readOnly,
   type Storage,
 } from 'stowage'
-import { createFileHandler, type FileHandlerOptions, serveFile, toNodeListener } from 'stowage/http'
+import { createFileHandler, type FileHandlerOptions, serveFile } from 'stowage/http'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { listening } from './listening.js'
 
 const HOST = 'http://localhost'
 const SECRET = 'a'.repeat(32)
@@ -36,17 +36,6 @@ async function stored(name = 'a.txt', content = 'hello world', options = {}): Pr
   const storage = new MemoryStorage({ signingSecret: SECRET })
   await storage.save(name, content, options)
   return storage
-}
-
-/** A handler on a real port, and its address. */
-async function listening(storage: Storage, options: FileHandlerOptions): Promise<string> {
-  const server = createServer(toNodeListener(createFileHandler(storage, options)))
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  onTestFinished(async () => {
-    server.closeAllConnections()
-    await new Promise((resolve) => server.close(resolve))
-  })
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
 }
 
 describe('a signed address', () => {

@@ -6,7 +6,6 @@ import { setFileMode } from './modes.js'
 import type { Root } from './root.js'
 import {
   close,
-  closeRead,
   copyFile,
   fstat,
   fsync,
@@ -146,7 +145,7 @@ export class Draft {
     this.#fd = undefined
     this.#pinned = false
     this.#dirty = true
-    if (fd !== undefined) closeRead(fd)
+    if (fd !== undefined) void close(fd).catch(() => {})
     await unlink(before).catch(() => {})
     const opened = await this.#opened()
     const stats = fstat(opened)
