@@ -38,3 +38,19 @@ export function safetyHeaders(
       : attachment(baseName(name))
   return headers
 }
+
+/** What browsers say that they are about to run (Fetch Metadata). A page may load a stored script as one of its own. */
+const RUNNING: ReadonlySet<string | null> = new Set([
+  'script',
+  'worker',
+  'sharedworker',
+  'serviceworker',
+  'audioworklet',
+  'paintworklet',
+  'xslt',
+])
+
+/** Whether a browser asks for a program. No header of the answer would stop it. */
+export function isForRunning(headers: Headers): boolean {
+  return RUNNING.has(headers.get('sec-fetch-dest'))
+}

@@ -7,7 +7,7 @@ import type { ByteRange, FileInfo } from '../types.js'
 import { judgeConditions, rangeHolds } from './conditions.js'
 import { answerWith } from './direct.js'
 import { errorResponse, problemResponse } from './problem.js'
-import { safetyHeaders } from './safety.js'
+import { isForRunning, safetyHeaders } from './safety.js'
 
 /** Options of {@link serveFile}. */
 export interface ServeFileOptions {
@@ -57,6 +57,9 @@ export async function serve(
   overrides: Overrides,
 ): Promise<Response> {
   const { method, headers, signal } = request
+  if (isForRunning(headers)) {
+    return problemResponse(403, 'PermissionDenied', 'Stored files are not run as programs.')
+  }
   if (method === 'HEAD') {
     const info = await storage.stat(name, { signal })
     const status = judgeConditions(headers, info)

@@ -247,6 +247,22 @@ describe('the file handler', () => {
     }
   })
 
+  it('gives nothing to browsers that are about to run it', async () => {
+    const storage = new MemoryStorage()
+    await storage.save('a.js', 'alert(1)')
+    const files = createFileHandler(storage, { access: 'public' })
+    const statusFor = async (dest: string) => {
+      const headers = { 'sec-fetch-dest': dest }
+      return (await files(new Request('http://localhost/uploads/a.js', { headers })))?.status
+    }
+    for (const dest of ['script', 'worker', 'sharedworker', 'serviceworker', 'xslt']) {
+      assert.equal(await statusFor(dest), 403, dest)
+    }
+    for (const dest of ['document', 'image', 'audio', 'empty', 'iframe']) {
+      assert.equal(await statusFor(dest), 200, dest)
+    }
+  })
+
   it('takes a path for the name that it says, and for no other', async () => {
     const storage = await stored('a/b.txt')
     const wrong = ['a//b.txt', 'a%2Fb.txt', 'a%5Cb.txt', '/a/b.txt', 'a/b.txt/', '%', '%ff', '']
