@@ -5,7 +5,6 @@ import { configOf } from './vitest.config.js'
 export default configOf(() => ({
   include: ['test/browser/**/*.test.ts'],
   exclude: configDefaults.exclude,
-  globalSetup: [],
   fileParallelism: false,
   testTimeout: 120_000,
 }))

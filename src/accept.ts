@@ -11,9 +11,9 @@ export interface AcceptRequest {
   readonly from: Name
   /** The name that was asked for. */
   readonly to: Name
-  /** What the content must keep. */
+  /** The rules for the content. */
   readonly rules: UploadRules
-  /** What to do when `to` is taken. */
+  /** The way out when `to` is taken. */
   readonly ifExists: IfExists
   /** Ends the work when it is aborted. */
   readonly signal: AbortSignal | undefined

@@ -145,7 +145,7 @@ async function tryToSend(
   return { problem: new Problem(code, reason), wait: undefined }
 }
 
-/** What a body of Cloudflare's API says against the request. Undefined where it says that all is well. */
+/** The errors in an answer of Cloudflare's API. Undefined where it reports success. */
 function refusalIn(text: string): string | undefined {
   try {
     const { success, errors } = JSON.parse(text)

@@ -18,7 +18,7 @@ import { isStoredFile, type StoredFile } from './stored-file.js'
 export type Chunk = string | Uint8Array | ArrayBuffer | ArrayBufferView
 
 /**
- * What `save` accepts: text (stored as UTF-8), bytes, a `Blob` or `File`, a Node or web stream, any iterable of chunks,
+ * The content of a save: text (stored as UTF-8), bytes, a `Blob` or `File`, a Node or web stream, any iterable of chunks,
  * or a file opened from a storage. A view into a larger buffer saves only its own bytes.
  */
 export type Content =

@@ -27,7 +27,7 @@ export type { Staged } from './staged.js'
  * }
  */
 export interface StorageDriver {
-  /** What the storage is, for `toString()` and errors: `FileSystemStorage(/srv/uploads)`. MUST NOT hold a secret. */
+  /** Names the storage, for `toString()` and errors: `FileSystemStorage(/srv/uploads)`. MUST NOT hold a secret. */
   readonly label: string
   /** Bytes that a name may have, at most 1,024. Less where a prefix takes its share. */
   readonly nameLimit: number
@@ -81,7 +81,7 @@ export interface StorageDriver {
   /** A private address for one upload. */
   signUpload(request: SignUploadRequest): Promise<SignedRequest>
   /**
-   * What a signed address of this storage allows; undefined where its signature is missing, wrong or expired. Only for
+   * The permission that a signed address of this storage gives; undefined where its signature is missing, wrong or expired. Only for
    * backends whose addresses lead to the application itself. MUST NOT do I/O.
    */
   verify?(address: SignedAddress): SignedGrant | undefined
@@ -150,7 +150,7 @@ export function sourceReplaced(): Problem {
   )
 }
 
-/** What a backend knows about a file. */
+/** The state of a file in a backend. */
 export type FileState = Omit<FileInfo, 'name'>
 
 /** One read. */
@@ -217,7 +217,7 @@ export interface SignedAddress {
   readonly query: string
 }
 
-/** What a signed address allows. */
+/** The permission of a signed address. */
 export type SignedGrant =
   | {
       /** Reading. */

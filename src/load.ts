@@ -34,7 +34,7 @@ export function notLoaded(cause: unknown): Problem {
   return new Problem('Misconfigured', `${what} cannot be loaded: install it again. ${advice}`, { cause })
 }
 
-/** What bundlers put in the place of `require`, and its absence. */
+/** The stand-ins of bundlers for `require`, and its absence. */
 const NO_REQUIRE = /^(?:Dynamic require of|Could not dynamically require|require is not defined)/
 
 /** Whether an error says that a module is missing: Node's own codes, and the words of bundlers. */

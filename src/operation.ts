@@ -47,7 +47,7 @@ async function performNow<T>(
   }
 }
 
-/** What the caller is told of an error. */
+/** The error that the caller gets. */
 export function explain(
   driver: StorageDriver,
   error: unknown,
@@ -74,7 +74,7 @@ export function wrap(driver: StorageDriver, error: unknown, context: ErrorContex
   return toStorageError(isAddress(context.file) ? adviseName(problem) : problem, context)
 }
 
-/** What an error is about. */
+/** The context of an error. */
 export function contextOf(driver: StorageDriver, operation: string, file: string | undefined): ErrorContext {
   return { operation, file: typeof file === 'string' ? file : undefined, storage: driver.label }
 }

@@ -15,7 +15,7 @@ export interface SourceOptions {
 
 /** Milliseconds between two looks at a source that gives nothing. */
 const WATCH_INTERVAL = 1000
-/** What is read of a request whose upload was refused, so that its client gets to see the answer. */
+/** Bounds for the rest of a refused request, which is read so that its client sees the answer. */
 export const DRAIN_BYTES = 16 * 1024 * 1024
 /** The same in milliseconds. */
 export const DRAIN_TIME = 10_000
@@ -290,7 +290,7 @@ export function bytesOf(data: ArrayBufferLike | ArrayBufferView): Uint8Array {
     : new Uint8Array(data)
 }
 
-/** What a value is, for messages. */
+/** Names the kind of a value, for messages. */
 export function describe(value: unknown): string {
   if (value === null) return 'null'
   if (typeof value !== 'object') return typeof value

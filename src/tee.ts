@@ -6,7 +6,7 @@ import { toSourceTimeout } from './options.js'
 import { clearTimeout, setTimeout } from './timers.js'
 import type { SaveOptions } from './types.js'
 
-/** What `Storage#tee` returns. */
+/** The result of `Storage#tee`. */
 export interface Tee {
   /** The bytes of the source, for the listener. It fails with the source's own error. */
   readonly stream: Readable
@@ -57,7 +57,7 @@ class Fork {
   readonly stream: Readable
   readonly #source: AsyncIterator<Uint8Array>
   readonly #restTimeout: number
-  /** What the save has not taken yet. */
+  /** Chunks that the save has not taken yet. */
   readonly #queue: Uint8Array[] = []
   #queued = 0
   #listening = true

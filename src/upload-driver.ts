@@ -51,7 +51,7 @@ export function partReplaced(): Problem {
 
 /** Takes parts that come through the application. */
 export interface PartReceiver {
-  /** What an address of `signPart` allows; undefined where its signature is missing, wrong or expired. No I/O. */
+  /** The permission that an address of `signPart` gives; undefined where its signature is missing, wrong or expired. No I/O. */
   verify(address: PartAddress): PartGrant | undefined
   /**
    * Stores a part and returns its ETag: the MD5 of its bytes, in quotes. A part of the same number is replaced in one
@@ -133,7 +133,7 @@ export interface PartAddress {
   readonly query: string
 }
 
-/** What an address of a part allows. */
+/** The permission of a part's address. */
 export interface PartGrant {
   /** The name of the upload. */
   readonly name: Name

@@ -7,7 +7,7 @@ import { Storage } from '../storage.js'
 
 /** Options of {@link MemoryStorage}. */
 export interface MemoryStorageOptions extends LocalSigningOptions {
-  /** What `url()` puts before a name. Default `/uploads/`. */
+  /** The text that `url()` puts before a name. Default `/uploads/`. */
   baseUrl?: string | undefined
 }
 

@@ -106,7 +106,7 @@ export class S3Storage extends Storage {
   }
 
   /**
-   * What the bucket allows to pages of other origins, by all of its rules.
+   * The rights that the bucket gives to pages of other origins, by all of its rules.
    *
    * @throws {StorageError} `PermissionDenied`, `Unavailable`, …
    */

@@ -21,11 +21,11 @@ export interface LocalSigningOptions {
 export interface LocalSigner {
   sign(request: SignRequest): string
   signUpload(request: SignUploadRequest): SignedRequest
-  /** What an address allows now; undefined where its signature is missing, wrong or expired. */
+  /** The permission that an address gives now; undefined where its signature is missing, wrong or expired. */
   verify(address: SignedAddress): SignedGrant | undefined
   /** The query of the address of a part. */
   signPart(request: SignPartRequest): string
-  /** What the address of a part allows now; undefined where its signature is missing, wrong or expired. */
+  /** The permission that the address of a part gives now; undefined where its signature is missing, wrong or expired. */
   verifyPart(address: PartAddress): PartGrant | undefined
 }
 

@@ -184,7 +184,7 @@ function toFile(bytes: Buffer, attributes: Attributes): StoredBytes {
   }
 }
 
-/** What callers get is theirs: a change to it changes no file. */
+/** A copy for callers: a change to it changes no file. */
 function copyState(state: FileState): FileState {
   return { ...state, lastModified: new Date(state.lastModified), metadata: { ...state.metadata } }
 }

@@ -96,7 +96,7 @@ export class RestingReaders {
   }
 }
 
-/** What a reader rejects with that goes on, and whose version of the file is gone. */
+/** The error of a reader that goes on when its version of the file is gone. */
 export function replacedMeanwhile(cause: unknown): Problem {
   const reason = 'the file was replaced or deleted while it was read; open it again'
   return new Problem('Unavailable', reason, { cause })

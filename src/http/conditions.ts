@@ -2,7 +2,7 @@ import type { FileInfo } from '../types.js'
 
 type Version = Pick<FileInfo, 'etag' | 'lastModified'>
 
-/** What the conditions of a request say (RFC 9110, 13.2.2): to go on, `304` or `412`. */
+/** The verdict of a request's conditions (RFC 9110, 13.2.2): to go on, `304` or `412`. */
 export function judgeConditions(headers: Headers, version: Version): 304 | 412 | undefined {
   const match = headers.get('if-match')
   const unmodified = headers.get('if-unmodified-since')

@@ -1,6 +1,6 @@
 import { Problem } from '../errors.js'
 
-/** What other sites may do. */
+/** The rights of other sites. */
 export interface Cors {
   /** The answer to a preflight. */
   preflight(request: Request): Response

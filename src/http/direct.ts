@@ -30,7 +30,7 @@ export async function answerWith(request: Request, file: StoredFile, init: Respo
   return requests.has(request) ? new DirectResponse(content, init) : new Response(toBody(content), init)
 }
 
-/** What the listener is to send: undefined where it has to look at the body. */
+/** The content for the listener to send: undefined where it has to look at the body. */
 export function takeDirect(response: Response): Bytes | Readable | undefined {
   const content = DirectResponse.take(response)
   return content === undefined || Buffer.isBuffer(content) ? content : content.stream()
@@ -50,7 +50,7 @@ const Head: new (
 /** A `Response` that makes its body when somebody looks at it. To others it is like every `Response`. */
 class DirectResponse extends Head {
   #content: Content | undefined
-  /** What somebody has looked at. */
+  /** The response with a body, once somebody has looked at it. */
   #made: Response | undefined
 
   constructor(content: Content, init: ResponseInit) {

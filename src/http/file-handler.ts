@@ -16,7 +16,7 @@ export interface FileHandlerOptions {
   /** The path before the names. Default `/uploads/`. */
   basePath?: string | undefined
   /**
-   * Who may read. `'signed'` (default): anyone with a signed address. `'public'`: everyone. A function decides for each
+   * Decides about reading. `'signed'` (default): anyone with a signed address. `'public'`: everyone. A function decides for each
    * request; a refusal is a 403.
    */
   access?: 'signed' | 'public' | ((name: string, request: Request) => boolean | Promise<boolean>) | undefined

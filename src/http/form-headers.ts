@@ -6,7 +6,7 @@ export interface HeaderWithParameters {
   readonly parameters: ReadonlyMap<string, string>
 }
 
-/** What the headers of a part say. */
+/** The headers of a part. */
 export interface PartHeaders {
   /** The name of the field. */
   readonly field: string

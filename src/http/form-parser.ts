@@ -2,7 +2,7 @@ import type { Readable } from 'node:stream'
 import { lazily } from '../load.js'
 import { malformed, type PartHeaders, readPartHeaders } from './form-headers.js'
 
-/** What comes next in a form. `whole` is the closing boundary. */
+/** One step in a form. `whole` is the closing boundary. */
 export type FormEvent =
   | { readonly kind: 'part'; readonly headers: PartHeaders }
   | { readonly kind: 'bytes'; readonly bytes: Uint8Array }
@@ -38,7 +38,7 @@ export class FormParser {
     this.#dicer.on('error', (error) => this.#fail(error))
   }
 
-  /** What the next bytes of the form complete. Nothing may be parsed after `whole` or `failure`. */
+  /** The steps that the next bytes of the form complete. Nothing may be parsed after `whole` or `failure`. */
   parse(chunk: Uint8Array): readonly FormEvent[] {
     this.#events = []
     try {

@@ -16,7 +16,7 @@ export interface MulterStorageOptions<Request = unknown> extends Omit<UploadOpti
   name: (file: UploadedFile, request: Request) => string | Promise<string>
 }
 
-/** What multer tells of a file. */
+/** A file as multer describes it. */
 export interface MulterFile {
   /** The name of the form's field. */
   readonly fieldname: string

@@ -108,7 +108,7 @@ async function send(response: Response, incoming: IncomingMessage, outgoing: Ser
   if (Buffer.isBuffer(direct)) outgoing.end(direct)
   else if (direct) await pipeline(direct, outgoing)
   else await sendBody(response.body, incoming, outgoing)
-  // What is left of a refused upload is read, or its client would not see the answer.
+  // Reads the rest of a refused upload, or its client would not see the answer.
   if (!incoming.complete) incoming.resume()
 }
 

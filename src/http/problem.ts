@@ -36,7 +36,7 @@ const MESSAGES: Readonly<Record<StorageErrorCode, string>> = {
 }
 
 /**
- * What to answer for an error: its status, and a message for the user. An error of multer is 413 or 400, any other
+ * The answer for an error: its status, and a message for the user. An error of multer is 413 or 400, any other
  * foreign error 500.
  *
  * @example
@@ -62,7 +62,7 @@ function messageOf(code: StorageErrorCode, status: number): string {
 
 const TOO_LARGE = 'The file is too large.'
 
-/** What multer and its parser say of a form that is malformed or cut. These errors have no name of their own. */
+/** Messages of multer and its parser for a form that is malformed or cut. These errors have no name of their own. */
 const CUT_FORM =
   /^(?:Unexpected end of (?:form|file)|Malformed (?:part header|content type)|Multipart: Boundary not found|Request (?:aborted|closed))$/
 

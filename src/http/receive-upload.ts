@@ -34,7 +34,7 @@ export interface ReceivedFile extends StoredUpload {
   readonly filename: string
 }
 
-/** What {@link receiveUpload} gives. */
+/** The result of {@link receiveUpload}. */
 export interface ReceivedUpload {
   /** The files, in the order of the form: one or more. */
   files: [ReceivedFile, ...ReceivedFile[]]

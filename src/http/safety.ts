@@ -17,7 +17,7 @@ const INLINE: ReadonlySet<string> = new Set([
 ])
 const SANDBOX = "default-src 'none'; sandbox"
 
-/** What a file is served with, so that no browser runs it. `disposition`: what was stored or signed. */
+/** Headers that keep browsers from running a file. `disposition`: the one that was stored or signed. */
 export function safetyHeaders(
   name: string,
   contentType: string,
@@ -39,7 +39,7 @@ export function safetyHeaders(
   return headers
 }
 
-/** What browsers say that they are about to run (Fetch Metadata). A page may load a stored script as one of its own. */
+/** Uses of a file that run it, as browsers name them (Fetch Metadata). A page may load a stored script as its own. */
 const RUNNING: ReadonlySet<string | null> = new Set([
   'script',
   'worker',

@@ -19,7 +19,7 @@ export interface ServeFileOptions {
   headers?: Readonly<Record<string, string>> | undefined
 }
 
-/** What an address says of the answer, beyond the file's own headers. */
+/** Headers of the answer that the address sets, instead of the file's own. */
 export interface Overrides {
   readonly contentType?: string | undefined
   readonly contentDisposition?: string | undefined

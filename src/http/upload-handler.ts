@@ -16,7 +16,7 @@ import { jsonResponse, uploadProblem } from './upload-answers.js'
 import { type AnnouncedFile, fromParts, toAnnouncedFile, toWantedParts } from './upload-messages.js'
 import { METHODS, routeOf, type UploadRoute } from './upload-routes.js'
 
-/** What a client wants to do with an upload. */
+/** A client's request about an upload. */
 export interface UploadAction {
   /** `create` begins an upload, `sign` asks for the address of a part. */
   readonly action: 'create' | 'sign' | 'list' | 'complete' | 'abort'
@@ -30,7 +30,7 @@ export interface UploadAction {
 export interface UploadHandlerOptions extends UploadRules {
   /** The path before the routes. Default `/s3`, which is what Uppy puts behind its `companionEndpoint`. */
   basePath?: string | undefined
-  /** Who may do what; a refusal is a 403. The upload of a part itself needs only the signature of its address. */
+  /** Decides about every request; a refusal is a 403. The upload of a part itself needs only the signature of its address. */
   authorize: (request: Request, action: UploadAction) => boolean | Promise<boolean>
   /** Gives each file its name in the storage. A taken name gets a suffix when the upload is complete. */
   name: (file: AnnouncedFile, request: Request) => string | Promise<string>

@@ -14,7 +14,7 @@ export interface AnnouncedFile {
   readonly filename: string
   /** The type that the client claims. Empty if it claims none. The bytes are judged later. */
   readonly contentType: string
-  /** What else the client says of the file. It is not stored. */
+  /** Other fields that the client sent with the file. They are not stored. */
   readonly metadata: Readonly<Record<string, string>>
 }
 

@@ -1,6 +1,6 @@
 import { Refusal } from './refusal.js'
 
-/** What a request to an upload handler asks for. */
+/** The route of a request to an upload handler. */
 export type UploadRoute =
   | { readonly action: 'params' }
   | { readonly action: 'create' }

@@ -1,7 +1,7 @@
 import { inContext, Problem } from '../errors.js'
 import type { Usage } from './usage.js'
 
-/** What is done with the files in a month. */
+/** The use of the files in a month. */
 export interface MonthlyTraffic {
   /** Requests that read: class B on R2, GET and HEAD on S3. */
   reads: number
@@ -93,7 +93,7 @@ const GIGA = 1e9
 const MILLION = 1e6
 
 /**
- * What a month of this usage costs on Cloudflare R2 and on Amazon S3, in US dollars before taxes. The free tier is
+ * The price of a month of this usage on Cloudflare R2 and on Amazon S3, in US dollars before taxes. The free tier is
  * subtracted first. R2 bills whole gigabytes and whole millions of requests, so its units are rounded up then. An
  * estimate: it takes what is stored now for what is stored all month.
  *

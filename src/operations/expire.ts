@@ -14,7 +14,7 @@ export interface ExpireOptions extends AbortOptions {
   now?: Date | undefined
 }
 
-/** What one rule has done. */
+/** The result of one rule. */
 export interface ExpiredRule extends ExpiryRule {
   /** Files that it deleted. With `dryRun`: files that it would delete. */
   deleted: number

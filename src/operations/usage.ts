@@ -58,7 +58,7 @@ const USAGE: Operation<UsageOptions> = {
 }
 
 /**
- * What is stored, and where: totals by folder, type and month, and the largest and the oldest files. Reads the listing
+ * Sums up what is stored, and where: totals by folder, type and month, and the largest and the oldest files. Reads the listing
  * once, a request for 1,000 files on R2 and S3. Memory grows with the number of folders at `depth`, not of files.
  *
  * @throws {StorageError} `InvalidArgument` for options, or the error of the listing.

@@ -187,7 +187,7 @@ export const abortCases: readonly ConformanceCase[] = cases('abort', {
         const name = `${turns}-${typeof content}.txt`
         const saving = abortAfter(turns, (signal) => storage.save(name, content, { signal }))
         if ((await saving) === 'done') assert.equal(await textOf(storage, name), 'content')
-        // What was on its way to a server when the signal came may have arrived all the same.
+        // A request that was on its way when the signal came may have arrived all the same.
         else if (await storage.exists(name)) assert.equal(await textOf(storage, name), 'content')
       }
     }

@@ -34,7 +34,7 @@ export async function writePart(
   return { path, etag: etagOf(result) }
 }
 
-/** What a part's file says of it. Null where there is none. */
+/** A part as the name of its file describes it. Null where there is none. */
 export async function examinePart(path: string, number: number): Promise<UploadedPart | null> {
   try {
     const { fd, size, etag } = await openPart(path)

@@ -13,7 +13,7 @@ import { hasCode, tolerate } from './system-errors.js'
 import { writeTemp } from './temp-file.js'
 import { readdirIfThere } from './walk.js'
 
-/** What is known of an upload besides its parts. */
+/** The description of an upload: all but its parts. */
 export interface AboutUpload {
   readonly name: Name
   readonly attributes: Attributes

@@ -47,7 +47,7 @@ export function inUse(cause: unknown): Problem {
   return new Problem('Unavailable', reason, { cause })
 }
 
-/** What `O_NOFOLLOW` does elsewhere. Not in one step: a link may take the place of the file afterwards. */
+/** Does what `O_NOFOLLOW` does elsewhere. Not in one step: a link may take the place of the file afterwards. */
 export function refuseLink(path: fs.PathLike): void {
   if (!fs.lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink()) return
   throw Object.assign(new Error('the path is a symbolic link'), { code: 'ELOOP' })

@@ -4,7 +4,7 @@ import { analyse } from './failures.js'
 import type { BucketSetting } from './object-api.js'
 import { childrenOf, textOf, type XmlElement, xmlOf } from './xml.js'
 
-/** What a bucket allows to pages of other origins. */
+/** The rights that a bucket gives to pages of other origins. */
 export interface CorsRule {
   /** Origins of pages: `https://app.example.com`; `*` for all. */
   readonly origins: readonly string[]

@@ -159,7 +159,7 @@ function isOwn(key: string): boolean {
   return key.includes(RESERVED_SEGMENT) && key.split('/').includes(RESERVED_SEGMENT)
 }
 
-/** What the keys of the files below a folder begin with. */
+/** The start of the keys of all files below a folder. */
 function startOf(folder: Folder): string {
   return folder === '' ? '' : `${folder}/`
 }

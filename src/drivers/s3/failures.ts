@@ -2,7 +2,7 @@ import { isProblem } from '../../errors.js'
 import { isNotLoaded } from '../../load.js'
 import { S3Error } from './s3-error.js'
 
-/** What went wrong with a request, as far as the error says. */
+/** The cause of a failed request, as far as the error says. */
 export interface Failure {
   /** HTTP status; undefined where there was no answer. */
   readonly status: number | undefined

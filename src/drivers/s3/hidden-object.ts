@@ -67,7 +67,7 @@ export class HiddenObject implements CompletedUpload {
     return {
       publish: async (name, createOnly) => {
         if (!(await this.#copy(staged, name, createOnly))) return false
-        // What is left is swept.
+        // A sweep removes what is left.
         await withinASecond(this.discard())
         return true
       },

@@ -57,7 +57,7 @@ export interface Call {
   take<T>(load: Load, send: (turn: Turn) => Promise<T>): Promise<T>
 }
 
-/** What a request asks of the server and of the line to it. */
+/** The load of a request for the server and the connection. */
 export interface Load {
   /** Bytes of the body. */
   readonly bytes: number
@@ -73,7 +73,7 @@ export interface Turn {
   hold(): () => void
 }
 
-/** What is stored with an object besides its content. */
+/** Headers and metadata of an object. */
 export interface ObjectAttributes {
   readonly headers: HeaderValues
   /** Values as HTTP carries them; keys in lower case. */
@@ -130,7 +130,7 @@ export interface GetRequest extends KeyRequest {
   readonly ifMatch?: string | undefined
 }
 
-/** What became of many objects. A key in neither list may still be there. */
+/** The result of deleting many objects. A key in neither list may still be there. */
 export interface DeleteResult {
   readonly deleted: readonly string[]
   readonly errors: readonly { readonly key: string; readonly code: string }[]
@@ -167,7 +167,7 @@ export interface ListPage {
 /** One copy. */
 export interface CopyRequest extends KeyRequest {
   readonly fromKey: string
-  /** What the copy gets instead of what the source has. */
+  /** Attributes of the copy, instead of the source's. */
   readonly attributes?: ObjectAttributes | undefined
   /** Refuses every other version of the source by `412`. */
   readonly ifMatch?: string | undefined
@@ -286,7 +286,7 @@ export interface SignedAddress {
   readonly endsAt: Date | undefined
 }
 
-/** What a server answers with the ETag of what it stored. */
+/** An answer with the ETag of the stored bytes. */
 export interface Tagged {
   readonly etag: string
 }

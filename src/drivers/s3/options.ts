@@ -245,7 +245,7 @@ export function toS3Config(options: S3StorageOptions): S3Config {
   const given = options.endpoint ?? (client ? undefined : awsEndpoint(region))
   const endpoint = given === undefined ? undefined : toEndpoint(given, bucket, 'the option endpoint')
   const host = endpoint && new URL(endpoint).host
-  // What is sent to something else by the name of R2 is not taken for R2: it may ignore a condition, and overwrite.
+  // Another server under R2's name is not taken for R2: it may ignore a condition, and overwrite.
   const isR2 = host !== undefined && isR2Host(host)
   const isAws = host !== undefined && isAwsHost(host)
   return {

@@ -86,7 +86,7 @@ function getObject(
   })
 }
 
-/** What the server delivers, which must be what was asked for: some ignore ranges. */
+/** The range that the server delivers. It must be the one that was asked for: some servers ignore ranges. */
 function toDelivered(
   { size: bodySize }: SizedObject,
   { contentRange }: OpenObject,

@@ -10,7 +10,7 @@ export class RetryBudget {
   #excused = 0
   /** Milliseconds that a server may take for a copy or a completion. */
   readonly #longest: number
-  /** What is left of them for the attempts to come. */
+  /** Milliseconds left for the attempts to come. */
   #slow: number
   #isSlow = false
 

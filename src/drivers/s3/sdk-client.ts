@@ -165,7 +165,7 @@ export function keepAnswer<Input extends ServiceInputTypes, Output extends Servi
   return command
 }
 
-/** What we change of the SDK's `HttpRequest`. */
+/** The parts of the SDK's `HttpRequest` that we change. */
 interface SdkRequest {
   headers: Record<string, string>
   body?: unknown
@@ -207,7 +207,7 @@ function forward(client: S3Client, proxy: ForwardProxy): void {
   )
 }
 
-/** What every function has. */
+/** Properties that every function has. */
 const OF_FUNCTIONS = new Set(['length', 'name', 'prototype', 'arguments', 'caller'])
 
 /** Whether a client is a double in an application's tests, without a server: its `send` is of its own, or keeps records. */

@@ -15,7 +15,7 @@ const MAX_SKEW = 5 * 60 * 1000
 /** Milliseconds. A server's time this far away is a wrong header rather than a wrong clock. */
 const CENTURY = 100 * 365 * 24 * 60 * 60 * 1000
 
-/** What an attempt was signed with. */
+/** Keys and time of one signed attempt. */
 export interface Signature {
   readonly credentials: S3Credentials | undefined
   readonly clockOffset: number
@@ -62,7 +62,7 @@ export class Signer {
     return { credentials, region: this.#region, time: time + this.#clockOffset }
   }
 
-  /** What an attempt that begins now is signed with. */
+  /** Keys and time for an attempt that begins now. */
   current(): Signature {
     return { credentials: this.#keeper.current, clockOffset: this.#clockOffset }
   }

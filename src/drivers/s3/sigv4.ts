@@ -35,7 +35,7 @@ export interface SignedHeaders {
   readonly headers: Record<string, string>
 }
 
-/** What to send: the query, and the headers given with the date, the token, and the signature over all of them. */
+/** The signed parts of a request: the query, and the headers given with the date, the token, and the signature over all of them. */
 export function signHeaders(request: SignableRequest, context: SigningContext): SignedHeaders {
   const { credentials } = context
   const timestamp = toTimestamp(context.time)

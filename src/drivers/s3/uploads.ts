@@ -40,7 +40,7 @@ interface OwnUpload extends Upload {
 export class S3Uploads implements UploadDriver {
   readonly #connection: S3Connection
   readonly #stage: StageHidden
-  /** What hidden keys begin with: below the storage's prefix, since credentials may be limited to that. */
+  /** The start of hidden keys: below the storage's prefix, since credentials may be limited to that. */
   readonly #start: string
 
   constructor(connection: S3Connection, stage: StageHidden) {

@@ -1,4 +1,4 @@
-/** What a listing consists of: elements of a name, and the children of each that are read. */
+/** The form of a listing: elements of a name, and the children of each that are read. */
 export interface RowShape {
   readonly name: string
   readonly fields: readonly string[]

@@ -6,7 +6,7 @@ import { contentMd5 } from '../headers.js'
 import { isHidden } from '../look.js'
 import type { Upload } from '../object-api.js'
 
-/** What a server makes of `If-None-Match` on a PUT. `'untried'`: the credentials do not permit to try it out. */
+/** A server's treatment of `If-None-Match` on a PUT. `'untried'`: the credentials do not permit to try it out. */
 export type PutVerdict = 'honoured' | 'missing' | 'untried'
 
 const BYTES = Buffer.from('probe')
