@@ -166,8 +166,6 @@ function within(body: Body, others: number, maxSize: number): Body {
         check(bytes)
         yield chunk
       }
-      // A source that ends by an abort looks as if it were whole.
-      signal?.throwIfAborted()
     },
   }
 }
