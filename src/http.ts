@@ -1,4 +1,5 @@
 export { createFileHandler, type FileHandlerOptions, type Handler } from './http/file-handler.js'
+export type { ReceivedFile } from './http/form-files.js'
 export {
   type MulterFile,
   type MulterStorage,
@@ -8,7 +9,6 @@ export {
 export { type NodeListener, toNodeListener } from './http/node-listener.js'
 export { errorResponse, type HttpError, httpError } from './http/problem.js'
 export {
-  type ReceivedFile,
   type ReceivedUpload,
   type ReceiveUploadOptions,
   receiveUpload,

@@ -11,7 +11,12 @@ import type { UploadedFile } from './receive-upload.js'
 import { explain, type StoredUpload, storeUpload, type UploadOptions } from './store-upload.js'
 
 /** Options of {@link multerStorage}. */
-export interface MulterStorageOptions<Request = unknown> extends Omit<UploadOptions, 'signal'> {
+export interface MulterStorageOptions<Request = unknown> extends Omit<UploadOptions, 'signal' | 'ifExists'> {
+  /**
+   * `'rename'` (default) or `'error'`. Not `'overwrite'`: multer deletes the files of a form that fails, and the replaced
+   * file would be gone.
+   */
+  ifExists?: 'rename' | 'error' | undefined
   /** Gives each file its name in the storage. `fields` of the file are those of `req.body` so far. */
   name: (file: UploadedFile, request: Request) => string | Promise<string>
 }
@@ -100,11 +105,18 @@ function checked<Request>(options: MulterStorageOptions<Request>) {
   if (typeof name !== 'function') {
     throw new Problem('InvalidArgument', 'name must be a function that gives each file its name')
   }
+  const ifExists = toIfExists(options.ifExists)
+  if (ifExists === 'overwrite') {
+    throw new Problem(
+      'InvalidArgument',
+      'multerStorage cannot overwrite, because multer deletes the files of a form that fails: use receiveUpload, or move the file when the form is whole',
+    )
+  }
   return {
     ...toUploadRules(options),
     name,
     metadata,
-    ifExists: toIfExists(options.ifExists),
+    ifExists,
     sourceTimeout: toSourceTimeout(options),
   }
 }

@@ -5,11 +5,12 @@ import { checkOptions, type OptionNames, toIfExists, toSignal, toSourceTimeout }
 import { readSource } from '../source.js'
 import type { Storage } from '../storage.js'
 import { toUploadRules } from '../uploads.js'
+import { FormFiles, type ReceivedFile } from './form-files.js'
 import { boundaryOf } from './form-headers.js'
 import { FormParser } from './form-parser.js'
 import { FormReader } from './form-reader.js'
 import { releaseRequest, toFormRequest } from './form-request.js'
-import { explain, type StoredUpload, storeUpload, type UploadOptions } from './store-upload.js'
+import { explain, type UploadOptions } from './store-upload.js'
 
 /** A file of a form, before it is stored. */
 export interface UploadedFile {
@@ -24,14 +25,6 @@ export interface UploadedFile {
   readonly contentType: string
   /** The fields that came before the file: see {@link ReceivedUpload}. */
   readonly fields: Readonly<Record<string, readonly string[]>>
-}
-
-/** A file of a form that was stored. */
-export interface ReceivedFile extends StoredUpload {
-  /** The name of the form's field. */
-  readonly field: string
-  /** The base name that the browser sent. */
-  readonly filename: string
 }
 
 /** The result of {@link receiveUpload}. */
@@ -140,17 +133,14 @@ async function receive(
   const { contentType, open } = toFormRequest(request)
   const parser = await FormParser.create(boundaryOf(contentType))
   const chunks = readSource(open, { timeout, signal })[Symbol.asyncIterator]()
-  const files: ReceivedFile[] = []
+  const files = new FormFiles(storage, settings)
   const fields: ReceivedUpload['fields'] = Object.create(null)
   try {
-    await readInto(files, fields, storage, new FormReader(chunks, parser), settings)
-    const [first, ...others] = files
-    if (first === undefined) throw new Problem('BadRequest', 'the form has no file')
-    return { files: [first, ...others], fields }
+    await readInto(files, fields, new FormReader(chunks, parser), settings)
+    return { files: await files.finish(), fields }
   } catch (error) {
     await leave(chunks)
-    // Without the signal, which may be the reason. The first error says more than one of the deletes.
-    await storage.deleteMany(files.map(({ name }) => name)).catch(() => {})
+    await files.discard()
     throw error
   } finally {
     await leave(chunks)
@@ -162,9 +152,8 @@ async function leave(chunks: AsyncIterator<unknown>): Promise<void> {
 }
 
 async function readInto(
-  files: ReceivedFile[],
+  files: FormFiles,
   fields: ReceivedUpload['fields'],
-  storage: Storage,
   form: FormReader,
   settings: Settings,
 ): Promise<void> {
@@ -187,12 +176,11 @@ async function readInto(
     } else if (filename === '' && !(await form.hasContent())) {
       // A file input without a file: browsers send it all the same.
       countField()
-    } else if (files.length === maxFiles) {
+    } else if (files.count === maxFiles) {
       throw tooMuch(`the form has more than the allowed ${maxFiles} files`)
     } else {
-      const name = await settings.name({ field, filename, contentType, fields: snapshot(fields) })
-      const stored = await storeUpload(storage, name, bodyOf(form), contentType, settings)
-      files.push({ field, filename, ...stored })
+      const file = { field, filename, contentType, fields: snapshot(fields) }
+      await files.store(file, await settings.name(file), bodyOf(form))
     }
   }
 }

@@ -55,7 +55,8 @@ export async function storeUpload(
   return { name: stored, url: urlOf(storage, stored), size, contentType }
 }
 
-function urlOf(storage: Storage, name: string): string {
+/** The public address of a file that is stored. */
+export function urlOf(storage: Storage, name: string): string {
   try {
     return storage.url(name)
   } catch (error) {

@@ -162,6 +162,14 @@ describe('the storage engine for multer', () => {
     assert.equal((await post(form)).status, status)
   })
 
+  it('cannot overwrite, because multer deletes what a failed form has stored', () => {
+    const options = { name: () => 'a', ifExists: 'overwrite' }
+    assert.throws(() => Reflect.apply(multerStorage, undefined, [new MemoryStorage(), options]), {
+      code: 'InvalidArgument',
+      message: /use receiveUpload/,
+    })
+  })
+
   it('leaves nothing when the client leaves', async () => {
     const location = await newFolder()
     const { port, errors } = await served(new FileSystemStorage({ location }), { sourceTimeout: 2000 })

@@ -126,6 +126,24 @@ describe.each(BACKENDS)('a form received %s', (_, make) => {
     assert.deepEqual({ contentType, metadata }, { contentType: 'text/plain', metadata: { by: 'me' } })
   })
 
+  it('replaces files only when the form is whole', async () => {
+    const { storage, kept } = await make()
+    await storage.save('uploads/a.txt', 'old', { metadata: { version: 'old' } })
+    const before = await kept()
+    const options = { ...usual, ifExists: 'overwrite', metadata: { version: 'new' } } as const
+    const form = formOf([file('a.txt', 'new'), field('after', 'x')])
+    const cut = receiveUpload(storage, requestOf(form.subarray(0, -30)), options)
+    await assert.rejects(cut, { code: 'BadRequest', status: 400 })
+    assert.equal(await contentOf(storage, 'uploads/a.txt'), 'old')
+    assert.deepEqual(await kept(), before)
+
+    const { files } = await receiveUpload(storage, requestOf(form), options)
+    assert.deepEqual([files[0].name, files[0].url], ['uploads/a.txt', storage.url('uploads/a.txt')])
+    assert.equal(await contentOf(storage, 'uploads/a.txt'), 'new')
+    assert.deepEqual((await storage.stat('uploads/a.txt')).metadata, { version: 'new' })
+    assert.deepEqual(await namesIn(storage), ['uploads/a.txt'])
+  })
+
   it('stores a large file whole, under the type of its bytes', async () => {
     const { storage } = await make()
     const png = Buffer.concat([
@@ -138,8 +156,8 @@ describe.each(BACKENDS)('a form received %s', (_, make) => {
       requestOf(cutUp(formOf([file('a.txt', png)]), 100_003)),
       options,
     )
-    assert.equal(files[0]?.contentType, 'image/png')
-    assert.equal(files[0]?.size, png.byteLength)
+    assert.equal(files[0].contentType, 'image/png')
+    assert.equal(files[0].size, png.byteLength)
     assert.equal((await storage.stat('uploads/a.txt')).contentType, 'image/png')
     assert.deepEqual(await (await storage.open('uploads/a.txt')).read(), png)
   })
