@@ -17,7 +17,11 @@ const SLOW = [
   'test/integration/collisions.test.ts',
   'test/integration/filesystem-broken-disk.test.ts',
   'test/integration/memory.test.ts',
+  'test/integration/migrate-kills.test.ts',
   'test/integration/migrate-long.test.ts',
+  'test/integration/s3-addresses.test.ts',
+  'test/operations/undoable-sqlite.test.ts',
+  'test/package.test.ts',
   'test/servers/ceph.test.ts',
 ]
 
