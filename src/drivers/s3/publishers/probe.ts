@@ -63,16 +63,19 @@ async function probePutAt(connection: S3Connection, key: string, own?: string): 
 }
 
 /**
- * Whether a completion honours `If-None-Match`: completes an upload over an object of the same name. False where another
- * process deleted the object meanwhile, twice: that costs a request for each large save, and nothing else.
+ * Whether a completion honours `If-None-Match`: completes an upload over an object of the same name. As above, a success
+ * is no proof while other processes use the same key, so it has to be confirmed at a key of its own.
  */
 export async function probeCompletion(connection: S3Connection): Promise<boolean> {
-  return (await probeCompletionOnce(connection)) || probeCompletionOnce(connection)
+  const { prefix } = connection.config
+  return (
+    (await probeCompletionAt(connection, probeKey(prefix, 'completion'))) ||
+    probeCompletionAt(connection, probeKey(prefix, randomUUID()))
+  )
 }
 
-async function probeCompletionOnce(connection: S3Connection): Promise<boolean> {
-  const { api, config } = connection
-  const key = probeKey(config.prefix, 'completion')
+async function probeCompletionAt(connection: S3Connection, key: string): Promise<boolean> {
+  const { api } = connection
   let upload: Upload | undefined
   try {
     await connection.run(undefined, (call) => api.put({ key, bytes: BYTES, md5: contentMd5(BYTES) }, call))
