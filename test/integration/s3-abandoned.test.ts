@@ -125,6 +125,20 @@ describe.each([{ fastPath: true }, { fastPath: false }])('fastPath $fastPath', (
       expect(probes()).toEqual([])
     })
 
+    it('of a completion are confirmed where another process has deleted the object', async () => {
+      r2.server.behaviour.onRequest = ({ operation, key }) => {
+        const isShared = key === '.stowage/probe-completion'
+        if (isShared && operation === 'CompleteMultipartUpload') r2.server.bucket().delete(key)
+        return undefined
+      }
+      expect(await unknown().save('a.txt', streamOf(6 * MIB))).toBe('a.txt')
+      // No placeholder: the server honours conditions.
+      expect(
+        r2.server.requests.filter(({ key, operation }) => key === 'a.txt' && operation === 'PutObject'),
+      ).toEqual([])
+      expect(probes()).toEqual([])
+    })
+
     it('of many processes at a time all come to the right end', async () => {
       const saves = Array.from({ length: 30 }, (_, n) =>
         unknown().save(`${n}.txt`, 'x', { ifExists: 'error' }),
