@@ -19,6 +19,7 @@ import { wrap } from '../operation.js'
 import { eventOf, observe } from '../telemetry.js'
 import { clearTimeout, setTimeout } from '../timers.js'
 import type { ListedFile, Purge } from '../types.js'
+import type { UploadDriver } from '../upload-driver.js'
 
 /** Milliseconds that a save or a delete waits for the purge of its address. The purge goes on after that. */
 const PATIENCE = 5_000
@@ -107,6 +108,11 @@ export class PurgingDriver implements StorageDriver {
 
   has(name: Name, signal: AbortSignal | undefined): Promise<boolean> {
     return hasFile(this.#inner, name, signal)
+  }
+
+  /** They are published create-only, so nothing is stale. */
+  get uploads(): UploadDriver | undefined {
+    return this.#inner.uploads
   }
 
   sweep(folder: Folder, before: Date, signal: AbortSignal | undefined): Promise<number> {

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import {
   defaultStorage,
+  driverOf,
   FileSystemStorage,
   MemoryStorage,
   prefixed,
@@ -26,6 +27,26 @@ async function namesIn(storage: Storage, prefix?: string): Promise<string[]> {
 }
 
 const text = async (storage: Storage, name: string) => (await storage.open(name)).text()
+
+describe('the driver of a wrapper', () => {
+  const disk = () => new FileSystemStorage({ location: tmpdir() })
+  const purge = async () => {}
+  it.each<[string, Storage, Storage]>([
+    ['prefixed', prefixed(disk(), 'a'), disk()],
+    ['readOnly', readOnly(disk()), disk()],
+    ['readThrough', readThrough(disk(), new MemoryStorage()), disk()],
+    [
+      'R2Storage with a purge',
+      new R2Storage({ ...R2, publicBaseUrl: 'https://a', purge }),
+      new R2Storage(R2),
+    ],
+    ['R2Storage with a prefix', new R2Storage({ ...R2, prefix: 'a' }), new R2Storage(R2)],
+  ])('%s has every optional hook of its storage', (_, wrapped, inner) => {
+    const hooks = ['has', 'verify', 'uploads', 'sweep'] as const
+    const missing = hooks.filter((hook) => driverOf(inner)[hook] && !driverOf(wrapped)[hook])
+    assert.deepEqual(missing, [])
+  })
+})
 
 describe('readOnly', () => {
   const upload = { size: 1, contentType: 'text/plain' }
