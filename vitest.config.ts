@@ -20,6 +20,8 @@ const SLOW = [
   'test/integration/migrate-kills.test.ts',
   'test/integration/migrate-long.test.ts',
   'test/integration/s3-addresses.test.ts',
+  'test/integration/s3-hostile.test.ts',
+  'test/integration/secrets.test.ts',
   'test/operations/undoable-sqlite.test.ts',
   'test/package.test.ts',
   'test/servers/ceph.test.ts',
