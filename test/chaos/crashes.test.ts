@@ -11,7 +11,7 @@ import { FORM, randomFrom, SEED } from './form.js'
 import { Expectation, type Step } from './steps.js'
 import { needsSidecar, type Version } from './version.js'
 
-const KILLS = { quick: 80, long: 1_000, soak: 1_000 }[FORM]
+const KILLS = { quick: 50, long: 1_000, soak: 1_000 }[FORM]
 const LANES = 4
 const DAY = 24 * 60 * 60 * 1000
 

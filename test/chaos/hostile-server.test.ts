@@ -17,7 +17,7 @@ const RSS_LIMIT = 96 * MIB
 /** Attacks by mass. */
 const LARGE = /^a 100 MB|^endless/
 /** Of random answers, each to every method. */
-const RUNS = FORM === 'quick' ? 6 : 100
+const RUNS = FORM === 'quick' ? 4 : 100
 
 type Method = (storage: Storage) => Promise<unknown>
 

@@ -17,7 +17,7 @@ const MIB = 2 ** 20
 const ceph = inject('ceph')
 const BACKENDS = ceph === null ? 2 : 3
 /** Seconds for each backend: a minute, five minutes or an hour for all of them. */
-const SECONDS = Math.floor({ quick: 60, long: 280, soak: 3_580 }[FORM] / BACKENDS)
+const SECONDS = Math.floor({ quick: 36, long: 280, soak: 3_580 }[FORM] / BACKENDS)
 const SAMPLES = { quick: 20, long: 60, soak: 120 }[FORM]
 
 function mean(samples: readonly Sample[], of: (sample: Sample) => number): number {
