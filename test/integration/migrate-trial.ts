@@ -11,6 +11,15 @@ import { startHostileProxy } from '../servers/hostile-proxy.js'
 import { startChild } from './child/child.js'
 
 const MIB = 1024 * 1024
+/** Faults that end a request. One that stalls a completion is waited for ten minutes: the tests of the network have those. */
+const FAULTS = [
+  'reset before',
+  'reset during',
+  'reset after',
+  '500',
+  '503 SlowDown',
+  '503 after it was done',
+] as const
 
 export interface Files {
   readonly small: number
@@ -40,7 +49,12 @@ export async function killAndFinish(
   options: S3StorageOptions & { endpoint: string },
   kills: number,
 ): Promise<void> {
-  const proxy = await startHostileProxy({ upstream: options.endpoint, random: Math.random, rate: 0.1 })
+  const proxy = await startHostileProxy({
+    upstream: options.endpoint,
+    random: Math.random,
+    rate: 0.1,
+    only: FAULTS,
+  })
   try {
     const storage = { kind: 's3', ...options, endpoint: proxy.endpoint } as const
     const start = async (run: number) => {
