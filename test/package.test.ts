@@ -20,7 +20,7 @@ let project: string
 /** Runs a program; what it prints is in the error if it fails. */
 async function run(program: string, args: readonly string[], cwd: string, variables = {}): Promise<string> {
   const { NODE_OPTIONS: _, ...env } = process.env
-  const started = execute(program, args, { cwd, env: { ...env, ...variables }, timeout: 100_000 })
+  const started = execute(program, args, { cwd, env: { ...env, ...variables }, timeout: 300_000 })
   return (
     await started.catch(({ stdout, stderr }) => assert.fail(`${program} ${args}:\n${stdout}\n${stderr}`))
   ).stdout
@@ -67,7 +67,7 @@ beforeAll(async () => {
   )
   const flags = ['--prefer-offline', '--no-audit', '--no-fund']
   await run('npm', ['install', ...flags, tarball, `@types/node@${manifest.version}`], project)
-})
+}, 400_000)
 afterAll(() => rm(work, { recursive: true, force: true }))
 
 describe.concurrent('the tarball', () => {
