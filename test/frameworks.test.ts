@@ -172,7 +172,7 @@ describe.each(frameworks)('$name', ({ file, downloads, short, start }) => {
   })
 
   it.runIf(downloads)(
-    'serves a private file to members, whole and in part, and to whoever has a signed address',
+    'serves a private file to members, whole and in part, and to anyone with a signed address',
     async () => {
       const bytes = Buffer.from(await photo())
       const stored = await defaultStorage.save('documents/42/private.png', bytes, { ifExists: 'overwrite' })

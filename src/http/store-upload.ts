@@ -6,7 +6,7 @@ import { DEFAULT_CONTENT_TYPE, isMediaType } from '../media-types.js'
 import { toName } from '../names.js'
 import type { Storage } from '../storage.js'
 import type { SaveOptions } from '../types.js'
-import { applyRules, toUploadRules } from '../uploads.js'
+import { applyRules } from '../uploads.js'
 
 /** A file that was stored. */
 export interface StoredUpload {
@@ -26,7 +26,7 @@ export type UploadOptions = Pick<
   'maxSize' | 'allowedTypes' | 'ifExists' | 'metadata' | 'sourceTimeout' | 'signal'
 >
 
-/** Stores one file. `claimed` is the type that the browser claims. The rules are judged here to learn the type. */
+/** Stores one file by checked options. `claimed` is the type that the browser claims. The rules are judged here to learn the type. */
 export async function storeUpload(
   storage: Storage,
   name: string,
@@ -35,11 +35,10 @@ export async function storeUpload(
   options: UploadOptions,
 ): Promise<StoredUpload> {
   const { ifExists, metadata, signal } = options
-  const rules = toUploadRules(options)
   // Browsers say `application/octet-stream` of a file that they do not know.
   const given = isMediaType(claimed) && claimed !== DEFAULT_CONTENT_TYPE ? claimed : undefined
   const attributes = await toAttributes(toName(name), { contentType: given })
-  const judged = await applyRules(body, rules, attributes.contentType, signal)
+  const judged = await applyRules(body, options, attributes.contentType, signal)
   const contentType = judged.contentType ?? attributes.contentType
   let size = judged.body.bytes?.byteLength ?? 0
   const counted = async function* () {

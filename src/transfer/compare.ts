@@ -90,7 +90,7 @@ class Comparison {
     yield* refused
   }
 
-  /** Undefined for what is no file on either side. Never rejects: nobody may be waiting yet. */
+  /** Undefined if neither side has the file any more. Never rejects: nobody may be waiting yet. */
   async #judge({ name, targetName, ours, theirs }: Pair): Promise<Compared | undefined> {
     try {
       if (theirs === undefined) return { name, status: 'missing' }

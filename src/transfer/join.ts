@@ -12,6 +12,9 @@ export interface Pair {
   readonly theirs: ListedFile | undefined
 }
 
+/** A name that the source has a file of. */
+export type SourcePair = Pair & { readonly ours: ListedFile }
+
 /** How two listings are joined. */
 export interface JoinOptions {
   /** Refuse a listing that is not in UTF-8 byte order. Otherwise a file of both sides may show as one of each. */

@@ -5,7 +5,7 @@ import { sleep } from '../timers.js'
 import type { ListedFile } from '../types.js'
 import { Copier } from './copy-file.js'
 import { hasCode, invalid, type MigrateFailure, refusedName, toFailure } from './failures.js'
-import { join, type Pair } from './join.js'
+import { join, type SourcePair } from './join.js'
 import { checkOnProgress, type Plan, TRANSFER_OPTIONS, type TransferOptions, toPlan } from './plan.js'
 import { Contents } from './same-content.js'
 import { isInShard, type Shard } from './shard.js'
@@ -247,5 +247,3 @@ class Migration {
     }
   }
 }
-
-type SourcePair = Pair & { readonly ours: ListedFile }

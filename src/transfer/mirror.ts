@@ -3,7 +3,7 @@ import type { OptionNames } from '../options.js'
 import type { Storage } from '../storage.js'
 import { Copier } from './copy-file.js'
 import { aborted, hasCode, invalid, type MigrateFailure, refusedName, toFailure } from './failures.js'
-import { join, type Pair } from './join.js'
+import { join, type Pair, type SourcePair } from './join.js'
 import { checkOnProgress, type Plan, TRANSFER_OPTIONS, type TransferOptions, toPlan } from './plan.js'
 import { Contents } from './same-content.js'
 import { Workers } from './workers.js'
@@ -101,7 +101,6 @@ interface Settings {
   readonly maxDeletes: number
   readonly onProgress: MirrorOptions['onProgress']
 }
-type SourcePair = Pair & { readonly ours: NonNullable<Pair['ours']> }
 
 class Mirror {
   readonly #plan: Plan

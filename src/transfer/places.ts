@@ -10,7 +10,7 @@ export interface Sides {
   readonly to: Folder
 }
 
-/** Refuses what is no storage. */
+/** Refuses a value that is not a storage. */
 export function checkStorages(operation: Operation, ...storages: readonly Storage[]): void {
   for (const storage of storages) {
     if (typeof storage?.list !== 'function' || typeof storage.save !== 'function') {

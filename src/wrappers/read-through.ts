@@ -1,4 +1,4 @@
-import { toBody } from '../content.js'
+import { copyThrough } from '../copy-through.js'
 import {
   type Entry,
   type FileState,
@@ -15,14 +15,12 @@ import {
   type Staged,
   type StageRequest,
   type StorageDriver,
-  sourceReplaced,
   sweepBelow,
 } from '../driver.js'
 import { inContext, isProblem, Problem } from '../errors.js'
-import { pickAttributes } from '../headers.js'
 import type { Folder, Name } from '../names.js'
 import type { Storage } from '../storage.js'
-import { explainErrors, type OpenBody, StoredFile } from '../stored-file.js'
+import { explainErrors, type OpenBody } from '../stored-file.js'
 import type { ListedFile } from '../types.js'
 import type { UploadDriver } from '../upload-driver.js'
 import { type Merged, merge } from './merge.js'
@@ -111,36 +109,10 @@ class ReadThroughDriver implements StorageDriver {
       if (isMissing(error)) return this.#guard(await this.#newer().stageCopy(request), signal)
       throw error
     }
-    const { state, range, body } = opened
-    if (request.version !== undefined && state.etag !== request.version) {
-      await body.close()
-      throw sourceReplaced()
-    }
-    const contentType = request.contentType ?? state.contentType
-    const file = new StoredFile({ name: from, ...state }, range, body, (error) => error, signal)
-    try {
-      const staged = this.#guard(
-        await this.#newer().stage({
-          name: from,
-          body: toBody(file),
-          attributes: pickAttributes({ ...state, contentType }),
-          signal,
-          progress: () => {},
-        }),
-        signal,
-      )
-      return {
-        publish: async (name, createOnly) => {
-          if (!(await staged.publish(name, createOnly))) return false
-          await this.#removeOlderSource(request, this.#older())
-          return true
-        },
-        discard: () => staged.discard(),
-      }
-    } catch (error) {
-      await file.close()
-      throw error
-    }
+    return copyThrough(request, opened, {
+      stage: async (staging) => this.#guard(await this.#newer().stage(staging), signal),
+      finish: () => this.#removeOlderSource(request, this.#older()),
+    })
   }
 
   async #removeOlder(name: Name): Promise<void> {

@@ -1,4 +1,4 @@
-/** Files on disk and in memory are served with the headers that R2 would give them, but for what keeps browsers safe. */
+/** Files on disk and in memory get R2's headers, and the security headers on top. */
 import assert from 'node:assert/strict'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { get, type IncomingMessage } from 'node:http'

@@ -55,7 +55,7 @@ export async function openDescriptors(): Promise<number> {
   return (await readdir('/proc/self/fd')).length
 }
 
-/** Waits until something is so; the test's own time limit ends a wait in vain. */
+/** Polls until a condition holds. The time limit of the test ends it otherwise. */
 export async function until(condition: () => Promise<boolean>): Promise<void> {
   while (!(await condition())) await sleep(20)
 }

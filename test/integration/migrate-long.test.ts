@@ -1,11 +1,9 @@
-/** What takes minutes: ten kills on Ceph, four shards there, and the memory of 100,000 files. */
+/** Tests that take minutes: ten kills on Ceph, four shards there, and the memory of 100,000 files. */
 import assert from 'node:assert/strict'
-import { join } from 'node:path'
 import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3'
-import { MemoryStorage, migrate, S3Storage } from 'stowage'
+import { MemoryStorage, migrate } from 'stowage'
 import { describe, inject, it } from 'vitest'
-import { inChildren } from './child/child.js'
-import { expectExactCopy, folderOf, killAndFinish } from './migrate-trial.js'
+import { folderOf, killAndFinish, migrateInShards } from './migrate-trial.js'
 
 const ceph = inject('ceph')
 
@@ -26,21 +24,9 @@ describe.skipIf(!ceph)('a migration to Ceph', () => {
   })
 
   it('in four shards ends in an exact copy', { timeout: 10 * 60_000 }, async () => {
-    await using folder = await folderOf({ small: 2000, large: 6 })
-    const options = await bucket()
-    const location = join(folder.path, 'files')
-    const migrations = [0, 1, 2, 3].map((index) => ({
-      location,
-      storage: { kind: 's3', ...options } as const,
-      log: join(folder.path, `log-${index}`),
-      shard: { index, of: 4 },
-    }))
-    const results = await inChildren('migrateFolder', migrations)
-    assert.equal(
-      results.reduce((sum, { copied }) => sum + copied, 0),
-      2006,
-    )
-    await expectExactCopy(folder.path, new S3Storage(options))
+    const files = { small: 2000, large: 6 }
+    await using folder = await folderOf(files)
+    await migrateInShards(folder.path, await bucket(), files)
   })
 })
 

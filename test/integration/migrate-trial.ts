@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { compare, FileSystemStorage, S3Storage, type S3StorageOptions } from 'stowage'
 import { startHostileProxy } from '../servers/hostile-proxy.js'
-import { startChild } from './child/child.js'
+import { inChildren, startChild } from './child/child.js'
 
 const MIB = 1024 * 1024
 /** Faults that end a request. One that stalls a completion is waited for ten minutes: the tests of the network have those. */
@@ -80,6 +80,31 @@ export async function killAndFinish(
   } finally {
     await proxy.stop()
   }
+  await expectExactCopy(folder, new S3Storage(options))
+}
+
+/** Four processes copy one shard each: the target is an exact copy then. */
+export async function migrateInShards(
+  folder: string,
+  options: S3StorageOptions,
+  files: Files,
+): Promise<void> {
+  const location = join(folder, 'files')
+  const migrations = [0, 1, 2, 3].map((index) => ({
+    location,
+    storage: { kind: 's3', ...options } as const,
+    log: join(folder, `log-${index}`),
+    shard: { index, of: 4 },
+  }))
+  const results = await inChildren('migrateFolder', migrations)
+  assert.deepEqual(
+    results.flatMap(({ failed }) => failed),
+    [],
+  )
+  assert.equal(
+    results.reduce((sum, { copied }) => sum + copied, 0),
+    files.small + files.large,
+  )
   await expectExactCopy(folder, new S3Storage(options))
 }
 

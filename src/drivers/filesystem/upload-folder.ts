@@ -35,7 +35,7 @@ export class UploadFolder {
   readonly #context: Context
   readonly #path: string
 
-  /** @throws {Problem} `NotFound` for what is no id. */
+  /** @throws {Problem} `NotFound` if the text is not an id. */
   constructor(context: Context, id: string) {
     if (!ID.test(id)) throw noSuchUpload()
     this.#context = context

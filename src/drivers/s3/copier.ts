@@ -1,9 +1,7 @@
-import { toBody } from '../../content.js'
+import { copyThrough } from '../../copy-through.js'
 import { type StageCopyRequest, type Staged, sourceReplaced } from '../../driver.js'
 import { Problem } from '../../errors.js'
-import { pickAttributes } from '../../headers.js'
 import type { Name } from '../../names.js'
-import { StoredFile } from '../../stored-file.js'
 import { newWriteId } from './attributes.js'
 import { classify } from './classify.js'
 import type { S3Connection } from './connection.js'
@@ -65,31 +63,15 @@ export class Copier {
   }
 
   /** A copy by way of this process, for a version that the server cannot be asked to copy. */
-  async #stageBytes({ from, move, version, contentType, signal }: StageCopyRequest): Promise<Staged> {
-    const { state, range, body } = await this.#reader.read({ name: from, range: undefined, signal })
-    try {
-      if (state.etag !== version) throw sourceReplaced()
-      const file = new StoredFile({ name: from, ...state }, range, body, (error) => error, signal)
-      const attributes = pickAttributes({ ...state, contentType: contentType ?? state.contentType })
-      const staged = await this.#writer.stage({
-        name: from,
-        body: toBody(file),
-        attributes,
-        signal,
-        progress: () => {},
-      })
-      return {
-        publish: async (name, createOnly) => {
-          if (!(await staged.publish(name, createOnly))) return false
-          if (move) await this.#removeSource(from, name, version)
-          return true
-        },
-        discard: () => staged.discard(),
-      }
-    } catch (error) {
-      await body.close()
-      throw error
-    }
+  async #stageBytes(request: StageCopyRequest): Promise<Staged> {
+    const { from, move, version, signal } = request
+    const opened = await this.#reader.read({ name: from, range: undefined, signal })
+    return copyThrough(request, opened, {
+      stage: (staging) => this.#writer.stage(staging),
+      finish: async (name) => {
+        if (move) await this.#removeSource(from, name, version)
+      },
+    })
   }
 
   /** The source of a copy, with the attributes that the copy gets. */
