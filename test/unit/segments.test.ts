@@ -62,6 +62,11 @@ describe('the form of a segment on Windows', () => {
     )
   })
 
+  it('has no tilde of a short name behind a quoted character either', () => {
+    assert.equal(encodeSegment('\uf07c~9'), '\uf07f\uf07c\uf07e9')
+    assert.equal(decodeSegment('\uf07f\uf07c\uf07e9'), '\uf07c~9')
+  })
+
   it('is the segment itself, unless Windows refuses that or it has private characters', () => {
     check(
       fc.property(segments, (segment) => {

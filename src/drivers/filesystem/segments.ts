@@ -25,7 +25,7 @@ const PATTERNS: readonly RegExp[] = [
   // The first letter of a device, which has its name with every extension, too.
   /^(\uf07f*)([cpanl\uf043\uf050\uf041\uf04e\uf04c\uf063\uf070\uf061\uf06e\uf06c])(?=(?:on|rn|ux|ul|om[\d¹²³]|pt[\d¹²³]|onin\$|onout\$) *(?:\.|$))/i,
   // The tilde of a short name, such as `PROGRA~1`: a second name that Windows gives to a file or folder.
-  /(?<=^(?=(?:\uf07f*[^.\uf07f]){2,8}(?:\.|$))[^.\uf07f]{0,6})(\uf07f*)([~\uf07e])(?=\d+(?:\.[^.]{0,3})?$)/,
+  /(?<=^(?=(?:\uf07f*[^.\uf07f]){2,8}(?:\.|$))(?:\uf07f*[^.\uf07f]){0,6})(\uf07f*)([~\uf07e])(?=\d+(?:\.[^.]{0,3})?$)/,
 ]
 
 const QUOTE = '\uf07f'
