@@ -20,6 +20,8 @@ function apart(format: 'esm' | 'cjs'): Plugin {
         external(path.replace(/.*\/vendor\/([\w-]+)\.js$/, './$1.cjs')),
       )
       const ending = format === 'esm' ? 'js' : 'cjs'
+      // The command line uses the package as everybody does.
+      build.onResolve({ filter: /^(?:\.\.\/)+index\.js$/ }, () => external('./index.js'))
       build.onResolve({ filter: /^\.\/engine\.js$/ }, () => external(`./s3-engine.${ending}`))
       build.onResolve({ filter: /^\.\/local-r2\/server\.js$/ }, () => external(`./local-r2.${ending}`))
     },
@@ -161,11 +163,13 @@ function ours(format: 'esm' | 'cjs', entry: Record<string, string>, dts: boolean
 }
 
 const ENTRIES = { index: 'src/index.ts', http: 'src/http.ts', testing: 'src/testing.ts' }
+const COMMAND_LINE = { cli: 'src/cli.ts' }
 const APART = { 's3-engine': 'src/drivers/s3/engine.ts', 'local-r2': 'src/testing/local-r2/server.ts' }
 
 export default defineConfig([
   ours('esm', ENTRIES, true),
   ours('esm', APART, false),
+  { ...ours('esm', COMMAND_LINE, false), banner: { js: '#!/usr/bin/env node' } },
   ours('cjs', ENTRIES, true),
   ours('cjs', APART, false),
   vendor('src/drivers/s3/vendor/undici-pool.ts', ['Pool', 'buildConnector'], ['undici']),
@@ -173,6 +177,12 @@ export default defineConfig([
     'src/drivers/s3/vendor/xml-parser.ts',
     ['Parser'],
     ['htmlparser2', 'entities', 'domelementtype', 'domhandler', 'domutils', 'dom-serializer'],
+  ),
+  vendor('src/vendor/commander.ts', ['Command', 'CommanderError'], ['commander']),
+  vendor(
+    'src/vendor/cli-progress.ts',
+    ['SingleBar', 'stringWidth'],
+    ['cli-progress', 'string-width', 'strip-ansi', 'ansi-regex', 'emoji-regex', 'is-fullwidth-code-point'],
   ),
   vendor('src/vendor/dicer.ts', ['Dicer'], ['@fastify/busboy']),
   vendor('src/vendor/mime-types.ts', ['lookup'], ['mime-types', 'mime-db']),

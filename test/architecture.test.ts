@@ -46,6 +46,8 @@ const FLOORS: readonly (readonly RegExp[])[] = [
   ],
   // The entries of the package.
   [/^index\.ts$/, /^http\.ts$/, /^testing\.ts$/],
+  // The command line uses the package as everybody does.
+  [/^cli(?:\.ts$|\/)/],
 ]
 
 /** Limits beyond the floors: `what` may be imported from `to` alone. */
@@ -69,6 +71,7 @@ const PRIVATE: readonly { what: RegExp; to: RegExp }[] = [
   },
   // A prefix is a wrapper, also inside a backend.
   { what: /^wrappers\/(?:prefixed|purging)\.ts$/, to: /^(?:wrappers|backends)\/|^index\.ts$/ },
+  { what: /^(?!cli\/|index\.ts$|vendor\/)/, to: /^(?!cli\/|cli\.ts$)/ },
   { what: /^wrappers\/(?!(?:prefixed|purging)\.ts$)/, to: /^(?:wrappers\/|create-storage\.ts$|index\.ts$)/ },
 ]
 
@@ -81,7 +84,7 @@ const OUTSIDE: readonly { what: RegExp; in: RegExp }[] = [
   // The local R2 is a server.
   { what: /^node:(?:http|net|stream\/promises|zlib)$/, in: /^testing\/local-r2\// },
   { what: /^node:(?:http|stream\/promises)$/, in: /^http\// },
-  { what: /^node:fs(?:\/promises)?$/, in: /^drivers\/filesystem\// },
+  { what: /^node:fs(?:\/promises)?$/, in: /^(?:drivers\/filesystem|cli)\// },
   // A proxy's connections.
   { what: /^node:(?:http|https|net|tls)$/, in: /^drivers\/s3\/(?:proxy|tunnel)\.ts$/ },
   { what: /^@aws-sdk\//, in: /^drivers\/s3\/(?:sdk(?:-client)?|credential-chain)\.ts$/ },
@@ -90,13 +93,16 @@ const OUTSIDE: readonly { what: RegExp; in: RegExp }[] = [
   { what: /^sanitize-filename$/, in: /^filenames\.ts$/ },
   { what: /^(?:mime-types|file-type)$/, in: /^vendor\// },
   { what: /^@fastify\/busboy$/, in: /^vendor\// },
+  // Their types are everywhere in the command line.
+  { what: /^(?:commander|cli-progress)$/, in: /^(?:vendor|cli)\// },
+  { what: /^string-width$/, in: /^vendor\// },
 ]
 
 /** The type of the option `client`. */
 const CLIENT_OPTION = { path: 'drivers/s3/options.ts', specifier: '@aws-sdk/client-s3' }
 
 /** Loaded when they are first needed, never with the package: `import 'stowage'` stays light. */
-const LAZY = /^(?:@aws-sdk\/.*|undici|file-type|mime-types|@fastify\/busboy)$/
+const LAZY = /^(?:@aws-sdk\/.*|undici|file-type|mime-types|@fastify\/busboy|commander|cli-progress)$/
 
 interface Import {
   readonly specifier: string
@@ -425,6 +431,16 @@ describe('the check of the house', () => {
       'an import that nobody can read',
       { 'storage.ts': 'const x = (y: string) => import(y)' },
       /\(an expression\), which is out of place/,
+    ],
+    [
+      'a command that goes around the face',
+      { 'cli/commands/ls.ts': "import type { Storage } from '../../storage.js'" },
+      /none of its business/,
+    ],
+    [
+      'the package that knows its command line',
+      { 'index.ts': "export { main } from './cli/main.js'", 'cli/main.ts': '' },
+      /which is above it/,
     ],
     ['an export of everything', { 'index.ts': "export * from './storage.js'" }, /named re-exports only/],
     [

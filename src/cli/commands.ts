@@ -1,0 +1,26 @@
+import type { Command } from 'commander'
+import type { AddCommand, Run } from './command.js'
+import { addLs } from './commands/ls.js'
+import { addPut } from './commands/put.js'
+
+const COMMANDS: readonly AddCommand[] = [addPut, addLs]
+
+export function addCommands(program: Command, run: Run): void {
+  program
+    .description('File storage on Cloudflare R2, any S3 server or the disk.')
+    .option(
+      '--storage <address>',
+      'fs:./folder, r2:bucket or s3:bucket?endpoint=…; default: the environment’s',
+    )
+    .option('--env-file <file>', 'read variables from a file, such as .env')
+    .option('--json', 'one JSON line a record, for programs')
+    .helpOption('-h, --help', 'show this help')
+    .helpCommand('help [command]', 'show the help of a command')
+    .configureHelp({ showGlobalOptions: true })
+    .showSuggestionAfterError()
+  for (const add of COMMANDS) add(program, run)
+  program.addHelpText(
+    'after',
+    '\nExit codes: 0 ok, 1 missing, 2 the storage failed, 3 not authorised, 4 conflict, 64 usage, 130 interrupted.',
+  )
+}

@@ -1,0 +1,23 @@
+/**
+ * Characters that change a terminal or a line: controls, line and paragraph separators, marks of the writing direction,
+ * invisible spaces, and lone surrogates. `\` itself never is in a name, so an escape is never ambiguous.
+ */
+const UNSAFE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu
+
+/** A text for one line of a terminal: unsafe characters are `\u{…}`. */
+export function printable(text: string): string {
+  return text.replace(UNSAFE, (character) => `\\u{${codeOf(character)}}`)
+}
+
+/** One line of JSON without unsafe characters. It parses to the same value. */
+export function toJsonLine(value: unknown): string {
+  return JSON.stringify(value).replace(UNSAFE, (character) =>
+    Array.from({ length: character.length }, (_, index) => {
+      return `\\u${character.charCodeAt(index).toString(16).padStart(4, '0')}`
+    }).join(''),
+  )
+}
+
+function codeOf(character: string): string {
+  return (character.codePointAt(0) ?? 0).toString(16)
+}

@@ -1,0 +1,89 @@
+import { once } from 'node:events'
+import { styleText } from 'node:util'
+import { printable, toJsonLine } from './printable.js'
+
+/** The streams of a process. */
+export interface Streams {
+  readonly stdin: NodeJS.ReadStream
+  readonly stdout: NodeJS.WriteStream
+  readonly stderr: NodeJS.WriteStream
+}
+
+export type Style = Parameters<typeof styleText>[0]
+
+/** The columns of a file or a pipe, which has none. */
+const NO_TERMINAL = 80
+
+/** Where results and talk go: data to stdout, talk to stderr. */
+export class Terminal {
+  readonly #streams: Streams
+  /** One JSON line a record. */
+  readonly json: boolean
+
+  constructor(streams: Streams, json: boolean) {
+    this.#streams = streams
+    this.json = json
+  }
+
+  /** Whether a person reads the data. */
+  get isInteractive(): boolean {
+    return this.#streams.stdout.isTTY === true && !this.json
+  }
+
+  /** Whether a person reads the talk, so that a bar may move there. */
+  get hasBars(): boolean {
+    return this.#streams.stderr.isTTY === true && !this.json
+  }
+
+  /** Whether a person can answer a question. */
+  get canAsk(): boolean {
+    return this.#streams.stdin.isTTY === true && this.#streams.stderr.isTTY === true
+  }
+
+  get columns(): number {
+    return this.#streams.stdout.columns ?? NO_TERMINAL
+  }
+
+  get stdin(): NodeJS.ReadStream {
+    return this.#streams.stdin
+  }
+
+  get stdout(): NodeJS.WriteStream {
+    return this.#streams.stdout
+  }
+
+  get stderr(): NodeJS.WriteStream {
+    return this.#streams.stderr
+  }
+
+  /** One record of the result: JSON with `--json`, else the lines. Waits for a slow reader. */
+  async record(value: object, ...lines: readonly string[]): Promise<void> {
+    const text = this.json ? [toJsonLine(value)] : lines
+    for (const line of text) await this.write(`${line}\n`)
+  }
+
+  /** Writes data, and waits for a slow reader. Rejects when the reader has gone. */
+  async write(data: string | Uint8Array): Promise<void> {
+    const { stdout } = this.#streams
+    if (!stdout.write(data)) await once(stdout, 'drain')
+  }
+
+  /** A line for people, on stderr. Silent with `--json`. */
+  say(text: string): void {
+    if (!this.json) this.#streams.stderr.write(`${text}\n`)
+  }
+
+  /** An error, on stderr: one JSON line with `--json`. */
+  complain(code: string, message: string): void {
+    const text = this.json
+      ? toJsonLine({ error: { code, message } })
+      : `${this.style('red', 'error:', this.#streams.stderr)} ${message.split('\n').map(printable).join('\n')}`
+    this.#streams.stderr.write(`${text}\n`)
+  }
+
+  /** A text in a colour, where the stream has colours and `NO_COLOR` is not set. */
+  style(style: Style, text: string, stream: NodeJS.WriteStream = this.#streams.stdout): string {
+    const coloured = stream.isTTY === true && stream.hasColors() && !this.json
+    return coloured ? styleText(style, text) : text
+  }
+}

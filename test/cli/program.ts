@@ -1,0 +1,95 @@
+/** The command line as a real process: piped, and in a terminal. */
+import { spawn } from 'node:child_process'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { fileURLToPath } from 'node:url'
+import { spawn as spawnTerminal } from '@lydell/node-pty'
+import { build } from 'tsup'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+
+/** What a process left. */
+export interface Ended {
+  readonly code: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+export interface Setting {
+  readonly cwd?: string
+  /** All variables besides `PATH`. */
+  readonly env?: Readonly<Record<string, string>>
+  readonly input?: string | Uint8Array
+}
+
+/** A build of the command line, for one test file. */
+export class Program {
+  readonly #folder: string
+
+  private constructor(folder: string) {
+    this.#folder = folder
+  }
+
+  /** Other packages are found in the project, so the build is inside it. */
+  static async build(): Promise<Program> {
+    const folder = await mkdtemp(join(root, 'node_modules', '.stowage-cli-'))
+    await build({
+      entry: { cli: join(root, 'src/cli.ts') },
+      outDir: folder,
+      format: ['esm'],
+      target: 'node20',
+      config: false,
+      silent: true,
+      dts: false,
+      clean: false,
+      splitting: true,
+      skipNodeModulesBundle: true,
+    })
+    await writeFile(join(folder, 'package.json'), '{ "type": "module" }')
+    return new Program(folder)
+  }
+
+  get path(): string {
+    return join(this.#folder, 'cli.js')
+  }
+
+  /** Starts it with pipes. */
+  start(args: readonly string[], { cwd = tmpdir(), env = {} }: Setting = {}) {
+    return spawn(process.execPath, [this.path, ...args], { cwd, env: { PATH: process.env.PATH, ...env } })
+  }
+
+  /** Runs it to its end with pipes. */
+  async run(args: readonly string[], setting: Setting = {}): Promise<Ended> {
+    const child = this.start(args, setting)
+    child.stdin.on('error', () => {}) // It may end before it has read everything.
+    child.stdin.end(setting.input ?? '')
+    const ended = new Promise<number | null>((resolve) => child.once('close', resolve))
+    const [stdout, stderr, code] = await Promise.all([text(child.stdout), text(child.stderr), ended])
+    return { code, stdout, stderr }
+  }
+
+  /** Starts it in a terminal. `screen()` is everything that was written, with its control sequences. */
+  startInTerminal(
+    args: readonly string[],
+    { cwd = tmpdir(), env = {}, columns = 80 }: Setting & { columns?: number } = {},
+  ) {
+    const terminal = spawnTerminal(process.execPath, [this.path, ...args], {
+      cols: columns,
+      rows: 24,
+      cwd,
+      env: { PATH: process.env.PATH, TERM: 'xterm-256color', ...env },
+    })
+    let screen = ''
+    terminal.onData((data) => {
+      screen += data
+    })
+    const ended = new Promise<number>((resolve) => terminal.onExit(({ exitCode }) => resolve(exitCode)))
+    return { terminal, screen: () => screen, ended }
+  }
+
+  async remove(): Promise<void> {
+    await rm(this.#folder, { recursive: true, force: true })
+  }
+}
