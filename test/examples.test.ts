@@ -3,13 +3,14 @@ import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, readdirSync } from 'node:fs'
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { PassThrough } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import sqlite from 'node-sqlite3-wasm'
 import {
   defaultStorage,
   FileSystemStorage,
@@ -193,6 +194,25 @@ describe('the programs', () => {
       R2_SECRET_ACCESS_KEY: 'wrong',
     })
     await assert.rejects(started, /PermissionDenied save "check\/hello\.txt"/)
+  })
+
+  it('nightly.ts deletes what the database does not know, what is too old and what crashes left', async () => {
+    const disk = new FileSystemStorage({ location: join(folder, 'uploads') })
+    const path = join(folder, 'chat.db')
+    const database = new sqlite.Database(path)
+    database.run('CREATE TABLE documents (file TEXT PRIMARY KEY)')
+    database.run("INSERT INTO documents VALUES ('documents/1/known.pdf')")
+    database.close()
+    const age = { 'documents/1/known.pdf': 10, 'documents/1/orphan.pdf': 10, 'voice_notes/1/old.webm': 31 }
+    for (const [name, days] of Object.entries(age)) {
+      await disk.save(name, 'x')
+      const time = new Date(Date.now() - days * 86_400_000)
+      await utimes(disk.path(name), time, time)
+    }
+    await disk.save('documents/1/new.pdf', 'its row is not written yet')
+    const output = await runExample([join(examples, 'nightly.ts')], { DATABASE: path })
+    assert.equal(output, 'deleted, nobody knows it: documents/1/orphan.pdf\n1 expired, 0 left by crashes\n')
+    assert.deepEqual((await filesBelow(join(folder, 'uploads'))).sort(), ['known.pdf', 'new.pdf'])
   })
 
   it.each(['avatars.test.ts', 'local-r2.test.ts', 'map-storage.test.ts'])(
