@@ -14,12 +14,13 @@ import {
   readOnly,
   readThrough,
   S3Storage,
-  type Storage,
+  Storage,
   setDefaultStorage,
 } from 'stowage'
 import { type ConformanceHarness, conformanceCases } from 'stowage/testing'
 import { afterAll, beforeAll, describe, inject, it } from 'vitest'
 import { hasFile } from '../src/driver.js'
+import { PurgingDriver } from '../src/wrappers/purging.js'
 import { type FileServer, startFileServer } from './servers/files.js'
 import { AS_R2, optionsOf, startStrictR2 } from './servers/r2.js'
 import { altered } from './unit/altered.js'
@@ -83,6 +84,13 @@ function readThroughReadOnly(place: Place): Storage {
     verify: (address) => driverOf(storage).verify?.(address),
     classify: (error) => reading.classify(error),
   }))
+}
+
+/** As `R2Storage` with the option `purge`. */
+class Purged extends Storage {
+  constructor(storage: Storage) {
+    super(new PurgingDriver(driverOf(storage), async () => {}))
+  }
 }
 
 /** R2 by the strict stand-in; without a prefix each storage has a server, and so a bucket, of its own. */
@@ -181,6 +189,7 @@ const BACKENDS: readonly Backend[] = [
   made('prefixed(MemoryStorage)', (place) => prefixed(memory(place), 'deep/ä b')),
   made('readThrough in the middle of a move', (place) => halfMoved(memory(place), memory(place))),
   made('readOnly(MemoryStorage) for reading', readThroughReadOnly),
+  made('a storage whose cache is purged', (place) => new Purged(memory(place))),
   made('FileSystemStorage', (place) => disk(place, {})),
   onR2(false, true),
   ...(ceph ? [onCeph(false, true)] : []),

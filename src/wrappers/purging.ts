@@ -4,6 +4,8 @@ import type {
   OpenedFile,
   ReadRequest,
   RemoveFailure,
+  SignedAddress,
+  SignedGrant,
   SignedRequest,
   SignRequest,
   SignUploadRequest,
@@ -141,6 +143,10 @@ export class PurgingDriver implements StorageDriver {
 
   signUpload(request: SignUploadRequest): Promise<SignedRequest> {
     return this.#inner.signUpload(request)
+  }
+
+  verify(address: SignedAddress): SignedGrant | undefined {
+    return this.#inner.verify?.(address)
   }
 
   classify(error: unknown): Problem {
