@@ -3,10 +3,7 @@ import { Problem } from './errors.js'
 
 declare const checked: unique symbol
 /** A name that has passed the naming rule: relative, `/`-separated, NFC. Drivers get names only in this form. */
-export type Name = string & {
-  /** Only for the compiler: no string has it by chance. */
-  readonly [checked]: 'name'
-}
+export type Name = string & { readonly [checked]: 'name' }
 /** A {@link Name} of a folder, or `''` for the root. Without a trailing `/`. */
 export type Folder = Name | ''
 

@@ -84,7 +84,6 @@ export abstract class Storage {
     return this.#driver.label
   }
 
-  /** The same for `console.log`, so that no option is printed. */
   [inspect.custom](): string {
     return this.toString()
   }
