@@ -23,7 +23,10 @@ const STATUS = {
   Unknown: 500,
 } as const
 
-/** The cause of a {@link StorageError}; stable, for `switch` and for logs. */
+/**
+ * The cause of a {@link StorageError}; stable, for `switch` and for logs.
+ * @useDeclaredType
+ */
 export type StorageErrorCode = keyof typeof STATUS
 
 /** Where an error happened. */
@@ -118,10 +121,20 @@ setName(ConfigurationError, 'ConfigurationError')
 
 /** The upload rule that was broken, and by how much. */
 export type Rejection =
-  | { readonly reason: 'size'; readonly limit: number; readonly found: number }
   | {
+      /** The content is too large. */
+      readonly reason: 'size'
+      /** The most that is allowed, in bytes. */
+      readonly limit: number
+      /** Bytes seen before reading stopped. */
+      readonly found: number
+    }
+  | {
+      /** The bytes are of another type. */
       readonly reason: 'type'
+      /** The allowed types. */
       readonly allowed: readonly string[]
+      /** The type that the bytes have. */
       readonly found: string
       /** Whether there was no byte at all, as of a form without a file. */
       readonly empty?: boolean

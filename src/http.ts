@@ -1,3 +1,10 @@
+/**
+ * Handlers for web servers: files that are served, forms and uploads that are received, errors as answers. They take and
+ * give the `Request` and `Response` of the web; {@link toNodeListener} makes listeners for `node:http` and Express of them.
+ *
+ * @module stowage/http
+ */
+
 export { createFileHandler, type FileHandlerOptions, type Handler } from './http/file-handler.js'
 export type { ReceivedFile } from './http/form-files.js'
 export {

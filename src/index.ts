@@ -1,3 +1,9 @@
+/**
+ * Storages, what can be done with them, and their errors.
+ *
+ * @module stowage
+ */
+
 export { FileSystemStorage, type FileSystemStorageOptions } from './backends/filesystem.js'
 export { MemoryStorage, type MemoryStorageOptions } from './backends/memory.js'
 export { R2Storage } from './backends/r2.js'
@@ -12,6 +18,8 @@ export type {
   OpenedFile,
   ReadRequest,
   RemoveFailure,
+  SignedAddress,
+  SignedGrant,
   SignedRequest,
   SignRequest,
   SignUploadRequest,
@@ -20,6 +28,7 @@ export type {
   StageRequest,
   StorageDriver,
 } from './driver.js'
+export type { Addressing } from './drivers/s3/address.js'
 export type { CorsRule } from './drivers/s3/bucket-config.js'
 export type {
   R2StorageOptions,

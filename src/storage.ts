@@ -314,7 +314,13 @@ export abstract class Storage {
    * Deletes everything below a folder, never a sibling: `users/1` leaves `users/10` alone. Refuses the root.
    * With `dryRun` it only counts.
    */
-  async deletePrefix(prefix: string, options: DeletePrefixOptions = {}): Promise<{ deleted: number }> {
+  async deletePrefix(
+    prefix: string,
+    options: DeletePrefixOptions = {},
+  ): Promise<{
+    /** How many files were deleted, or would be. */
+    deleted: number
+  }> {
     return this.perform('deletePrefix', prefix, options, async (signal) => {
       const folder = toFolder(prefix, false)
       checkOptions(options, DELETE_PREFIX_OPTIONS)

@@ -1,3 +1,9 @@
+/**
+ * For tests: the promises of every storage as test cases, and a strict stand-in for R2 without an account.
+ *
+ * @module stowage/testing
+ */
+
 import { abortCases } from './testing/abort.js'
 import { acceptCases } from './testing/accept.js'
 import type { ConformanceCase } from './testing/case.js'

@@ -7,11 +7,15 @@ import { either } from './signals.js'
 import type { UploadRules } from './types.js'
 
 /** Rules for chat uploads: at most 50 MiB; PDF, JPEG, PNG and WebM audio, checked on their bytes. */
-export const chatUploadRules: { readonly maxSize: number; readonly allowedTypes: readonly string[] } =
-  Object.freeze({
-    maxSize: 50 * 1024 * 1024,
-    allowedTypes: Object.freeze(['application/pdf', 'image/jpeg', 'image/png', 'audio/webm']),
-  })
+export const chatUploadRules: {
+  /** 50 MiB, in bytes. */
+  readonly maxSize: number
+  /** PDF, JPEG, PNG and WebM audio. */
+  readonly allowedTypes: readonly string[]
+} = Object.freeze({
+  maxSize: 50 * 1024 * 1024,
+  allowedTypes: Object.freeze(['application/pdf', 'image/jpeg', 'image/png', 'audio/webm']),
+})
 
 /** Bytes needed to detect any type. Office files need the most: their type follows the first zip entries. */
 export const SAMPLE_BYTES = 64 * 1024

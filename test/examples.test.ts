@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, readdirSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
 import { mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
@@ -117,19 +117,6 @@ describe('the documents', () => {
       blocks.filter((block) => !sources.has(block)),
       [],
     )
-  })
-
-  it.each(DOCUMENTS)('%s leads nowhere that is not there', async (document) => {
-    const page = await readFile(join(root, document), 'utf8')
-    const links = [...page.matchAll(/\]\((?!https?:)([^)\s]+)\)/g)].map(([, link]) => link ?? '')
-    const broken: string[] = []
-    for (const link of links) {
-      const [file = '', anchor] = link.split('#')
-      const target = file === '' ? join(root, document) : join(root, dirname(document), file)
-      if (!existsSync(target)) broken.push(link)
-      else if (anchor !== undefined && !(await anchorsOf(target)).has(anchor)) broken.push(link)
-    }
-    assert.deepEqual(broken, [])
   })
 
   it('has a README of less than 10 KB', async () => {
@@ -503,19 +490,6 @@ function pagesIn(folder: string): string[] {
   return readdirSync(join(root, folder))
     .filter((page) => page.endsWith('.md'))
     .map((page) => `${folder}/${page}`)
-}
-
-async function anchorsOf(path: string): Promise<Set<string>> {
-  const page = await readFile(path, 'utf8')
-  return new Set([...page.matchAll(/^#+ (.*)$/gm)].map(([, title]) => slug(title ?? '')))
-}
-
-/** As GitHub makes anchors of headings. */
-function slug(title: string): string {
-  return title
-    .toLowerCase()
-    .replace(/[^\p{L}\p{N} _-]/gu, '')
-    .replaceAll(' ', '-')
 }
 
 async function count(items: AsyncIterable<unknown>): Promise<number> {

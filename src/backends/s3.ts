@@ -60,7 +60,10 @@ export class S3Storage extends Storage {
    *
    * @throws {StorageError} `InvalidArgument` for the option, `Unavailable`, `PermissionDenied`, …
    */
-  async abortStaleUploads(options: StaleUploadsOptions = {}): Promise<{ aborted: number }> {
+  async abortStaleUploads(options: StaleUploadsOptions = {}): Promise<{
+    /** How many uploads were aborted. */
+    aborted: number
+  }> {
     return this.perform('abortStaleUploads', undefined, options, async (signal) => {
       checkOptions(options, STALE_UPLOADS_OPTIONS)
       const { olderThan = WEEK } = options
