@@ -5,7 +5,7 @@ import { once } from 'node:events'
 import { existsSync, readdirSync } from 'node:fs'
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { dirname, join, relative } from 'node:path'
 import { PassThrough } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
@@ -96,6 +96,29 @@ const DOCUMENTS = [
   ...pagesIn('docs'),
 ]
 
+/** Pages whose links are not absolute yet. */
+const PENDING = new Set([README, 'docs/performance.md', 'docs/running.md'])
+/** Pages of the package on npm. All else is only in the repository: links to it are absolute. */
+const PACKED = DOCUMENTS.filter((page) => !/^(?:bench|examples)\//.test(page) && !PENDING.has(page))
+const REPOSITORY = 'https://github.com/OWNER/stowage'
+
+/** Links that lead into the repository. */
+function linksOf(page: string): string[] {
+  const links = [...page.matchAll(/\]\(([^)\s]+)\)|src="([^"]+)"/g)].map(
+    ([, link, image]) => link ?? image ?? '',
+  )
+  return links.filter((link) => !/^https?:/.test(link) || link.startsWith(REPOSITORY))
+}
+
+/** The file that a link leads to. */
+function targetOf(document: string, file: string): string {
+  if (file === '') return join(root, document)
+  const inRepository = new RegExp(`^${REPOSITORY}/(?:blob|tree|raw)/main/`)
+  return inRepository.test(file)
+    ? join(root, file.replace(inRepository, ''))
+    : join(root, dirname(document), file)
+}
+
 describe('the documents', () => {
   it.each(DOCUMENTS)('%s shows no code but that of examples/', async (document) => {
     const sources = new Set<string>()
@@ -120,15 +143,23 @@ describe('the documents', () => {
 
   it.each(DOCUMENTS)('%s leads nowhere that is not there', async (document) => {
     const page = await readFile(join(root, document), 'utf8')
-    const links = [...page.matchAll(/\]\((?!https?:)([^)\s]+)\)/g)].map(([, link]) => link ?? '')
     const broken: string[] = []
-    for (const link of links) {
+    for (const link of linksOf(page)) {
       const [file = '', anchor] = link.split('#')
-      const target = file === '' ? join(root, document) : join(root, dirname(document), file)
+      const target = targetOf(document, file)
       if (!existsSync(target)) broken.push(link)
       else if (anchor !== undefined && !(await anchorsOf(target)).has(anchor)) broken.push(link)
     }
     assert.deepEqual(broken, [])
+  })
+
+  it.each(PACKED)('%s leads to no file that the package lacks', async (document) => {
+    const page = await readFile(join(root, document), 'utf8')
+    const lost = linksOf(page)
+      .filter((link) => !link.startsWith('https:'))
+      .map((link) => relative(root, targetOf(document, link.split('#')[0] ?? '')))
+      .filter((file) => !/^(?:docs\/[\w-]+\.md|README\.md|CHANGELOG\.md|SECURITY\.md|LICENSE)$/.test(file))
+    assert.deepEqual(lost, [])
   })
 
   it('has a README of less than 10 KB', async () => {
