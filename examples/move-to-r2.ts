@@ -1,4 +1,11 @@
-import { FileSystemStorage, type MigrateResult, migrate, R2Storage, type R2StorageOptions } from 'stowage'
+import {
+  compare,
+  FileSystemStorage,
+  type MigrateResult,
+  migrate,
+  R2Storage,
+  type R2StorageOptions,
+} from 'stowage'
 
 export async function moveToR2(location: string, options: R2StorageOptions): Promise<MigrateResult> {
   // #region migrate
@@ -9,4 +16,15 @@ export async function moveToR2(location: string, options: R2StorageOptions): Pro
   for (const { name, error } of result.failed) console.error(name, error.message)
   // #endregion
   return result
+}
+
+/** Names of files that are not alike on both sides. */
+export async function differences(location: string, options: R2StorageOptions): Promise<string[]> {
+  const found: string[] = []
+  // #region check
+  for await (const { name, status } of compare(new FileSystemStorage({ location }), new R2Storage(options))) {
+    if (status !== 'same') found.push(`${status} ${name}`) // missing, extra, differs, error
+  }
+  // #endregion
+  return found
 }

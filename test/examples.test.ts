@@ -24,7 +24,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, it, vi } from 'vi
 import * as browserUpload from '../examples/browser-upload.js'
 import * as fileServer from '../examples/file-server.js'
 import { uploads as largeUploads } from '../examples/large-uploads.js'
-import { moveToR2 } from '../examples/move-to-r2.js'
+import { differences, moveToR2 } from '../examples/move-to-r2.js'
 import * as privateFiles from '../examples/private-files.js'
 import { useR2 } from '../examples/r2.js'
 import * as running from '../examples/running.js'
@@ -441,9 +441,11 @@ it('files move from the disk to a bucket', async () => {
   await disk.save('b/2.txt', 'two')
   const { endpoint, accessKeyId, secretAccessKey } = server
   const options = { endpoint, bucket: 'test-bucket', accessKeyId, secretAccessKey }
+  assert.deepEqual(await differences(folder, options), ['missing a/1.txt', 'missing b/2.txt'])
   assert.deepEqual(await moveToR2(folder, options), { copied: 2, skipped: 0, failed: [], bytes: 6 })
   assert.equal((await r2Storage.stat('a/1.txt')).contentType, 'text/markdown')
   assert.deepEqual(await moveToR2(folder, options), { copied: 0, skipped: 2, failed: [], bytes: 0 })
+  assert.deepEqual(await differences(folder, options), [])
 })
 
 it('storages are made of storages', async () => {

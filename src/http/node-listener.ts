@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
+import { releaseStream } from '../source.js'
 import { expectDirect, takeDirect } from './direct.js'
 import { isHost } from './origin.js'
 import { errorResponse, problemResponse } from './problem.js'
@@ -59,8 +60,8 @@ function toRequest(incoming: Parameters<NodeListener>[0], outgoing: ServerRespon
       method !== 'HEAD' &&
       (headers['content-length'] ?? headers['transfer-encoding']) !== undefined
     const init: RequestInit = { method, headers: given }
-    // Node needs `duplex` for a stream, and its types know neither that nor its own streams as a body.
-    if (hasBody) Object.assign(init, { body: Readable.toWeb(incoming), duplex: 'half' })
+    // Node needs `duplex` for a stream, and its types do not know it.
+    if (hasBody) Object.assign(init, { body: bodyOf(incoming), duplex: 'half' })
     const request = new Request(url, init)
     // A request that is given a signal costs twice as much, and few look at it.
     let signal: AbortSignal | undefined
@@ -70,6 +71,27 @@ function toRequest(incoming: Parameters<NodeListener>[0], outgoing: ServerRespon
   } catch {
     return undefined
   }
+}
+
+/**
+ * The body of a request. Nothing is read before somebody asks for it: if the handler does not answer, the body belongs to
+ * the listener that `next` calls.
+ */
+function bodyOf(incoming: IncomingMessage): ReadableStream<unknown> {
+  let chunks: AsyncIterator<unknown> | undefined
+  return new ReadableStream<unknown>(
+    {
+      async pull(controller) {
+        chunks ??= incoming.iterator({ destroyOnReturn: false })
+        const { done, value } = await chunks.next()
+        if (done) controller.close()
+        else controller.enqueue(value)
+      },
+      // The connection carries the answer as well.
+      cancel: () => releaseStream(incoming),
+    },
+    { highWaterMark: 0 },
+  )
 }
 
 /** Scheme and host as the client wrote them. */
