@@ -17,7 +17,7 @@ export function addressChecks(trial: Trial, origin: string | undefined): Check[]
   const signed = async (method: 'GET' | 'HEAD', signal: AbortSignal) => {
     if (isBroken) return skipped('Not checked, because "public-url" failed.')
     return attempt('No address can be signed', {}, async () => {
-      const url = await storage.signedUrl(file, { method, signal, expiresIn: 300 })
+      const url = await storage.signedUrl(file, { method, signal })
       return judgeSigned(method, await send(url, { method, signal }), trial)
     })
   }
@@ -42,10 +42,10 @@ export function addressChecks(trial: Trial, origin: string | undefined): Check[]
     {
       ...base,
       check: 'cache-headers',
-      needs: ['public-url'],
+      needs: ['public-url', 'read'],
       run: async ({ signal }) => judgeCache(published, (await storage.stat(file, { signal })).cacheControl),
     },
-    { ...base, check: 'signed-get', run: ({ signal }) => signed('GET', signal) },
+    { ...base, check: 'signed-get', needs: ['write', 'read'], run: ({ signal }) => signed('GET', signal) },
     { ...base, check: 'signed-head', needs: ['signed-get'], run: ({ signal }) => signed('HEAD', signal) },
     {
       ...base,
@@ -126,7 +126,7 @@ function judgeSigned(method: string, answer: Answer, { content }: Trial): CheckO
 
 /** Uploads by a signed address. It may overwrite: whether the server creates only is the question of another check. */
 async function put({ storage, content, written, folder }: Trial, signal: AbortSignal, origin?: string) {
-  const options = { size: content.byteLength, contentType: 'text/plain', expiresIn: 300 } as const
+  const options = { size: content.byteLength, contentType: 'text/plain' } as const
   const upload = await storage.signedUpload(`${folder}/uploaded.txt`, {
     ...options,
     ifExists: 'overwrite',

@@ -19,6 +19,8 @@ export class Trial {
   readonly content: Buffer
   /** Names that may be there. */
   readonly written = new Set<string>()
+  /** Names of files that were certainly written. */
+  readonly stored = new Set<string>()
 
   constructor(storage: Storage) {
     this.storage = storage
@@ -39,8 +41,10 @@ export class Trial {
 
   /** Writes some content. */
   async save(base: string, content: Buffer, options: Parameters<Storage['save']>[2]): Promise<void> {
-    this.written.add(this.name(base))
-    await this.storage.save(this.name(base), content, { ...options, ifExists: 'overwrite' })
+    const name = this.name(base)
+    this.written.add(name)
+    await this.storage.save(name, content, { ...options, ifExists: 'overwrite' })
+    this.stored.add(name)
   }
 
   /** The attributes that a file has lost. */
