@@ -1,3 +1,4 @@
+import { type Check, failed, ok } from '../checks.js'
 import type {
   Entry,
   FileState,
@@ -14,7 +15,7 @@ import type {
   StageRequest,
   StorageDriver,
 } from '../driver.js'
-import { hasFile, sweepBelow } from '../driver.js'
+import { checksOf, hasFile, sweepBelow } from '../driver.js'
 import type { Problem } from '../errors.js'
 import type { Folder, Name } from '../names.js'
 import { wrap } from '../operation.js'
@@ -147,6 +148,29 @@ export class PurgingDriver implements StorageDriver {
 
   verify(address: SignedAddress): SignedGrant | undefined {
     return this.#inner.verify?.(address)
+  }
+
+  async checks(): Promise<readonly Check[]> {
+    const purge: Check = {
+      group: 'CDN',
+      check: 'purge',
+      essential: false,
+      writes: false,
+      needs: [],
+      run: async ({ folder }) => {
+        try {
+          // No cache has this address, so nothing is lost.
+          await this.#purge([this.#inner.locate(`${folder}/purge.txt` as Name)]) // A folder of a checked name.
+          return ok('The CDN forgets an address when it is told to.')
+        } catch (error) {
+          const { message } = wrap(this.#inner, error, {})
+          const remedy =
+            'Check the zone id and the API token (R2_PURGE_ZONE_ID, R2_PURGE_API_TOKEN), and that the token may purge this zone.'
+          return failed(`The CDN was not purged: ${message}.`, remedy)
+        }
+      },
+    }
+    return [...(await checksOf(this.#inner)), purge]
   }
 
   classify(error: unknown): Problem {
