@@ -1,6 +1,6 @@
 /** The command line as a real process: piped, and in a terminal. */
 import { spawn } from 'node:child_process'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { copyFile, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
@@ -37,7 +37,7 @@ export class Program {
     const folder = await mkdtemp(join(root, 'node_modules', '.stowage-cli-'))
     await build({
       entry: { cli: join(root, 'src/cli.ts') },
-      outDir: folder,
+      outDir: join(folder, 'dist'),
       format: ['esm'],
       target: 'node20',
       config: false,
@@ -47,12 +47,12 @@ export class Program {
       splitting: true,
       skipNodeModulesBundle: true,
     })
-    await writeFile(join(folder, 'package.json'), '{ "type": "module" }')
+    await copyFile(join(root, 'package.json'), join(folder, 'package.json')) // With the version.
     return new Program(folder)
   }
 
   get path(): string {
-    return join(this.#folder, 'cli.js')
+    return join(this.#folder, 'dist', 'cli.js')
   }
 
   /** Starts it with pipes. */
