@@ -6,7 +6,9 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import { spawn as spawnTerminal } from '@lydell/node-pty'
+import { FileSystemStorage } from 'stowage'
 import { build } from 'tsup'
+import { afterAll, afterEach, beforeAll, beforeEach } from 'vitest'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
@@ -92,4 +94,44 @@ export class Program {
   async remove(): Promise<void> {
     await rm(this.#folder, { recursive: true, force: true })
   }
+}
+
+/** A build for a test file, and for each test an empty working folder and the storage that the command line uses there. */
+export interface Place {
+  program: Program
+  cwd: string
+  disk: FileSystemStorage
+  /** Runs it in the folder. */
+  run(args: readonly string[], setting?: Setting): Promise<Ended>
+}
+
+/** Sets the hooks of a test file. The fields are there in its tests. */
+export function usePlace(): Place {
+  const place = {
+    run: (args: readonly string[], setting?: Setting) =>
+      place.program.run(args, { cwd: place.cwd, ...setting }),
+  } as Place // The hooks make the rest.
+  beforeAll(async () => {
+    place.program = await Program.build()
+  })
+  afterAll(() => place.program.remove())
+  beforeEach(async () => {
+    place.cwd = await mkdtemp(join(tmpdir(), 'stowage-cli-'))
+    place.disk = new FileSystemStorage({ location: join(place.cwd, 'uploads'), fsync: false })
+  })
+  afterEach(() => rm(place.cwd, { recursive: true, force: true }))
+  return place
+}
+
+/** The content of a stored file. */
+export async function textOf(storage: { open: FileSystemStorage['open'] }, name: string): Promise<string> {
+  return (await storage.open(name)).text()
+}
+
+/** The records of `--json`. */
+export function recordsOf(lines: string) {
+  return lines
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line))
 }
