@@ -1,9 +1,11 @@
 /** The command line as a real process: piped, and in a terminal. */
+import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { copyFile, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
+import { setTimeout } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { spawn as spawnTerminal } from '@lydell/node-pty'
 import { FileSystemStorage } from 'stowage'
@@ -88,7 +90,14 @@ export class Program {
       screen += data
     })
     const ended = new Promise<number>((resolve) => terminal.onExit(({ exitCode }) => resolve(exitCode)))
-    return { terminal, screen: () => screen, ended }
+    /** Waits until a text is on the screen. */
+    const shows = async (text: string) => {
+      while (!screen.includes(text)) {
+        const hasEnded = await Promise.race([ended.then(() => true), setTimeout(20, false)])
+        assert.ok(!hasEnded || screen.includes(text), `it has ended without "${text}":\n${screen}`)
+      }
+    }
+    return { terminal, screen: () => screen, ended, shows }
   }
 
   async remove(): Promise<void> {
