@@ -35,7 +35,7 @@ export function addCommands(program: Command, run: Run): void {
     .option('--json', 'one JSON line a record, for programs')
     .helpOption('-h, --help', 'show this help')
     .helpCommand('help [command]', 'show the help of a command')
-    .configureHelp({ showGlobalOptions: true })
+    .configureHelp({ showGlobalOptions: true, minWidthToWrap: 12 })
     .showSuggestionAfterError()
   for (const add of COMMANDS) add(program, run)
   program.addHelpText(

@@ -38,12 +38,14 @@ export async function main(
     exitCode = (await work(cli, ...given)) ?? EXIT.ok
   })
   try {
-    await program.parseAsync([...args], { from: 'user' })
+    await program.parseAsync([...args], { from: 'user' }).catch((error: unknown) => {
+      const isAnswered = error instanceof CommanderError && error.exitCode === 0 // By the help or the version.
+      if (!isAnswered) throw error
+    })
     await terminal.flush()
     return exitCode
   } catch (error) {
     if (error instanceof CommanderError) {
-      if (error.exitCode === 0) return EXIT.ok // The help or the version was asked for.
       if (error.code === 'commander.help') return EXIT.usage
       return fail(usage(error.message.replace(/^error: /, '')))
     }

@@ -59,7 +59,7 @@ async function removeNames(
   })
   if (!dryRun) exitCode = graver(exitCode, await removeAll(cli, storage, found))
   for (const name of found) await terminal.record({ name, deleted: !dryRun })
-  terminal.say(`${countText(found.size, 'file')} ${dryRun ? 'would be ' : ''}deleted`)
+  if (found.size > 0) terminal.say(`${countText(found.size, 'file')} ${dryRun ? 'would be ' : ''}deleted`)
   return exitCode
 }
 
