@@ -1,9 +1,28 @@
 import type { Command } from 'commander'
 import type { AddCommand, Run } from './command.js'
+import { addCat } from './commands/cat.js'
+import { addCp } from './commands/cp.js'
+import { addGet } from './commands/get.js'
 import { addLs } from './commands/ls.js'
+import { addMv } from './commands/mv.js'
 import { addPut } from './commands/put.js'
+import { addRm } from './commands/rm.js'
+import { addSign } from './commands/sign.js'
+import { addStat } from './commands/stat.js'
+import { addUrl } from './commands/url.js'
 
-const COMMANDS: readonly AddCommand[] = [addPut, addLs]
+const COMMANDS: readonly AddCommand[] = [
+  addPut,
+  addGet,
+  addCat,
+  addLs,
+  addStat,
+  addUrl,
+  addSign,
+  addRm,
+  addCp,
+  addMv,
+]
 
 export function addCommands(program: Command, run: Run): void {
   program
@@ -16,7 +35,7 @@ export function addCommands(program: Command, run: Run): void {
     .option('--json', 'one JSON line a record, for programs')
     .helpOption('-h, --help', 'show this help')
     .helpCommand('help [command]', 'show the help of a command')
-    .configureHelp({ showGlobalOptions: true })
+    .configureHelp({ showGlobalOptions: true, minWidthToWrap: 12 })
     .showSuggestionAfterError()
   for (const add of COMMANDS) add(program, run)
   program.addHelpText(
