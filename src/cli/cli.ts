@@ -1,4 +1,4 @@
-import type { Storage } from '../index.js'
+import type { Environment, Storage } from '../index.js'
 import { Failure, localFailure, usage } from './failure.js'
 import { type Streams, Terminal } from './terminal.js'
 
@@ -32,8 +32,8 @@ export class Cli {
   }
 
   /** The storage of `--storage`, else of the environment. */
-  async storage(): Promise<Storage> {
-    return this.#open(this.#options.storage)
+  async storage(env: Environment = process.env): Promise<Storage> {
+    return this.#open(this.#options.storage, env)
   }
 
   /** The storages of `--from` and `--to`. One of them may be missing: it is the storage of `storage()`. */
@@ -49,9 +49,9 @@ export class Cli {
     }
   }
 
-  async #open(address: string | undefined): Promise<Storage> {
+  async #open(address: string | undefined, env: Environment = process.env): Promise<Storage> {
     const { createDefaultStorage, createStorage } = await import('../index.js')
-    return address === undefined ? createDefaultStorage(process.env) : createStorage(address, process.env)
+    return address === undefined ? createDefaultStorage(env) : createStorage(address, env)
   }
 }
 

@@ -1,9 +1,13 @@
 import type { Command } from 'commander'
 import type { AddCommand, Run } from './command.js'
+import { addCompare } from './commands/compare.js'
+import { addDu } from './commands/du.js'
 import { addLs } from './commands/ls.js'
+import { addMigrate } from './commands/migrate.js'
+import { addMirror } from './commands/mirror.js'
 import { addPut } from './commands/put.js'
 
-const COMMANDS: readonly AddCommand[] = [addPut, addLs]
+const COMMANDS: readonly AddCommand[] = [addPut, addLs, addMigrate, addMirror, addCompare, addDu]
 
 export function addCommands(program: Command, run: Run): void {
   program
