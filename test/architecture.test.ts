@@ -93,8 +93,6 @@ const OUTSIDE: readonly { what: RegExp; in: RegExp }[] = [
   { what: /^sanitize-filename$/, in: /^filenames\.ts$/ },
   { what: /^(?:mime-types|file-type)$/, in: /^vendor\// },
   { what: /^@fastify\/busboy$/, in: /^vendor\// },
-  // It asks before it deletes.
-  { what: /^node:readline\/promises$/, in: /^cli\// },
   // Their types are everywhere in the command line.
   { what: /^(?:commander|cli-progress)$/, in: /^(?:vendor|cli)\// },
   { what: /^string-width$/, in: /^vendor\// },

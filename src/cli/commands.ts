@@ -1,13 +1,30 @@
 import type { Command } from 'commander'
 import type { AddCommand, Run } from './command.js'
 import { addCompare } from './commands/compare.js'
+import { addCors } from './commands/cors.js'
 import { addDu } from './commands/du.js'
+import { addExpire } from './commands/expire.js'
+import { addLifecycle } from './commands/lifecycle.js'
 import { addLs } from './commands/ls.js'
 import { addMigrate } from './commands/migrate.js'
 import { addMirror } from './commands/mirror.js'
 import { addPut } from './commands/put.js'
+import { addSweep } from './commands/sweep.js'
+import { addWarm } from './commands/warm.js'
 
-const COMMANDS: readonly AddCommand[] = [addPut, addLs, addMigrate, addMirror, addCompare, addDu]
+const COMMANDS: readonly AddCommand[] = [
+  addPut,
+  addLs,
+  addMigrate,
+  addMirror,
+  addCompare,
+  addDu,
+  addCors,
+  addLifecycle,
+  addExpire,
+  addSweep,
+  addWarm,
+]
 
 export function addCommands(program: Command, run: Run): void {
   program

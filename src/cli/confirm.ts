@@ -1,27 +1,28 @@
-import { createInterface } from 'node:readline/promises'
+import { once } from 'node:events'
 import type { Cli } from './cli.js'
 import { usage } from './failure.js'
+import { printable } from './printable.js'
 
 /**
- * Whether to go on. `--yes` says so, or a person on the terminal. Where nobody can be asked, a missing `--yes` is a
- * mistake in the command line.
+ * Asks a question on the terminal; only `y` and `yes` are a yes. Without somebody who can answer it is a mistake in the
+ * command line, which says to give `--yes`.
  */
-export async function confirm(
-  { terminal, signal }: Cli,
-  what: string,
-  { yes = false }: { readonly yes?: boolean },
-): Promise<boolean> {
-  if (yes) return true
-  if (!terminal.canAsk || terminal.json) throw usage(`${what}: give --yes to do so`)
-  // Without `terminal` the line is read as it is typed, and Ctrl-C stays a signal.
-  const asking = createInterface({ input: terminal.stdin, output: terminal.stderr, terminal: false })
+export async function confirm({ terminal, signal }: Cli, question: string): Promise<boolean> {
+  if (!terminal.canAsk)
+    throw usage(`nobody can be asked "${question}": give --yes, or --dry-run to look first`)
+  terminal.stderr.write(`${printable(question)} [y/N] `)
+  const { stdin } = terminal
+  stdin.setEncoding('utf8')
+  const answered = new AbortController()
+  const either = AbortSignal.any([signal, answered.signal])
   try {
-    const ended = new Promise<string>((resolve) => asking.once('close', () => resolve('')))
-    const answer = await Promise.race([asking.question(`${what}. Go on? [y/N] `, { signal }), ended])
-    const agreed = /^y(?:es)?$/i.test(answer.trim())
-    if (!agreed) terminal.say('nothing was changed')
-    return agreed
+    const data = once(stdin, 'data', { signal: either }).then(([text]) => String(text))
+    const end = once(stdin, 'end', { signal: either }).then(() => '')
+    data.catch(() => {})
+    end.catch(() => {})
+    return /^\s*y(?:es)?\s*$/i.test(await Promise.race([data, end]))
   } finally {
-    asking.close()
+    answered.abort()
+    stdin.destroy()
   }
 }

@@ -1,6 +1,4 @@
 import type { Command } from 'commander'
-import type { Usage } from '../../index.js'
-import type { Cli } from '../cli.js'
 import { examples, type Run } from '../command.js'
 import { Failure, usage as misused } from '../failure.js'
 import { printable } from '../printable.js'
@@ -38,12 +36,10 @@ export function addDu(program: Command, run: Run): void {
     )
     .action(
       run(async (cli, folder: string | undefined, { depth, reads, writes, egress }: DuFlags) => {
-        const { monthlyCost } = await import('../../index.js')
+        const { monthlyCost, usage } = await import('../../index.js')
         const { terminal } = cli
         const storage = await cli.storage()
-        const found = await listed(cli, async (usage) => {
-          return usage(storage, { prefix: folder, depth, signal: cli.signal })
-        })
+        const found = await usage(storage, { prefix: folder, depth, signal: cli.signal })
         if (found.files === 0 && folder) throw new Failure('NotFound', `there are no files in ${folder}`)
         const cost = monthlyCost(found, { reads, writes, egressGb: egress })
         const title = printable(folder ? `${folder} of ${storage}` : `${storage}`)
@@ -59,21 +55,6 @@ export function addDu(program: Command, run: Run): void {
         return undefined
       }),
     )
-}
-
-/** Says that it is at work, since the result may take a while. */
-async function listed(
-  { terminal }: Cli,
-  work: (usage: typeof import('../../index.js').usage) => Promise<Usage>,
-): Promise<Usage> {
-  const { usage } = await import('../../index.js')
-  if (!terminal.hasBars) return work(usage)
-  terminal.stderr.write('listing …')
-  try {
-    return await work(usage)
-  } finally {
-    terminal.stderr.write('\r\u001B[K')
-  }
 }
 
 function toGigabytes(text: string): number {

@@ -72,6 +72,8 @@ async function mayDelete(
   const { deleted } = await inWordsOfFlags(mirror(source, target, { ...options, dryRun: true }))
   if (deleted === 0) return true
   const verb = deleted === 1 ? 'is' : 'are'
-  const question = `${countText(deleted, 'file')} of ${target} that ${verb} not in the source will be deleted`
-  return confirm(cli, question, {})
+  const question = `Delete ${countText(deleted, 'file')} of ${target} that ${verb} not in the source?`
+  if (await confirm(cli, question)) return true
+  cli.terminal.say('nothing was changed')
+  return false
 }
