@@ -24,7 +24,8 @@ export async function rulesOf(flags: ExpiryFlags): Promise<readonly ExpiryRule[]
 }
 
 function toRules(text: string, before: readonly ExpiryRule[] = []): readonly ExpiryRule[] {
-  const [, folder = '', days] = /^(.+?)\/*=(\d{1,6})$/s.exec(text) ?? []
+  const [, folder = '', days] = /^(.+?)\/*=([1-9]\d{0,5})$/s.exec(text) ?? []
   if (days === undefined) throw usage(`"${text}" is not a rule such as documents=90`)
+  if (before.some(({ prefix }) => prefix === folder)) throw usage(`there are two rules for ${folder}`)
   return [...before, { prefix: folder, days: Number(days) }]
 }
