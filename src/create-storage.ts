@@ -60,7 +60,13 @@ function create(env: Environment): Storage {
   return older === undefined ? storage : readThrough(storage, onDisk(older, 'R2_FALLBACK_ROOT'))
 }
 
-const R2_REQUIRED = ['R2_ACCESS_KEY_ID', 'R2_SECRET_ACCESS_KEY', 'R2_BUCKET_NAME', 'R2_ENDPOINT_URL'] as const
+/** The variables without which there is no R2. */
+export const R2_REQUIRED = [
+  'R2_ACCESS_KEY_ID',
+  'R2_SECRET_ACCESS_KEY',
+  'R2_BUCKET_NAME',
+  'R2_ENDPOINT_URL',
+] as const
 
 /** The purge of the cache in front of the public address. */
 function toPurge(env: Environment): Purge | undefined {
@@ -81,7 +87,8 @@ function checkEndpoint(endpoint: string, bucket: string): string {
   return endpoint
 }
 
-function readerOf(env: Environment): (variable: string) => string | undefined {
+/** Reads variables. Empty ones count as unset. */
+export function readerOf(env: Environment): (variable: string) => string | undefined {
   return (variable) => env[variable]?.trim() || undefined
 }
 

@@ -1,3 +1,4 @@
+import type { Check } from './checks.js'
 import type { Body } from './content.js'
 import { Problem } from './errors.js'
 import type { Folder, Name } from './names.js'
@@ -87,6 +88,8 @@ export interface StorageDriver {
   verify?(address: SignedAddress): SignedGrant | undefined
   /** Uploads in parts, straight from clients. Without it, `createUploadHandler` is `Unsupported` on this storage. */
   readonly uploads?: UploadDriver | undefined
+  /** What `diagnose` checks about this backend, besides its files: the server and its settings, the disk. */
+  checks?(): Promise<readonly Check[]>
   /** Says what an error of this driver means. */
   classify(error: unknown): Problem
 }
@@ -109,6 +112,11 @@ export async function sweepBelow(
 ): Promise<number> {
   if (driver.sweep) return driver.sweep(folder, before, signal)
   throw new Problem('Unsupported', 'this storage cannot tell what crashes left in it')
+}
+
+/** The checks of a backend. Most have none of their own. */
+export async function checksOf(driver: StorageDriver): Promise<readonly Check[]> {
+  return driver.checks ? driver.checks() : []
 }
 
 /** A save: everything checked and resolved. */

@@ -285,6 +285,13 @@ function compose({ operation, file, reason }: StorageErrorInit): string {
   return subject ? `${subject}: ${reason}` : reason
 }
 
+/** The reason of an error, without the operation and the name in front of it. */
+export function reasonOf(error: StorageError): string {
+  const { operation, file } = error
+  const start = compose({ operation, file, reason: '' })
+  return start !== '' && error.message.startsWith(start) ? error.message.slice(start.length) : error.message
+}
+
 /** A name for a message or a log line: one line, bounded length. */
 export function quote(text: string): string {
   const shown = text.length > 200 ? `${text.slice(0, 200)}…` : text

@@ -2,10 +2,12 @@ export { FileSystemStorage, type FileSystemStorageOptions } from './backends/fil
 export { MemoryStorage, type MemoryStorageOptions } from './backends/memory.js'
 export { R2Storage } from './backends/r2.js'
 export { type CorsOptions, S3Storage, type StaleUploadsOptions } from './backends/s3.js'
+export type { Check, CheckOutcome, CheckRequest, CheckResult, CheckStatus } from './checks.js'
 export { type CloudflarePurgeOptions, cloudflarePurge } from './cloudflare-purge.js'
 export type { Body, Chunk, Content } from './content.js'
 export { createDefaultStorage, createStorage, type Environment } from './create-storage.js'
 export { defaultStorage, setDefaultStorage } from './default.js'
+export { diagnoseEnvironment } from './diagnose-environment.js'
 export type {
   Entry,
   FileState,
@@ -48,6 +50,7 @@ export { defaultExpiry, type ExpiryRule } from './expiry-rules.js'
 export { sanitizeFilename } from './filenames.js'
 export { compareNames, type Folder, type Name } from './names.js'
 export { type Cost, type MonthlyCost, type MonthlyTraffic, monthlyCost } from './operations/cost.js'
+export { type DiagnoseOptions, diagnose } from './operations/diagnose.js'
 export {
   type ExpiredRule,
   type ExpireFailure,

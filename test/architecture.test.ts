@@ -21,7 +21,7 @@ const FLOORS: readonly (readonly RegExp[])[] = [
   // Two readers of one content.
   [/^tee\.ts$/],
   // What backends are asked for.
-  [/^staged\.ts$/],
+  [/^staged\.ts$/, /^checks\.ts$/],
   [/^upload-driver\.ts$/],
   [/^driver\.ts$/],
   // How an operation runs: its errors and its name.
@@ -37,7 +37,7 @@ const FLOORS: readonly (readonly RegExp[])[] = [
   [/^backends\/memory\.ts$/, /^backends\/filesystem\.ts$/, /^backends\/(?:s3|r2)\.ts$/],
   // The conveniences; the conformance cases are one of them.
   [
-    /^(?:create-storage|default)\.ts$/,
+    /^(?:create-storage|default|diagnose-environment)\.ts$/,
     /^transfer\//,
     /^operations\//,
     /^paths\.ts$/,

@@ -1,4 +1,6 @@
+import type { Check } from '../checks.js'
 import {
+  checksOf,
   type Entry,
   type FileState,
   hasFile,
@@ -138,6 +140,14 @@ export class PrefixedDriver implements StorageDriver {
   get uploads(): UploadDriver | undefined {
     const inner = this.#inner().uploads
     return inner && renamed(inner, (name) => this.#full(name), this.#relativeName)
+  }
+
+  async checks(): Promise<readonly Check[]> {
+    const full = (folder: Folder) => this.#full(folder)
+    return (await checksOf(this.#inner())).map((check) => ({
+      ...check,
+      run: (request) => check.run({ ...request, folder: full(request.folder) }),
+    }))
   }
 
   classify(error: unknown): Problem {

@@ -1,3 +1,4 @@
+import { type Check, failed, ok } from '../checks.js'
 import type {
   Entry,
   FileState,
@@ -12,7 +13,7 @@ import type {
   StageRequest,
   StorageDriver,
 } from '../driver.js'
-import { hasFile, sweepBelow } from '../driver.js'
+import { checksOf, hasFile, sweepBelow } from '../driver.js'
 import type { Problem } from '../errors.js'
 import type { Folder, Name } from '../names.js'
 import { wrap } from '../operation.js'
@@ -141,6 +142,29 @@ export class PurgingDriver implements StorageDriver {
 
   signUpload(request: SignUploadRequest): Promise<SignedRequest> {
     return this.#inner.signUpload(request)
+  }
+
+  async checks(): Promise<readonly Check[]> {
+    const purge: Check = {
+      group: 'CDN',
+      check: 'purge',
+      essential: false,
+      writes: false,
+      needs: [],
+      run: async ({ folder }) => {
+        try {
+          // No cache has this address, so nothing is lost.
+          await this.#purge([this.#inner.locate(`${folder}/purge.txt` as Name)]) // A folder of a checked name.
+          return ok('The CDN forgets an address when it is told to.')
+        } catch (error) {
+          const { message } = wrap(this.#inner, error, {})
+          const remedy =
+            'Check the zone id and the API token (R2_PURGE_ZONE_ID, R2_PURGE_API_TOKEN), and that the token may purge this zone.'
+          return failed(`The CDN was not purged: ${message}.`, remedy)
+        }
+      },
+    }
+    return [...(await checksOf(this.#inner)), purge]
   }
 
   classify(error: unknown): Problem {

@@ -1,4 +1,6 @@
+import { type Check, type CheckRequest, skipped } from '../checks.js'
 import {
+  checksOf,
   type Entry,
   type FileState,
   hasFile,
@@ -78,6 +80,24 @@ class ReadOnlyDriver implements StorageDriver {
     return address.method === 'PUT' ? undefined : this.#inner().verify?.(address)
   }
 
+  /** It has the place of every check that writes, also of the one of files. */
+  async checks(): Promise<readonly Check[]> {
+    const inner = (await checksOf(this.#inner())).map((check) => ({
+      ...check,
+      run: async (request: CheckRequest) =>
+        check.writes ? READ_ONLY : check.run({ ...request, writable: false }),
+    }))
+    const write = {
+      group: 'Files',
+      check: 'write',
+      essential: false,
+      writes: true,
+      needs: [],
+      run: async () => READ_ONLY,
+    }
+    return [...inner.filter(({ check }) => check !== 'write'), write]
+  }
+
   classify(error: unknown): Problem {
     return this.#inner().classify(error)
   }
@@ -110,6 +130,8 @@ class ReadOnlyDriver implements StorageDriver {
     return this.#inner().uploads && REFUSED_UPLOADS
   }
 }
+
+const READ_ONLY = skipped('Nothing is written: the storage is read-only.')
 
 const REFUSED_UPLOADS: UploadDriver = {
   create: refuse,

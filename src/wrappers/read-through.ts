@@ -1,5 +1,7 @@
+import type { Check } from '../checks.js'
 import { copyThrough } from '../copy-through.js'
 import {
+  checksOf,
   type Entry,
   type FileState,
   hasFile,
@@ -214,6 +216,20 @@ class ReadThroughDriver implements StorageDriver {
     return newer && guarded(newer, (staged, signal) => this.#guard(staged, signal))
   }
 
+  /** Those of the newer storage, and what is read of the older one. */
+  async checks(): Promise<readonly Check[]> {
+    const older = (await this.#older().checks()).flatMap((check): Check[] => {
+      if (check.writes) return []
+      const named = (name: string) => `older-${name}`
+      const run: Check['run'] = (request) => check.run({ ...request, writable: false })
+      const { check: name, group, needs } = check
+      return [
+        { ...check, check: named(name), group: `Older storage: ${group}`, needs: needs.map(named), run },
+      ]
+    })
+    return [...(await checksOf(this.#newer())), ...older]
+  }
+
   classify(error: unknown): Problem {
     return this.#newer().classify(error)
   }
@@ -235,6 +251,7 @@ interface Older
     'label' | 'nameLimit' | 'read' | 'head' | 'remove' | 'removeBelow' | 'list' | 'listdir'
   > {
   has(name: Name, signal: AbortSignal | undefined): Promise<boolean>
+  checks(): Promise<readonly Check[]>
 }
 
 function explained(driver: StorageDriver): Older {
@@ -258,6 +275,7 @@ function explained(driver: StorageDriver): Older {
     removeBelow: (folder, dryRun, signal) => driver.removeBelow(folder, dryRun, signal).catch(rethrow),
     list: (folder, signal) => rethrowing(driver.list(folder, signal), rethrow),
     listdir: (folder, signal) => rethrowing(driver.listdir(folder, signal), rethrow),
+    checks: () => checksOf(driver),
   }
 }
 

@@ -1,5 +1,6 @@
 import type { BigIntStats } from 'node:fs'
 import { dirname } from 'node:path'
+import type { Check } from '../../checks.js'
 import type {
   Entry,
   FileState,
@@ -24,6 +25,7 @@ import type { UploadDriver } from '../../upload-driver.js'
 import { type LocalSigner, type LocalSigningOptions, localSigner } from '../local-signer.js'
 import { joinUrl } from '../options.js'
 import { FileBody } from './body.js'
+import { DiskChecks } from './checks.js'
 import type { Context } from './context.js'
 import { Copier } from './copier.js'
 import { Draft } from './draft.js'
@@ -62,6 +64,7 @@ export class FileSystemDriver implements StorageDriver {
   readonly #context: Context
   readonly #reader: Reader
   readonly #copier: Copier
+  readonly #checks: DiskChecks
   readonly #baseUrl: string
   readonly #signer: LocalSigner
   #sweptAt = 0
@@ -73,6 +76,7 @@ export class FileSystemDriver implements StorageDriver {
     this.#context = { root, sidecars, fsync, fileMode }
     this.#reader = new Reader(root, sidecars)
     this.#copier = new Copier(this.#context, this.#reader)
+    this.#checks = new DiskChecks(this.#context, directoryMode)
     this.#baseUrl = baseUrl
     this.#signer = localSigner(baseUrl, config)
     this.uploads = new FileSystemUploads(this.#context, this.#signer, (request) => this.stage(request))
@@ -198,6 +202,10 @@ export class FileSystemDriver implements StorageDriver {
 
   verify(address: SignedAddress): SignedGrant | undefined {
     return this.#signer.verify(address)
+  }
+
+  async checks(): Promise<readonly Check[]> {
+    return this.#checks.all()
   }
 
   classify(error: unknown): Problem {

@@ -188,6 +188,11 @@ export function lstat(path: fs.PathLike): Promise<fs.BigIntStats> {
   })
 }
 
+/** The room of the filesystem that a path is on. */
+export function statfs(path: string): Promise<fs.BigIntStatsFs> {
+  return promisify(fs.statfs)(path, { bigint: true })
+}
+
 /** Tells how many bytes were read. */
 export function read(
   fd: number,

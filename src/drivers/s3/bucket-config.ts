@@ -79,6 +79,12 @@ export class BucketConfig {
     await this.#write('lifecycle', [...kept, ...written], signal)
   }
 
+  /** Whether a rule aborts uploads to a key that were left open. */
+  async abortsUploads(key: string, signal: AbortSignal | undefined): Promise<boolean> {
+    const rules = await this.#rules('lifecycle', signal)
+    return rules.some((rule) => abortsUploads(rule) && key.startsWith(prefixOf(rule)))
+  }
+
   /** All rules for pages of other origins. */
   async cors(signal: AbortSignal | undefined): Promise<CorsRule[]> {
     return (await this.#rules('cors', signal)).map((rule) => ({

@@ -1,3 +1,4 @@
+import type { Check } from '../../checks.js'
 import type {
   Entry,
   FileState,
@@ -106,6 +107,10 @@ export class S3Driver implements StorageDriver {
 
   async signUpload(request: SignUploadRequest): Promise<SignedRequest> {
     return (this.#engine ?? (await this.#load())).signUpload(request)
+  }
+
+  async checks(): Promise<readonly Check[]> {
+    return (this.#engine ?? (await this.#load())).checks()
   }
 
   classify(error: unknown): Problem {

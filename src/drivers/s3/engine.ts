@@ -1,3 +1,4 @@
+import type { Check } from '../../checks.js'
 import type {
   Entry,
   FileState,
@@ -16,6 +17,7 @@ import type { ListedFile } from '../../types.js'
 import type { UploadDriver } from '../../upload-driver.js'
 import { toObjectAttributes } from './attributes.js'
 import { BucketConfig } from './bucket-config.js'
+import { S3Checks } from './checks.js'
 import { classify } from './classify.js'
 import { S3Connection } from './connection.js'
 import { Copier } from './copier.js'
@@ -41,6 +43,7 @@ export class S3Engine {
   readonly #connection: S3Connection
   readonly #publishers: PublisherChoice
   readonly #config: S3Config
+  readonly #signer: Signer
   readonly #reader: Reader
   readonly #writer: Writer
   readonly #copier: Copier
@@ -48,6 +51,7 @@ export class S3Engine {
   constructor(config: S3Config) {
     const signer = new Signer(config)
     this.#config = config
+    this.#signer = signer
     this.#api = chooseApi(config, signer)
     this.#connection = new S3Connection(this.#api, signer, config)
     this.#publishers = new PublisherChoice(this.#connection)
@@ -123,6 +127,11 @@ export class S3Engine {
     for await (const page of listKeys(this.#connection, startOf(folder), true, signal)) {
       yield toEntries(page).filter(({ name }) => !isOwn(name))
     }
+  }
+
+  /** See `StorageDriver.checks`. */
+  checks(): readonly Check[] {
+    return new S3Checks(this.#connection, this.#signer).all()
   }
 
   /** See `StorageDriver.classify`. */

@@ -292,5 +292,7 @@ function tagOf({ status, headers }: HttpResponse): api.Tagged {
 }
 
 function noAnswer(cause: unknown): S3Error {
-  return new S3Error('no answer came', { code: readText(cause, 'code'), cause })
+  // Some errors of undici's parser have no code.
+  const unparsed = readText(cause, 'name') === 'HTTPParserError' ? 'HPE_INVALID' : undefined
+  return new S3Error('no answer came', { code: readText(cause, 'code') ?? unparsed, cause })
 }

@@ -34,8 +34,11 @@ async function probePutIn(connection: S3Connection, folder: string, extension: s
   return probePutAt(connection, probeKey(folder, 'put', extension), own)
 }
 
-/** `own`: a key that no other process deletes, where two successes have to be confirmed. */
-async function probePutAt(connection: S3Connection, key: string, own?: string): Promise<PutVerdict> {
+/**
+ * The same at one key. `own`: a key that no other process deletes, where two successes have to be confirmed. Without it,
+ * `key` is one.
+ */
+export async function probePutAt(connection: S3Connection, key: string, own?: string): Promise<PutVerdict> {
   const put = (createOnly: boolean) =>
     connection.run(undefined, (call) =>
       connection.api.put({ key, bytes: BYTES, md5: contentMd5(BYTES), createOnly }, call),
@@ -74,7 +77,8 @@ export async function probeCompletion(connection: S3Connection): Promise<boolean
   )
 }
 
-async function probeCompletionAt(connection: S3Connection, key: string): Promise<boolean> {
+/** The same at one key. */
+export async function probeCompletionAt(connection: S3Connection, key: string): Promise<boolean> {
   const { api } = connection
   let upload: Upload | undefined
   try {
