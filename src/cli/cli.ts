@@ -31,6 +31,11 @@ export class Cli {
     if (options.envFile !== undefined) loadEnvironment(options.envFile)
   }
 
+  /** Whether `--storage` was given. */
+  get hasAddress(): boolean {
+    return this.#options.storage !== undefined
+  }
+
   /** The storage of `--storage`, else of the environment. */
   async storage(env: Environment = process.env): Promise<Storage> {
     return this.#open(this.#options.storage, env)

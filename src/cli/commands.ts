@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 import type { AddCommand, Run } from './command.js'
 import { addCompare } from './commands/compare.js'
 import { addCors } from './commands/cors.js'
+import { addDoctor } from './commands/doctor.js'
 import { addDu } from './commands/du.js'
 import { addExpire } from './commands/expire.js'
 import { addLifecycle } from './commands/lifecycle.js'
@@ -19,6 +20,7 @@ const COMMANDS: readonly AddCommand[] = [
   addMirror,
   addCompare,
   addDu,
+  addDoctor,
   addCors,
   addLifecycle,
   addExpire,
