@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3'
+import { CreateBucketCommand, PutBucketPolicyCommand, S3Client } from '@aws-sdk/client-s3'
 import {
   cloudflarePurge,
   defaultExpiry,
@@ -14,13 +14,15 @@ import {
   readOnly,
   readThrough,
   S3Storage,
+  type S3StorageOptions,
   type Storage,
   setDefaultStorage,
 } from 'stowage'
 import { createFileHandler, toNodeListener } from 'stowage/http'
-import { afterEach, describe, inject, it } from 'vitest'
+import { afterEach, beforeAll, describe, inject, it } from 'vitest'
 import { filesIn, newFolder } from '../integration/child/folders.js'
 import { first, setUpR2 } from '../integration/r2-setup.js'
+import { sdkFor } from '../servers/r2-client.js'
 import { altered } from '../unit/altered.js'
 import { checksOf, diagnosed, expectHealthy, problemIn } from './diagnosed.js'
 import { failingDeletes, namesIn } from './storages.js'
@@ -155,9 +157,23 @@ describe.each([true, false])('a healthy bucket (fastPath %s)', (fastPath) => {
       assert.equal(r2.server.openUploads, 0)
     },
   )
+
+  it("through a caller's own client", async () => {
+    const storage = new S3Storage({
+      bucket: 'test-bucket',
+      client: sdkFor(r2.server),
+      conditionalCompletion: true,
+    })
+    await storage.setCors({ origins: ['https://app.test'] })
+    await storage.setLifecycle(defaultExpiry)
+    expectHealthy(await diagnosed(storage, { secrets: [r2.server.secretAccessKey] }))
+    const wrong = new S3Storage({ bucket: 'no-such-bucket', client: sdkFor(r2.server) })
+    assert.equal(problemIn(await diagnosed(wrong)).check, 'bucket')
+    assert.deepEqual(r2.server.bucket().keys(), [])
+  })
 })
 
-const ceph = inject('ceph')
+const [ceph, guest] = [inject('ceph'), inject('cephGuest')]
 describe.skipIf(ceph === null)('Ceph', () => {
   it.each([true, false])('has no failure (fastPath %s)', async (fastPath) => {
     if (ceph === null) return
@@ -176,6 +192,67 @@ describe.skipIf(ceph === null)('Ceph', () => {
     expectHealthy(await diagnosed(storage, { origin: 'https://app.test' }))
     expectHealthy(await diagnosed(prefixed(storage, 'a')))
     assert.deepEqual(await namesIn(storage), [])
+  })
+})
+
+describe.skipIf(ceph === null || guest === null)('a fault on Ceph', () => {
+  const bucket = `doctor-faults-${process.pid}`
+  /** Diagnoses the bucket by these options. The owner looks for what is left. */
+  const found = async (options: Partial<S3StorageOptions>) => {
+    if (ceph === null) throw new Error('no Ceph')
+    const secretAccessKey = options.secretAccessKey ?? ceph.secretAccessKey
+    const results = await diagnosed(new S3Storage({ ...ceph, bucket, ...options }), {
+      secrets: [secretAccessKey],
+    })
+    assert.deepEqual(await namesIn(new S3Storage({ ...ceph, bucket })), [])
+    const failures = results.filter(({ status }) => status === 'failed')
+    assert.equal(failures.length, 1, JSON.stringify(failures))
+    return failures[0]?.check
+  }
+  beforeAll(async () => {
+    if (ceph === null) return
+    const { endpoint, ...credentials } = ceph
+    const client = new S3Client({ endpoint, credentials, region: 'us-east-1', forcePathStyle: true })
+    await client.send(new CreateBucketCommand({ Bucket: bucket }))
+    client.destroy()
+  })
+
+  it('is found', async () => {
+    assert.equal(await found({ accessKeyId: 'other' }), 'credentials')
+    assert.equal(await found({ secretAccessKey: 'other' }), 'credentials')
+    assert.equal(await found({ bucket: 'no-such-bucket' }), 'bucket')
+    assert.equal(await found({ conditionalCompletion: true }), 'conditions')
+    if (guest !== null) assert.equal(await found({ ...guest }), 'bucket')
+  })
+
+  it('of rights is found', async () => {
+    if (ceph === null || guest === null) return
+    const { endpoint, ...credentials } = ceph
+    const client = new S3Client({
+      endpoint,
+      credentials,
+      region: 'us-east-1',
+      forcePathStyle: true,
+      requestChecksumCalculation: 'WHEN_REQUIRED',
+    })
+    const allow = (...actions: string[]) => {
+      const Statement = [
+        {
+          Effect: 'Allow',
+          Principal: { AWS: ['arn:aws:iam:::user/guest'] },
+          Action: actions,
+          Resource: [`arn:aws:s3:::${bucket}/*`, `arn:aws:s3:::${bucket}`],
+        },
+      ]
+      const Policy = JSON.stringify({ Version: '2012-10-17', Statement })
+      return client.send(new PutBucketPolicyCommand({ Bucket: bucket, Policy }))
+    }
+    const [read, write] = [['s3:GetObject'], ['s3:PutObject', 's3:DeleteObject', 's3:AbortMultipartUpload']]
+    await allow(...read, ...write)
+    assert.equal(await found({ ...guest }), 'list')
+    await allow(...read, 's3:ListBucket')
+    assert.equal(await found({ ...guest }), 'write')
+    client.destroy()
   })
 })
 

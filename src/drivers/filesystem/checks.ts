@@ -25,7 +25,6 @@ import {
   mkdir,
   NO_HARD_LINKS,
   readdir,
-  rmdir,
   setTimes,
   unlink,
   writeAll,
@@ -69,17 +68,16 @@ export class DiskChecks {
   /** Runs `work` in a folder that is removed afterwards, with what is in it. */
   async #inFolder<T>(folder: Folder, work: (path: string) => Promise<T>): Promise<T> {
     const path = this.#context.root.pathOf(folder)
-    const first = await mkdir(path, { recursive: true })
+    const made: string[] = []
     try {
+      await makeFolders(path, made)
       return await work(path)
     } catch (error) {
       throw isProblem(error) ? error : classifySystemError(error)
     } finally {
       for (const { name } of await readdir(path).catch(() => []))
         await unlink(join(path, name)).catch(() => {})
-      for (let each = path; each.length >= (first ?? path).length; each = dirname(each)) {
-        await rmdir(each).catch(() => {})
-      }
+      await this.#context.root.unmake(made)
     }
   }
 
@@ -142,6 +140,18 @@ export class DiskChecks {
       )
     }
   }
+}
+
+/** One by one: the recursive form of Node says ENOENT of a read-only filesystem. Adds the new ones to `made`. */
+async function makeFolders(path: string, made: string[]): Promise<void> {
+  try {
+    await mkdir(path)
+  } catch (error) {
+    if (!hasCode(error, 'ENOENT') || dirname(path) === path) throw error
+    await makeFolders(dirname(path), made)
+    await mkdir(path)
+  }
+  made.push(path)
 }
 
 /** A new file with something in it, open. */

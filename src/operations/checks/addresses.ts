@@ -1,6 +1,8 @@
 import { type Check, type CheckOutcome, failed, ok, skipped, warning } from '../../checks.js'
+import { isStorageError } from '../../errors.js'
 import { attempt } from './files.js'
 import { type Answer, isDown, noAnswer, send } from './request.js'
+import { explained } from './run.js'
 import type { Trial } from './trial.js'
 
 const NO_SIGNATURE = 'Check that a proxy or CDN passes the query and the headers of a request on unchanged.'
@@ -22,7 +24,8 @@ export function addressChecks(trial: Trial, origin: string | undefined): Check[]
     })
   }
   const publicUrl = async (signal: AbortSignal) => {
-    const url = storage.url(file)
+    const url = addressOf(trial, file)
+    if (typeof url !== 'string') return url
     const answer = await send(url, { method: 'GET', signal })
     published = answer
     const isSame = url === (await storage.signedUrl(file, { signal })).replace(/\?.*$/s, '')
@@ -56,6 +59,16 @@ export function addressChecks(trial: Trial, origin: string | undefined): Check[]
     },
     ...(origin === undefined ? [] : [cors(trial, origin)]),
   ]
+}
+
+/** The public address. Only the endpoint of a caller's own client is not known. */
+function addressOf({ storage }: Trial, name: string): string | CheckOutcome {
+  try {
+    return storage.url(name)
+  } catch (error) {
+    if (!isStorageError(error) || error.code !== 'Misconfigured') throw error
+    return skipped(`The storage knows no public address: ${explained(error)}.`)
+  }
 }
 
 function isRefused({ status = 0 }: Answer): boolean {

@@ -58,6 +58,16 @@ export function withoutChmod(code: string): void {
   }
 }
 
+/** A filesystem that cannot make anything durable, as some of FUSE. */
+export function withoutFsync(code: string): void {
+  replace(
+    'fsync',
+    () =>
+      (...args) =>
+        (args.at(-1) as Callback)(failure(code, 'fsync')),
+  )
+}
+
 /**
  * Lets a call fail with EIO: the nth from when the answered function is told so. What it should have done is done for
  * `close`, as the kernel does.

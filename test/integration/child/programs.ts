@@ -17,7 +17,13 @@ import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import type { FileSystemStorageOptions, R2StorageOptions, S3StorageOptions, Storage } from 'stowage'
+import type {
+  CheckResult,
+  FileSystemStorageOptions,
+  R2StorageOptions,
+  S3StorageOptions,
+  Storage,
+} from 'stowage'
 import { failEachCallOf } from './broken-disk.js'
 import {
   afterOpen,
@@ -30,6 +36,7 @@ import {
   vanishingFromFirstListing,
   withoutChmod,
   withoutFolderOfFirstCopy,
+  withoutFsync,
   withoutHardLinks,
 } from './faults.js'
 import { readWhileMoved } from './move.js'
@@ -48,6 +55,18 @@ async function storageOf(choice: StorageChoice): Promise<Storage> {
 
 function withoutKind<Choice extends { kind: string }>({ kind: _, ...options }: Choice): Omit<Choice, 'kind'> {
   return options
+}
+
+/** What a disk may lack. */
+const DISKS = {
+  nothing: () => {},
+  rights: () => {},
+  'hard links': withoutHardLinks,
+  modes: () => {
+    process.umask(0o077)
+    withoutChmod('EPERM')
+  },
+  fsync: () => withoutFsync('EINVAL'),
 }
 
 export interface Migration {
@@ -446,6 +465,17 @@ export const programs = {
       move: await outcomeOf(storage.move('there.txt', 'y.txt')),
       open: await outcomeOf(storage.open('there.txt').then((file) => file.text())),
     }
+  },
+
+  /** The diagnosis of a folder whose disk, or whose rights, lack something. */
+  async diagnoseDisk({ location, lacks }: { location: string; lacks: keyof typeof DISKS }) {
+    DISKS[lacks]()
+    const storage = await storageOf({ kind: 'filesystem', location })
+    if (lacks === 'rights') becomeNobody()
+    const { diagnose } = await import('stowage')
+    const results: CheckResult[] = []
+    for await (const result of diagnose(storage)) results.push(result)
+    return results
   },
 
   /** Deletes a folder, by a user who may not delete all of it. */
