@@ -1,4 +1,4 @@
-import type { Storage } from '../index.js'
+import type { Environment, Storage } from '../index.js'
 import { setTimeout } from '../timers.js'
 import { EXIT, type ExitCode, graver } from './exit-code.js'
 import { Failure, localFailure, toFailure, usage } from './failure.js'
@@ -34,9 +34,14 @@ export class Cli {
     if (options.envFile !== undefined) loadEnvironment(options.envFile)
   }
 
+  /** Whether `--storage` was given. */
+  get hasAddress(): boolean {
+    return this.#options.storage !== undefined
+  }
+
   /** The storage of `--storage`, else of the environment. */
-  async storage(): Promise<Storage> {
-    return this.#open(this.#options.storage)
+  async storage(env: Environment = process.env): Promise<Storage> {
+    return this.#open(this.#options.storage, env)
   }
 
   /** The storages of `--from` and `--to`. One of them may be missing: it is the storage of `storage()`. */
@@ -86,10 +91,10 @@ export class Cli {
     return failure.exitCode
   }
 
-  async #open(address: string | undefined): Promise<Storage> {
+  async #open(address: string | undefined, env: Environment = process.env): Promise<Storage> {
     const { createDefaultStorage, createStorage } = await import('../index.js')
     const storage =
-      address === undefined ? createDefaultStorage(process.env) : createStorage(address, process.env)
+      address === undefined ? createDefaultStorage(env) : createStorage(address, env)
     this.#sayIfSlow(storage)
     return storage
   }

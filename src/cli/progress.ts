@@ -15,13 +15,15 @@ export interface Counted {
 /** A bar with rate and time left on the terminal of stderr. Without a terminal it is silent. */
 export class Progress {
   readonly #bar: SingleBar | undefined
+  readonly #stream: NodeJS.WriteStream
 
-  private constructor(bar: SingleBar | undefined) {
+  private constructor(bar: SingleBar | undefined, stream: NodeJS.WriteStream) {
     this.#bar = bar
+    this.#stream = stream
   }
 
   static async start(terminal: Terminal, { label, unit, total }: Counted): Promise<Progress> {
-    if (!terminal.hasBars) return new Progress(undefined)
+    if (!terminal.hasBars) return new Progress(undefined, terminal.stderr)
     terminal.isSilent = false
     const { SingleBar } = await import('../vendor/cli-progress.js')
     const begun = performance.now()
@@ -38,7 +40,7 @@ export class Progress {
       },
     })
     bar.start(total ?? 0, 0)
-    return new Progress(bar)
+    return new Progress(bar, terminal.stderr)
   }
 
   update(value: number): void {
@@ -48,6 +50,11 @@ export class Progress {
   /** The total became known, or grew. */
   expect(total: number): void {
     this.#bar?.setTotal(total)
+  }
+
+  /** Makes room for a line above the bar, which comes back below that line. */
+  clear(): void {
+    if (this.#bar?.isActive) this.#stream.write('\r\u001B[K')
   }
 
   /** Clears the line. May be called again. */

@@ -41,6 +41,8 @@ export interface MigrateProgress {
   readonly failed: number
   /** Bytes of the files copied so far. */
   readonly bytes: number
+  /** Why this file failed. Missing if it did not. */
+  readonly error?: StorageError
 }
 
 /** The result of {@link migrate}. */
@@ -190,14 +192,21 @@ class Migration {
     } catch (error) {
       if (this.#workers.signal.aborted) return undefined
       this.#fail(name, toFailure(OPERATION, error, name))
+      return undefined
     }
-    const { copied, skipped, failed, bytes } = result
-    this.#settings.onProgress?.({ name, copied, skipped, failed: failed.length, bytes })
+    this.#report(name)
     return undefined
   }
 
   #fail(name: string, error: StorageError): void {
     this.#result.failed.push({ name, error })
+    this.#report(name, error)
+  }
+
+  #report(name: string, error?: StorageError): void {
+    const { copied, skipped, failed, bytes } = this.#result
+    const progress = { name, copied, skipped, failed: failed.length, bytes }
+    this.#settings.onProgress?.(error === undefined ? progress : { ...progress, error })
   }
 
   /** The number of bytes copied, or null if the target already had the file. */

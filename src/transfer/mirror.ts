@@ -1,4 +1,4 @@
-import type { DeleteManyError } from '../errors.js'
+import type { DeleteManyError, StorageError } from '../errors.js'
 import type { OptionNames } from '../options.js'
 import type { Storage } from '../storage.js'
 import { Copier } from './copy-file.js'
@@ -34,6 +34,8 @@ export interface MirrorProgress {
   readonly failed: number
   /** Bytes of the files copied so far. */
   readonly bytes: number
+  /** Why this file failed. Missing if it did not. */
+  readonly error?: StorageError
 }
 
 /** The result of {@link mirror}. With `dryRun` it says what would be done. */
@@ -144,7 +146,7 @@ class Mirror {
   }
 
   #refuse(name: string, place: 'source' | 'target'): void {
-    this.#result.failed.push({ name, error: refusedName(OPERATION, name, place) })
+    this.#fail(name, refusedName(OPERATION, name, place))
     if (place === 'target') return
     this.#isEmpty = false
     this.#refused.add(name.normalize('NFC'))
@@ -187,6 +189,7 @@ class Mirror {
       // A file that has vanished, or can never be copied, was not renamed to something that is missing now.
       if (!hasCode(error, 'NotFound') && !hasCode(error, 'InvalidName')) this.#isPartial = true
       this.#fail(name, error)
+      return
     }
     this.#report(name)
   }
@@ -236,11 +239,14 @@ class Mirror {
   }
 
   #fail(name: string, error: unknown): void {
-    this.#result.failed.push({ name, error: toFailure(OPERATION, error, name) })
+    const failure = { name, error: toFailure(OPERATION, error, name) }
+    this.#result.failed.push(failure)
+    this.#report(name, failure.error)
   }
 
-  #report(name: string): void {
+  #report(name: string, error?: StorageError): void {
     const { copied, skipped, deleted, failed, bytes } = this.#result
-    this.#settings.onProgress?.({ name, copied, skipped, deleted, failed: failed.length, bytes })
+    const progress = { name, copied, skipped, deleted, failed: failed.length, bytes }
+    this.#settings.onProgress?.(error === undefined ? progress : { ...progress, error })
   }
 }

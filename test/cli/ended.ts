@@ -1,0 +1,29 @@
+/** What processes have written. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { StrictR2 } from '../servers/r2.js'
+import type { Ended } from './program.js'
+
+/** The lines of `--json`. */
+export function recordsOf({ stdout }: Ended): Record<string, unknown>[] {
+  return stdout
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line))
+}
+
+/** Waits until a screen shows something. */
+export async function seen(screen: () => string, pattern: RegExp): Promise<void> {
+  while (!pattern.test(screen())) await sleep(20)
+}
+
+/** The variables of a server's first bucket. */
+export function environmentOf({ endpoint, accessKeyId, secretAccessKey, sessionToken }: StrictR2) {
+  return {
+    R2_ENABLED: '1',
+    R2_ACCESS_KEY_ID: accessKeyId,
+    R2_SECRET_ACCESS_KEY: secretAccessKey,
+    R2_BUCKET_NAME: 'test-bucket',
+    R2_ENDPOINT_URL: endpoint,
+    ...(sessionToken === undefined ? {} : { R2_SESSION_TOKEN: sessionToken }),
+  }
+}
