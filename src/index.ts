@@ -12,6 +12,7 @@ export type {
   OpenedFile,
   ReadRequest,
   RemoveFailure,
+  ScanRequest,
   SignedRequest,
   SignRequest,
   SignUploadRequest,

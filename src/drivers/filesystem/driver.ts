@@ -6,6 +6,7 @@ import type {
   OpenedFile,
   ReadRequest,
   RemoveFailure,
+  ScanRequest,
   SignedAddress,
   SignedGrant,
   SignedRequest,
@@ -34,6 +35,7 @@ import { Publication } from './publication.js'
 import { Reader } from './reader.js'
 import { Removal } from './removal.js'
 import { Root } from './root.js'
+import { Scanner } from './scanner.js'
 import { Sidecars } from './sidecars.js'
 import { SWEEP_AGE, sweep } from './sweep.js'
 import { closeRead, lstatIfThere, RESTING } from './syscalls.js'
@@ -62,6 +64,7 @@ export class FileSystemDriver implements StorageDriver {
   readonly #context: Context
   readonly #reader: Reader
   readonly #copier: Copier
+  readonly #scanner: Scanner
   readonly #baseUrl: string
   readonly #signer: LocalSigner
   #sweptAt = 0
@@ -72,6 +75,7 @@ export class FileSystemDriver implements StorageDriver {
     const sidecars = new Sidecars(root, fsync, fileMode)
     this.#context = { root, sidecars, fsync, fileMode }
     this.#reader = new Reader(root, sidecars)
+    this.#scanner = new Scanner(this.#reader)
     this.#copier = new Copier(this.#context, this.#reader)
     this.#baseUrl = baseUrl
     this.#signer = localSigner(baseUrl, config)
@@ -113,6 +117,10 @@ export class FileSystemDriver implements StorageDriver {
       closeRead(fd)
       throw error
     }
+  }
+
+  scan(request: ScanRequest): Promise<void> {
+    return this.#scanner.scan(request)
   }
 
   async has(name: Name): Promise<boolean> {
