@@ -45,6 +45,11 @@ export interface StorageDriver {
   stageCopy(request: StageCopyRequest): Promise<Staged>
   /** Opens a file. A missing one is `NotFound`; a range that starts past its end is `RangeNotSatisfiable`. */
   read(request: ReadRequest): Promise<OpenedFile>
+  /**
+   * Reads a file for somebody who keeps nothing of it, such as a hash. Fails as `read` does; a missing file MUST be
+   * `NotFound` before the first piece. Only for backends that can do this with less work than `read`.
+   */
+  readonly scan?: ((request: ScanRequest) => Promise<void>) | undefined
   /** The state of a file, or null where there is none. MUST throw when the backend cannot tell. */
   head(name: Name, signal: AbortSignal | undefined): Promise<FileState | null>
   /** Whether there is a file. Only for backends that can tell this with less work than `head`. */
@@ -169,6 +174,19 @@ export interface ReadRequest {
   readonly range: ByteRange | undefined
   /** Ends the work when it is aborted. */
   readonly signal: AbortSignal | undefined
+}
+
+/** One read of all bytes of a file. */
+export interface ScanRequest {
+  /** The file. */
+  readonly name: Name
+  /** Ends the work when it is aborted. */
+  readonly signal: AbortSignal | undefined
+  /**
+   * Call it with the bytes, in order, and all of one version of the file. The memory of a piece may be used again after
+   * the call. What it throws MUST be thrown on.
+   */
+  take(piece: Uint8Array): void
 }
 
 /** A file that was opened. */

@@ -20,6 +20,7 @@ export type {
   OpenedFile,
   ReadRequest,
   RemoveFailure,
+  ScanRequest,
   SignedAddress,
   SignedGrant,
   SignedRequest,

@@ -109,6 +109,7 @@ function invalid(input: unknown, reason: string): Problem {
 
 /** UTF-8 byte order: the order of keys on R2 and S3. JavaScript's own order differs for surrogates. */
 export function compareNames(a: string, b: string): number {
+  if (a === b) return 0
   const length = Math.min(a.length, b.length)
   for (let i = 0; i < length; i++) {
     const x = a.charCodeAt(i)

@@ -6,6 +6,7 @@ import { attachment } from './disposition.js'
 import { hasFile, type StorageDriver } from './driver.js'
 import { DeleteManyError, Problem } from './errors.js'
 import { toAttributes } from './headers.js'
+import { listed } from './listed.js'
 import { toContentType } from './media-types.js'
 import { baseName, compareNames, isName, type Name, toFolder, toName } from './names.js'
 import { contextOf, explain, perform, wrap } from './operation.js'
@@ -15,7 +16,6 @@ import {
   COPY_OPTIONS,
   checkOptions,
   DELETE_PREFIX_OPTIONS,
-  LIST_OPTIONS,
   OPEN_OPTIONS,
   type OptionNames,
   progressReporter,
@@ -23,17 +23,15 @@ import {
   SIGNED_UPLOAD_OPTIONS,
   SIGNED_URL_OPTIONS,
   toIfExists,
-  toOnInvalidName,
   toOnProgress,
   toRange,
-  toSignal,
   toSigningTimes,
   toSourceTimeout,
 } from './options.js'
 import { freeName, publish, stageCopy } from './publish.js'
 import { StoredFile } from './stored-file.js'
 import { type Tee, tee } from './tee.js'
-import { finish, type OperationEvent, start, within } from './telemetry.js'
+import type { OperationEvent } from './telemetry.js'
 import type {
   AbortOptions,
   AcceptOptions,
@@ -339,29 +337,7 @@ export abstract class Storage {
    * @example for await (const { name, size } of storage.list('documents/42')) console.log(name, size)
    */
   async *list(prefix = '', options: ListOptions = {}): AsyncIterable<ListedFile> {
-    const event = start('list', this.#driver.label, prefix)
-    let signal: AbortSignal | undefined
-    let failure: { readonly error: unknown } | undefined
-    try {
-      signal = toSignal(options)
-      const folder = toFolder(prefix, true)
-      checkOptions(options, LIST_OPTIONS)
-      const onInvalidName = toOnInvalidName(options)
-      signal?.throwIfAborted()
-      const batches = this.#driver.list(folder, signal)
-      for await (const batch of event ? within(event, batches) : batches) {
-        for (const { name, size, lastModified, etag } of batch) {
-          if (isName(name)) yield { name, size, lastModified, etag }
-          else onInvalidName?.(name)
-        }
-        signal?.throwIfAborted()
-      }
-    } catch (error) {
-      failure = { error: explain(this.#driver, error, 'list', prefix, signal) }
-      throw failure.error
-    } finally {
-      if (event) finish(event, failure)
-    }
+    for await (const files of listed(this.#driver, prefix, options)) for (const file of files) yield file
   }
 
   /**

@@ -26,7 +26,7 @@ const FLOORS: readonly (readonly RegExp[])[] = [
   [/^driver\.ts$/],
   // How an operation runs: its errors and its name.
   [/^delete-many\.ts$/, /^operation\.ts$/, /^cloudflare-purge\.ts$/, /^expiry-rules\.ts$/],
-  [/^(?:publish|accept|copy-through)\.ts$/],
+  [/^(?:publish|accept|copy-through)\.ts$/, /^listed\.ts$/],
   [/^storage\.ts$/],
   [/^direct-upload\.ts$/],
   // What drivers share.

@@ -81,10 +81,12 @@ class Comparison {
       this.#signal.throwIfAborted()
       return compared ? [compared] : []
     }
-    for await (const pair of pairs) {
+    for await (const batch of pairs) {
       yield* refused.splice(0)
-      running.push(this.#judge(pair))
-      if (running.length >= this.#plan.concurrency) yield* await next()
+      for (const pair of batch) {
+        running.push(this.#judge(pair))
+        if (running.length >= this.#plan.concurrency) yield* await next()
+      }
     }
     while (running.length > 0) yield* await next()
     yield* refused

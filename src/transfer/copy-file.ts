@@ -74,7 +74,7 @@ export class Copier {
     const { target, operation } = this.#plan
     const signal = this.#signal
     const stored = await target.stat(to, { signal })
-    if (stored.size === size && (await this.#contents.digests(target, stored))[0] === digest) return
+    if (stored.size === size && (await this.#contents.md5(target, stored)) === digest) return
     const reason = `the copy ${JSON.stringify(to)} differs from the bytes that were sent`
     const current = await target.stat(to, { signal })
     if (current.etag !== stored.etag)

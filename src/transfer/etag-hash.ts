@@ -1,3 +1,4 @@
+import type { Hash } from 'node:crypto'
 import { crypto } from '../crypto.js'
 
 /** The MD5 in an ETag: of the content, or of the MD5s of its parts. ETags of other kinds have no such form. */
@@ -9,53 +10,71 @@ export interface EtagDigest {
 }
 
 export function digestOf(etag: string): EtagDigest | undefined {
+  // The ETags of other kinds are seldom so long.
+  if (etag.length < 34) return undefined
   const [, md5, parts] = /^"([0-9a-f]{32})(?:-([1-9]\d{0,4}))?"$/i.exec(etag) ?? []
   if (md5 === undefined) return undefined
   const text = md5.toLowerCase()
   return parts === undefined ? { text, parts: undefined } : { text: `${text}-${parts}`, parts: Number(parts) }
 }
 
-/** The MD5 of bytes in one call. */
-export function md5(bytes: Uint8Array): string {
-  return crypto().createHash('md5').update(bytes).digest('hex')
+/** The MD5 of a content that has a known size. One that comes in one piece costs one call. */
+export class ContentHash {
+  readonly #size: number
+  #whole: string | undefined
+  #hash: Hash | undefined
+  #isLonger = false
+
+  constructor(size: number) {
+    this.#size = size
+  }
+
+  update(piece: Uint8Array): void {
+    if (this.#hash) this.#hash.update(piece)
+    else if (this.#whole !== undefined) this.#isLonger = true
+    else if (piece.byteLength === this.#size) this.#whole = crypto().hash('md5', piece, 'hex')
+    else this.#hash = crypto().createHash('md5').update(piece)
+  }
+
+  /** Undefined where the content is longer than it should be. */
+  digest(): string | undefined {
+    if (this.#isLonger) return undefined
+    return this.#whole ?? (this.#hash ?? crypto().createHash('md5')).digest('hex')
+  }
 }
 
-/** The ETag that a content gets. Without `partSize`: as one put. */
+/** The ETag that a content gets by an upload in parts. */
 export class EtagHash {
-  readonly #partSize: number | undefined
+  readonly #partSize: number
   readonly #whole = crypto().createHash('md5')
-  #part = crypto().createHash('md5')
+  #part: Hash | undefined
   #filled = 0
   #parts = 0
 
-  constructor(partSize?: number) {
+  constructor(partSize: number) {
     this.#partSize = partSize
   }
 
   update(bytes: Uint8Array): void {
-    if (this.#partSize === undefined) {
-      this.#whole.update(bytes)
-      return
-    }
     for (let offset = 0; offset < bytes.byteLength; ) {
       const piece = bytes.subarray(offset, offset + this.#partSize - this.#filled)
+      this.#part ??= crypto().createHash('md5')
       this.#part.update(piece)
       this.#filled += piece.byteLength
       offset += piece.byteLength
-      if (this.#filled === this.#partSize) this.#endPart()
+      if (this.#filled === this.#partSize) this.#endPart(this.#part)
     }
   }
 
   /** In the form of {@link EtagDigest}. */
   digest(): string {
-    if (this.#partSize === undefined) return this.#whole.digest('hex')
-    if (this.#filled > 0 || this.#parts === 0) this.#endPart()
+    if (this.#filled > 0 || this.#parts === 0) this.#endPart(this.#part ?? crypto().createHash('md5'))
     return `${this.#whole.digest('hex')}-${this.#parts}`
   }
 
-  #endPart(): void {
-    this.#whole.update(this.#part.digest())
-    this.#part = crypto().createHash('md5')
+  #endPart(part: Hash): void {
+    this.#whole.update(part.digest())
+    this.#part = undefined
     this.#filled = 0
     this.#parts += 1
   }

@@ -1,5 +1,7 @@
+import { listed } from '../listed.js'
 import { compareNames, isReserved } from '../names.js'
-import type { ListedFile } from '../types.js'
+import { driverOf, Storage } from '../storage.js'
+import type { ListedFile, ListOptions } from '../types.js'
 import { corrupt } from './failures.js'
 import type { Plan } from './plan.js'
 
@@ -15,6 +17,11 @@ export interface Pair {
 /** A name that the source has a file of. */
 export type SourcePair = Pair & { readonly ours: ListedFile }
 
+/** Whether the source has a file of this name. */
+export function isOfSource(pair: Pair): pair is SourcePair {
+  return pair.ours !== undefined
+}
+
 /** How two listings are joined. */
 export interface JoinOptions {
   /** Refuse a listing that is not in UTF-8 byte order. Otherwise a file of both sides may show as one of each. */
@@ -24,30 +31,40 @@ export interface JoinOptions {
   onInvalidName(name: string, place: 'source' | 'target'): void
 }
 
-/** Both listings as one, in order, each read once. Memory does not grow with the number of files. */
-export async function* join(plan: Plan, options: JoinOptions): AsyncGenerator<Pair, void, undefined> {
-  const { from, to } = plan
+/**
+ * Both listings as one, in order and in batches, each read once. Memory does not grow with the number of files.
+ */
+export async function* join(plan: Plan, options: JoinOptions): AsyncIterable<readonly Pair[]> {
   const ours = new Side(plan, 'source', options)
   const theirs = new Side(plan, 'target', options)
   try {
-    await Promise.all([ours.advance(), theirs.advance()])
-    for (;;) {
-      const [a, b] = [ours.name, theirs.name]
-      if (a === undefined && b === undefined) return
-      const order = a === undefined ? 1 : b === undefined ? -1 : compareNames(a, b)
-      const relative = (order > 0 ? b : a) ?? ''
-      yield {
-        name: from === '' ? relative : `${from}/${relative}`,
-        targetName: to === '' ? relative : `${to}/${relative}`,
-        ours: order <= 0 ? ours.file : undefined,
-        theirs: order >= 0 ? theirs.file : undefined,
-      }
-      if (order <= 0) await ours.advance()
-      if (order >= 0) await theirs.advance()
+    await Promise.all([ours.fill(), theirs.fill()])
+    while (ours.name !== undefined || theirs.name !== undefined) {
+      const pairs: Pair[] = []
+      while (!ours.isSpent && !theirs.isSpent) pairs.push(next(plan, ours, theirs))
+      yield pairs
+      if (ours.isSpent) await ours.fill()
+      if (theirs.isSpent) await theirs.fill()
     }
   } finally {
     await Promise.all([ours.leave(), theirs.leave()])
   }
+}
+
+/** The pair of the first name of the two sides, which go on. */
+function next({ from, to }: Plan, ours: Side, theirs: Side): Pair {
+  const [a, b] = [ours.name, theirs.name]
+  const order = a === undefined ? 1 : b === undefined ? -1 : compareNames(a, b)
+  const relative = (order > 0 ? b : a) ?? ''
+  const pair = {
+    name: from === '' ? relative : `${from}/${relative}`,
+    targetName: to === '' ? relative : `${to}/${relative}`,
+    ours: order <= 0 ? ours.file : undefined,
+    theirs: order >= 0 ? theirs.file : undefined,
+  }
+  if (order <= 0) ours.advance()
+  if (order >= 0) theirs.advance()
+  return pair
 }
 
 /** One listing, and where it is read. */
@@ -55,11 +72,15 @@ class Side {
   /** Relative to the folder. Undefined behind the last file. */
   name: string | undefined
   file: ListedFile | undefined
+  /** Whether the batch is at its end, and {@link fill} has to come before the next file. */
+  isSpent = true
   readonly #plan: Plan
   readonly #place: 'source' | 'target'
   readonly #strict: boolean
-  readonly #files: AsyncIterator<ListedFile>
+  readonly #batches: AsyncIterator<readonly ListedFile[]>
   readonly #skip: number
+  #batch: readonly ListedFile[] = []
+  #next = 0
 
   constructor(plan: Plan, place: 'source' | 'target', { strict, signal, onInvalidName }: JoinOptions) {
     const folder = place === 'source' ? plan.from : plan.to
@@ -67,29 +88,60 @@ class Side {
     this.#place = place
     this.#strict = strict
     this.#skip = folder === '' ? 0 : folder.length + 1
-    this.#files = plan[place]
-      .list(folder, {
-        signal,
-        onInvalidName: (name) => {
-          if (!name.split('/').some(isReserved)) onInvalidName(name, place)
-        },
-      })
-      [Symbol.asyncIterator]()
+    const options = {
+      signal,
+      onInvalidName: (name: string) => {
+        if (!name.split('/').some(isReserved)) onInvalidName(name, place)
+      },
+    }
+    this.#batches = batchesOf(plan[place], folder, options)[Symbol.asyncIterator]()
   }
 
-  async advance(): Promise<void> {
-    const { done, value } = await this.#files.next()
+  /** Goes on to the next file, if there is one in the batch. */
+  advance(): void {
+    const file = this.#batch[this.#next++]
+    this.isSpent = file === undefined
+    if (file === undefined) return
     const before = this.name
-    this.file = done ? undefined : value
-    this.name = done ? undefined : value.name.slice(this.#skip)
-    if (!this.#strict || before === undefined || this.name === undefined) return
-    if (compareNames(before, this.name) >= 0) {
+    this.file = file
+    this.name = this.#skip === 0 ? file.name : file.name.slice(this.#skip)
+    if (this.#strict && before !== undefined && compareNames(before, this.name) >= 0) {
       const { operation } = this.#plan
-      throw corrupt(operation, value.name, `the ${this.#place} lists this name out of order or twice`)
+      throw corrupt(operation, file.name, `the ${this.#place} lists this name out of order or twice`)
     }
   }
 
-  async leave(): Promise<void> {
-    await this.#files.return?.()
+  /** Reads the listing on. */
+  async fill(): Promise<void> {
+    do {
+      const { done, value } = await this.#batches.next()
+      this.#batch = done ? [] : value
+      this.#next = 0
+      if (done) {
+        this.isSpent = false
+        this.file = undefined
+        this.name = undefined
+        return
+      }
+      this.advance()
+    } while (this.isSpent)
   }
+
+  async leave(): Promise<void> {
+    await this.#batches.return?.()
+  }
+}
+
+/** A listing in batches. A subclass may list other files than its driver does: those that it lists count. */
+function batchesOf(
+  storage: Storage,
+  folder: string,
+  options: ListOptions,
+): AsyncIterable<readonly ListedFile[]> {
+  if (storage.list === Storage.prototype.list) return listed(driverOf(storage), folder, options)
+  return alone(storage.list(folder, options))
+}
+
+async function* alone(files: AsyncIterable<ListedFile>): AsyncIterable<readonly ListedFile[]> {
+  for await (const file of files) yield [file]
 }

@@ -5,7 +5,7 @@ import { sleep } from '../timers.js'
 import type { ListedFile } from '../types.js'
 import { Copier } from './copy-file.js'
 import { hasCode, invalid, type MigrateFailure, refusedName, toFailure } from './failures.js'
-import { join, type SourcePair } from './join.js'
+import { isOfSource, join, type SourcePair } from './join.js'
 import { checkOnProgress, type Plan, TRANSFER_OPTIONS, type TransferOptions, toPlan } from './plan.js'
 import { Contents } from './same-content.js'
 import { isInShard, type Shard } from './shard.js'
@@ -157,12 +157,12 @@ class Migration {
       },
     })
     const held: SourcePair[] = []
-    await this.#workers.run(pairs, async ({ ours, ...pair }) => {
-      if (ours === undefined || !this.#isMine(ours.name)) return
-      if ((await this.#handle({ ...pair, ours })) === 'held') held.push({ ...pair, ours })
+    await this.#workers.run(pairs, async (pair) => {
+      if (!isOfSource(pair) || !this.#isMine(pair.ours.name)) return
+      if ((await this.#handle(pair)) === 'held') held.push(pair)
     })
     const end = performance.now() + HELD_PATIENCE
-    await this.#workers.run(held.values(), async (pair) => {
+    await this.#workers.run([held], async (pair) => {
       // A name that was not listed is held by a save of this moment, or on disk by a folder.
       const isLast = () => pair.theirs === undefined || performance.now() > end
       while ((await this.#handle(pair, isLast())) === 'held') {

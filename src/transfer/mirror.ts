@@ -141,7 +141,7 @@ class Mirror {
       throw invalid(OPERATION, reason)
     }
     await this.#removeExtras()
-    await this.#workers.run(this.#blocked.values(), (pair) => this.#copy(pair, true))
+    await this.#workers.run([this.#blocked], (pair) => this.#copy(pair, true))
     return this.#result
   }
 
@@ -197,7 +197,7 @@ class Mirror {
   async #removeExtras(): Promise<void> {
     if (this.#isPartial) return
     const doomed: string[] = []
-    await this.#workers.run(this.#extras.entries(), async ([targetName, name]) => {
+    await this.#workers.run([[...this.#extras]], async ([targetName, name]) => {
       if (this.#isRefused(name)) return
       try {
         if (await this.#plan.source.exists(name, { signal: this.#workers.signal })) return

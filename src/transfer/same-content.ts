@@ -1,8 +1,8 @@
 import type { Storage } from '../storage.js'
 import type { ListedFile } from '../types.js'
-import { digestOf, type EtagDigest, EtagHash, md5, partSizesFor } from './etag-hash.js'
+import { ContentHash, digestOf, type EtagDigest, EtagHash, partSizesFor } from './etag-hash.js'
 import type { Plan } from './plan.js'
-import { readBytes, SMALL_FILE } from './read-bytes.js'
+import { scan } from './scan.js'
 
 /** What decides whether two files of one size are the same. */
 export type Evidence =
@@ -12,8 +12,6 @@ export type Evidence =
   | 'certain'
   /** Both files are read. */
   | 'bytes'
-
-type Read = readonly [storage: Storage, file: ListedFile]
 
 /** Compares contents by size and MD5, with as few bytes read as possible. */
 export class Contents {
@@ -27,57 +25,50 @@ export class Contents {
 
   async areSame(ours: ListedFile, theirs: ListedFile, evidence: Evidence): Promise<boolean> {
     if (ours.size !== theirs.size) return false
-    const { source, target, verify } = this.#plan
-    const [a, b]: [Read, Read] = [
-      [source, ours],
-      [target, theirs],
-    ]
-    if (verify || evidence === 'bytes') return this.#areEqual(a, b)
-    const [own, other] = [digestOf(ours.etag), digestOf(theirs.etag)]
-    if (own?.text === other?.text && own !== undefined) return true
-    const known = await this.#judge(a, b, own, other)
-    if (known === undefined || (known === false && evidence === 'certain')) return this.#areEqual(a, b)
+    if (this.#plan.verify || evidence === 'bytes') return this.#areEqual(ours, theirs)
+    const known = await this.#judge(ours, theirs)
+    if (known === undefined || (known === false && evidence === 'certain'))
+      return this.#areEqual(ours, theirs)
     return known
   }
 
-  /** By one file's bytes and the other's ETag. Undefined where that proves nothing. */
-  async #judge(
-    ours: Read,
-    theirs: Read,
-    own: EtagDigest | undefined,
-    other: EtagDigest | undefined,
-  ): Promise<boolean | undefined> {
-    // Two MD5s of the same kind are compared already. Parts may have been cut differently.
+  /** By ETags, or by one file's bytes and the other's ETag. Undefined where that proves nothing. */
+  #judge(ours: ListedFile, theirs: ListedFile): Promise<boolean | undefined> | boolean | undefined {
+    const [own, other] = [digestOf(ours.etag), digestOf(theirs.etag)]
+    if (own !== undefined && own.text === other?.text) return true
+    // Two MD5s of the same kind. Parts may have been cut differently.
     if (own && other && own.parts === undefined && other.parts === undefined) return false
-    if (other) return this.#matches(ours, other)
-    return own && this.#matches(theirs, own)
+    if (other) return this.#matches(this.#plan.source, ours, other)
+    return own && this.#matches(this.#plan.target, theirs, own)
   }
 
-  async #matches([storage, file]: Read, { text, parts }: EtagDigest): Promise<boolean | undefined> {
-    const sizes = parts === undefined ? [undefined] : partSizesFor(file.size, parts)
+  async #matches(
+    storage: Storage,
+    file: ListedFile,
+    { text, parts }: EtagDigest,
+  ): Promise<boolean | undefined> {
+    if (parts === undefined) return (await this.md5(storage, file)) === text
+    const sizes = partSizesFor(file.size, parts)
     if (sizes.length === 0) return undefined
-    const found = await this.digests(storage, file, sizes)
+    const hashes = sizes.map((size) => new EtagHash(size))
+    const take = (piece: Uint8Array) => {
+      for (const hash of hashes) hash.update(piece)
+    }
+    await scan(storage, file.name, take, this.#signal)
     // A part size that nobody thought of must not count as a difference.
-    return found.includes(text) || (parts === undefined ? false : undefined)
+    return hashes.some((hash) => hash.digest() === text) || undefined
   }
 
-  async #areEqual(a: Read, b: Read): Promise<boolean> {
-    const [[one], [other]] = await Promise.all([this.digests(...a), this.digests(...b)])
+  async #areEqual(ours: ListedFile, theirs: ListedFile): Promise<boolean> {
+    const { source, target } = this.#plan
+    const [one, other] = await Promise.all([this.md5(source, ours), this.md5(target, theirs)])
     return one === other
   }
 
-  /** The digests of a content, one for each part size, in one read. Undefined stands for the MD5 of all of it. */
-  async digests(
-    storage: Storage,
-    { name }: ListedFile,
-    partSizes: readonly (number | undefined)[] = [undefined],
-  ): Promise<string[]> {
-    const file = await storage.open(name, { signal: this.#signal })
-    if (file.size <= SMALL_FILE && partSizes.length === 1 && partSizes[0] === undefined) {
-      return [md5(await readBytes(file, this.#signal))]
-    }
-    const hashes = partSizes.map((size) => new EtagHash(size))
-    for await (const chunk of file.stream()) for (const hash of hashes) hash.update(chunk)
-    return hashes.map((hash) => hash.digest())
+  /** The MD5 of a content, in hexadecimal digits. */
+  async md5(storage: Storage, { name, size }: Pick<ListedFile, 'name' | 'size'>): Promise<string> {
+    const hash = new ContentHash(size)
+    await scan(storage, name, (piece) => hash.update(piece), this.#signal)
+    return hash.digest() ?? this.md5(storage, { name, size: -1 })
   }
 }

@@ -78,6 +78,12 @@ export class PrefixedDriver implements StorageDriver {
     return this.#inner().read({ ...request, name: this.#full(request.name) })
   }
 
+  get scan(): StorageDriver['scan'] {
+    const inner = this.#inner()
+    const scan = inner.scan?.bind(inner)
+    return scan && ((request) => scan({ ...request, name: this.#full(request.name) }))
+  }
+
   head(name: Name, signal: AbortSignal | undefined): Promise<FileState | null> {
     return this.#inner().head(this.#full(name), signal)
   }

@@ -105,6 +105,11 @@ export class PurgingDriver implements StorageDriver {
     return this.#inner.read(request)
   }
 
+  get scan(): StorageDriver['scan'] {
+    const inner = this.#inner
+    return inner.scan?.bind(inner)
+  }
+
   head(name: Name, signal: AbortSignal | undefined): Promise<FileState | null> {
     return this.#inner.head(name, signal)
   }

@@ -137,6 +137,26 @@ class ReadThroughDriver implements StorageDriver {
     return this.#newer().read(request)
   }
 
+  /** As `read`. */
+  get scan(): StorageDriver['scan'] {
+    const newer = this.#newer()
+    const [scanNewer, scanOlder] = [newer.scan?.bind(newer), this.#older().scan]
+    if (!scanNewer || !scanOlder) return undefined
+    return async (request) => {
+      try {
+        return await scanNewer(request)
+      } catch (error) {
+        if (!isMissing(error, newer)) throw error
+      }
+      try {
+        return await scanOlder(request)
+      } catch (error) {
+        if (!isMissing(error)) throw error
+      }
+      return scanNewer(request)
+    }
+  }
+
   async head(name: Name, signal: AbortSignal | undefined): Promise<FileState | null> {
     return (
       (await this.#newer().head(name, signal)) ??
@@ -248,7 +268,7 @@ function isMissing(error: unknown, driver?: StorageDriver): boolean {
 interface Older
   extends Pick<
     StorageDriver,
-    'label' | 'nameLimit' | 'read' | 'head' | 'remove' | 'removeBelow' | 'list' | 'listdir'
+    'label' | 'nameLimit' | 'read' | 'scan' | 'head' | 'remove' | 'removeBelow' | 'list' | 'listdir'
   > {
   has(name: Name, signal: AbortSignal | undefined): Promise<boolean>
   checks(): Promise<readonly Check[]>
@@ -259,9 +279,11 @@ function explained(driver: StorageDriver): Older {
   const rethrow = (error: unknown): never => {
     throw toProblem(error)
   }
+  const scan = driver.scan?.bind(driver)
   return {
     label: driver.label,
     nameLimit: driver.nameLimit,
+    ...(scan && { scan: (request) => scan(request).catch(rethrow) }),
     read: async (request) => {
       const opened = await driver.read(request).catch(rethrow)
       return { ...opened, body: explainedBody(opened.body, toProblem) }

@@ -7,6 +7,7 @@ import type {
   OpenedFile,
   ReadRequest,
   RemoveFailure,
+  ScanRequest,
   SignedAddress,
   SignedGrant,
   SignedRequest,
@@ -36,6 +37,7 @@ import { Publication } from './publication.js'
 import { Reader } from './reader.js'
 import { Removal } from './removal.js'
 import { Root } from './root.js'
+import { Scanner } from './scanner.js'
 import { Sidecars } from './sidecars.js'
 import { SWEEP_AGE, sweep } from './sweep.js'
 import { closeRead, lstatIfThere, RESTING } from './syscalls.js'
@@ -65,6 +67,7 @@ export class FileSystemDriver implements StorageDriver {
   readonly #reader: Reader
   readonly #copier: Copier
   readonly #checks: DiskChecks
+  readonly #scanner: Scanner
   readonly #baseUrl: string
   readonly #signer: LocalSigner
   #sweptAt = 0
@@ -75,6 +78,7 @@ export class FileSystemDriver implements StorageDriver {
     const sidecars = new Sidecars(root, fsync, fileMode)
     this.#context = { root, sidecars, fsync, fileMode }
     this.#reader = new Reader(root, sidecars)
+    this.#scanner = new Scanner(this.#reader)
     this.#copier = new Copier(this.#context, this.#reader)
     this.#checks = new DiskChecks(this.#context, directoryMode)
     this.#baseUrl = baseUrl
@@ -117,6 +121,10 @@ export class FileSystemDriver implements StorageDriver {
       closeRead(fd)
       throw error
     }
+  }
+
+  scan(request: ScanRequest): Promise<void> {
+    return this.#scanner.scan(request)
   }
 
   async has(name: Name): Promise<boolean> {

@@ -4,7 +4,7 @@ import type { Name } from '../../names.js'
 import { replacedMeanwhile } from '../resting-readers.js'
 import type { Root } from './root.js'
 import type { FoundAttributes, Sidecars } from './sidecars.js'
-import { closeRead, fstat, lstatNow, MODIFY, open, READ } from './syscalls.js'
+import { closeRead, fstat, fstatInNumbers, lstatNow, MODIFY, open, openNow, READ } from './syscalls.js'
 import { hasCode } from './system-errors.js'
 import { isSameVersion, type Version } from './version.js'
 
@@ -21,6 +21,12 @@ export interface OpenFile extends FoundFile {
   readonly fd: number
 }
 
+/** An open file, and its size in bytes. The receiver closes `fd`. */
+export interface OpenContent {
+  readonly fd: number
+  readonly size: number
+}
+
 /** Finds and opens files: never outside of the root, and never one version with the attributes of another. */
 export class Reader {
   readonly #root: Root
@@ -33,6 +39,37 @@ export class Reader {
 
   open(name: Name): Promise<OpenFile> {
     return this.#following(name, (path) => this.#openAt(path, name))
+  }
+
+  /** Opens a file whose attributes nobody asks for. */
+  openContent(name: Name): Promise<OpenContent> {
+    return this.#following(name, async (path) => {
+      const fd = await open(path, READ)
+      try {
+        const content = contentOf(fd)
+        if (content && (await this.#root.placeOf(fd, path)) !== 'outside') return content
+      } catch (error) {
+        closeRead(fd)
+        throw error
+      }
+      closeRead(fd)
+      throw noSuchFile()
+    })
+  }
+
+  /** The same without a wait. Undefined for whatever is not plain: {@link openContent} has to judge it. */
+  openContentNow(name: Name): OpenContent | undefined {
+    const path = this.#root.pathOf(name)
+    const fd = openNow(path)
+    if (fd === undefined) return undefined
+    try {
+      if (this.#root.isInPlace(fd, path)) {
+        const content = contentOf(fd)
+        if (content) return content
+      }
+    } catch {}
+    closeRead(fd)
+    return undefined
   }
 
   /** Opens a version again that was open before. Fails where it is not the one of that name any more. */
@@ -140,6 +177,12 @@ function isSameFile(a: BigIntStats, b: BigIntStats): boolean {
 function isAt(path: string, version: Version): boolean {
   const current = lstatNow(path)
   return current !== undefined && isSameVersion(current, version)
+}
+
+/** Undefined for what is no file. */
+function contentOf(fd: number): OpenContent | undefined {
+  const stats = fstatInNumbers(fd)
+  return stats.isFile() ? { fd, size: stats.size } : undefined
 }
 
 function noSuchFile(): Problem {

@@ -97,6 +97,13 @@ export class Root {
     return (await this.#holds(real, path)) ? 'inside' : 'outside'
   }
 
+  /** Whether the file that was opened at `path` is certainly within the root. False: {@link placeOf} knows. */
+  isInPlace(fd: number, path: string): boolean {
+    if (path.indexOf(sep, this.#start.length) === -1) return true
+    const real = process.platform === 'linux' ? readPathOf(fd) : undefined
+    return real !== undefined && this.#isStraight(real, path)
+  }
+
   /** Whether a real path is a path of the root with no link in it. */
   #isStraight(realPath: string, path: string): boolean {
     return this.#real !== undefined && realPath === this.#real + path.slice(this.path.length)

@@ -59,6 +59,19 @@ export async function open(path: fs.PathLike, flags: number, mode?: number): Pro
   return withDescriptor(() => promisedOpen(path, flags, mode))
 }
 
+/**
+ * The same for reading, without a trip to the thread pool. Undefined where {@link open} has to do it: it waits for
+ * descriptors and busy files, and its errors say what is wrong.
+ */
+export function openNow(path: fs.PathLike): number | undefined {
+  if (isWindows) return undefined
+  try {
+    return fs.openSync(path, READ)
+  } catch {
+    return undefined
+  }
+}
+
 export interface Created {
   readonly fd: number
   readonly ino: bigint
@@ -208,6 +221,11 @@ export function read(
   })
 }
 
+/** Synchronous: for bytes that the kernel has in memory. */
+export function readNow(fd: number, buffer: Buffer, length: number, position: number): number {
+  return fs.readSync(fd, buffer, 0, length, position)
+}
+
 /** Null where there is nothing, or nothing can be. */
 export async function lstatIfThere(path: fs.PathLike): Promise<fs.BigIntStats | null> {
   try {
@@ -236,6 +254,11 @@ export function setTimes(fd: number, time: number): void {
 /** Synchronous as well. */
 export function fstat(fd: number): fs.BigIntStats {
   return fs.fstatSync(fd, { bigint: true })
+}
+
+/** The same for half the price, with times that are cut. */
+export function fstatInNumbers(fd: number): fs.Stats {
+  return fs.fstatSync(fd)
 }
 
 /** The whole of a file below the root's reserved folder, or null if it is not there. */

@@ -1,14 +1,18 @@
-import type { Dirent } from 'node:fs'
+import type { BigIntStats, Dirent } from 'node:fs'
 import type { Entry } from '../../driver.js'
 import { compareNames, type Folder, isName, RESERVED_SEGMENT } from '../../names.js'
 import type { ListedFile } from '../../types.js'
+import { Pace } from './pace.js'
 import type { Root } from './root.js'
-import { lstatIfThere, readdir } from './syscalls.js'
+import { lstatIfThere, lstatNow, readdir } from './syscalls.js'
 import { hasCode } from './system-errors.js'
 import { stateOf } from './version.js'
 
 /** Files looked at together: enough to keep the thread pool busy. */
 const BATCH = 64
+
+/** Shared by all listings. */
+const PACE = new Pace()
 
 /**
  * The files below a folder in UTF-8 byte order of their names, and the folders that the naming rule refuses. No link is followed, the storage's own folders are left
@@ -16,8 +20,8 @@ const BATCH = 64
  */
 export async function* walk(root: Root, folder: Folder): AsyncIterable<readonly ListedFile[]> {
   let batch: string[] = []
-  for await (const name of filesBelow(root, folder)) {
-    batch.push(name)
+  for await (const names of filesBelow(root, folder)) {
+    batch = batch.length === 0 ? names : [...batch, ...names]
     if (batch.length < BATCH) continue
     yield await toFiles(root, batch)
     batch = []
@@ -37,19 +41,23 @@ export async function entriesOf(root: Root, folder: Folder): Promise<Entry[]> {
   })
 }
 
-async function* filesBelow(root: Root, folder: string): AsyncIterable<string> {
+/** Names in runs of {@link BATCH} at most. */
+async function* filesBelow(root: Root, folder: string): AsyncIterable<string[]> {
+  const start = folder === '' ? '' : `${folder}/`
+  let run: string[] = []
   for (const found of await level(root, folder)) {
-    const name = folder === '' ? found : `${folder}/${found}`
-    if (!found.endsWith('/')) {
-      yield name
-      continue
-    }
+    const name = start + found
     // Below a folder whose name breaks the naming rule, every name does. The paths there may be too long for the system,
     // so the folder stands for all of them, with its closing slash.
-    const directory = name.slice(0, -1)
-    if (isName(directory)) yield* filesBelow(root, directory)
-    else yield name
+    const folderBelow = found.endsWith('/') && isName(name.slice(0, -1)) ? name.slice(0, -1) : undefined
+    if (folderBelow === undefined) run.push(name)
+    if (run.length > 0 && (folderBelow !== undefined || run.length === BATCH)) {
+      yield run
+      run = []
+    }
+    if (folderBelow !== undefined) yield* filesBelow(root, folderBelow)
   }
+  if (run.length > 0) yield run
 }
 
 /** The files and folders in a folder. A folder ends in `/` and sorts so, as the names of its files do. */
@@ -92,12 +100,38 @@ export async function readdirIfThere(path: string): Promise<Dirent[]> {
 }
 
 async function toFiles(root: Root, names: readonly string[]): Promise<ListedFile[]> {
-  const files = await Promise.all(names.map((name) => toFile(root, name)))
-  return files.filter((file) => file !== null)
+  const files: (ListedFile | null | Promise<ListedFile | null>)[] = []
+  for (const name of names) {
+    if (PACE.isTired) await PACE.rest()
+    const file = PACE.isFast() ? PACE.time(() => toFileNow(root, name)) : undefined
+    files.push(file ?? toFile(root, name))
+  }
+  const found: ListedFile[] = []
+  for (const each of files) {
+    const file = each instanceof Promise ? await each : each
+    if (file) found.push(file)
+  }
+  return found
 }
 
-async function toFile(root: Root, name: string): Promise<ListedFile | null> {
+/** Undefined where there is none, and where {@link toFile} has to say what is wrong. */
+function toFileNow(root: Root, name: string): ListedFile | undefined {
+  try {
+    return name.endsWith('/') ? undefined : toListed(name, lstatNow(root.pathOfListed(name)))
+  } catch {
+    return undefined
+  }
+}
+
+function toFile(root: Root, name: string): ListedFile | Promise<ListedFile | null> {
   if (name.endsWith('/')) return { name, size: 0, lastModified: new Date(0), etag: '""' }
-  const stats = await lstatIfThere(root.pathOfListed(name))
-  return stats?.isFile() ? { name, ...stateOf(stats) } : null
+  const looking = lstatIfThere(root.pathOfListed(name)).then((stats) => toListed(name, stats) ?? null)
+  looking.catch(() => {}) // It may fail before somebody waits for it.
+  return looking
+}
+
+function toListed(name: string, stats: BigIntStats | null | undefined): ListedFile | undefined {
+  if (!stats?.isFile()) return undefined
+  const { size, lastModified, etag } = stateOf(stats)
+  return { name, size, lastModified, etag }
 }
