@@ -4,11 +4,12 @@ import {
   compare,
   defaultExpiry,
   defaultStorage,
+  diagnose,
+  diagnoseEnvironment,
   expire,
   FileSystemStorage,
   mirror,
   monthlyCost,
-  orphans,
   R2Storage,
   type R2StorageOptions,
   type Storage,
@@ -47,11 +48,12 @@ export async function backUp(location: string) {
   // #endregion
 }
 
-/** `known` asks the database which of these names it has. */
-export async function removeOrphans(known: (names: string[]) => Promise<string[]>) {
-  // #region orphans
-  for await (const { name } of orphans(defaultStorage, known, { prefix: 'documents' })) {
-    await defaultStorage.delete(name)
+/** Why does it not work? */
+export async function examine() {
+  // #region diagnose
+  for (const { check, status, message } of diagnoseEnvironment()) console.log(status, check, message)
+  for await (const { group, check, status, message, remedy } of diagnose(defaultStorage)) {
+    if (status !== 'ok') console.log(status, group, check, message, remedy ?? '')
   }
   // #endregion
 }
