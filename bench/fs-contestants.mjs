@@ -1,5 +1,5 @@
 // The contestants of the filesystem cases: the bare system calls, stowage, and the peers' local drivers. Each has its
-// own folder on the same disk. Only stowage and the floor write all or nothing and never overwrite.
+// own folder on the same disk. Only stowage and the floor never overwrite; files-sdk writes all or nothing as well.
 import fs from 'node:fs'
 import { join } from 'node:path'
 import { stowage } from './stowage.mjs'
