@@ -60,7 +60,7 @@ export class Reader {
   /** The same without a wait. Undefined for whatever is not plain: {@link openContent} has to judge it. */
   openContentNow(name: Name): OpenContent | undefined {
     const path = this.#root.pathOf(name)
-    const fd = openNow(path)
+    const fd = this.#root.seesPlaceOf(path) ? openNow(path) : undefined
     if (fd === undefined) return undefined
     try {
       if (this.#root.isInPlace(fd, path)) {

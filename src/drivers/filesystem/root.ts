@@ -97,11 +97,21 @@ export class Root {
     return (await this.#holds(real, path)) ? 'inside' : 'outside'
   }
 
+  /** Whether {@link isInPlace} can tell anything about a path. */
+  seesPlaceOf(path: string): boolean {
+    return process.platform === 'linux' || this.#isAtTop(path)
+  }
+
   /** Whether the file that was opened at `path` is certainly within the root. False: {@link placeOf} knows. */
   isInPlace(fd: number, path: string): boolean {
-    if (path.indexOf(sep, this.#start.length) === -1) return true
-    const real = process.platform === 'linux' ? readPathOf(fd) : undefined
+    if (this.#isAtTop(path)) return true
+    const real = readPathOf(fd)
     return real !== undefined && this.#isStraight(real, path)
+  }
+
+  /** Whether no folder is between the root and a file. */
+  #isAtTop(path: string): boolean {
+    return path.indexOf(sep, this.#start.length) === -1
   }
 
   /** Whether a real path is a path of the root with no link in it. */
