@@ -8,8 +8,9 @@ export async function receive(request: IncomingMessage): Promise<string[]> {
   const saves: Promise<string>[] = []
   const form = busboy({ headers: request.headers, limits: { files: 5 } })
   form.on('file', (_field, file, { filename }) => {
-    const save = defaultStorage.save(chatUploadPath(filename ?? ''), file, chatUploadRules)
-    save.catch(() => {}) // is thrown below, when the form is whole
+    const store = async () => defaultStorage.save(chatUploadPath(filename ?? ''), file, chatUploadRules)
+    const save = store()
+    save.catch(() => file.resume()) // the error is thrown below, when the form is whole
     saves.push(save)
   })
   await pipeline(request, form)

@@ -59,6 +59,12 @@ it('answers 415 and 413', async () => {
   assert.deepEqual((await defaultStorage.listdir('chat_uploads')).files, [])
 })
 
+it('answers 400 for a file name with nothing in it', async () => {
+  const body = new FormData()
+  body.append('file', new Blob([await photo()]), '...')
+  assert.equal((await fetch(`http://127.0.0.1:${port}`, { method: 'POST', body })).status, 400)
+})
+
 it('keeps nothing of a form that is cut', async () => {
   const socket = connect(port, '127.0.0.1')
   const head = 'content-disposition: form-data; name="file"; filename="a.png"\r\n\r\n'
