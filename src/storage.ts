@@ -358,15 +358,20 @@ export abstract class Storage {
     }
   }
 
-  /** One level of a folder, as base names in UTF-8 byte order. A missing folder is empty. */
-  async listdir(path = '', options: AbortOptions = {}): Promise<DirectoryListing> {
+  /**
+   * One level of a folder, as base names in UTF-8 byte order. A missing folder is empty. Names that break the naming rule
+   * are left out, and `onInvalidName` is told, as for {@link list}.
+   */
+  async listdir(path = '', options: ListOptions = {}): Promise<DirectoryListing> {
     return this.perform('listdir', path, options, async (signal) => {
       const folder = toFolder(path, true)
-      checkOptions(options, ABORT_OPTIONS)
+      checkOptions(options, LIST_OPTIONS)
+      const onInvalidName = toOnInvalidName(options)
       const listing: DirectoryListing = { directories: [], files: [] }
       for await (const batch of this.#driver.listdir(folder, signal)) {
         for (const { kind, name } of batch) {
           if (isName(name)) listing[kind === 'file' ? 'files' : 'directories'].push(baseName(name))
+          else onInvalidName?.(kind === 'file' ? name : `${name}/`)
         }
         signal?.throwIfAborted()
       }

@@ -97,10 +97,10 @@ export interface DeletePrefixOptions extends AbortOptions {
   dryRun?: boolean | undefined
 }
 
-/** Options of `list`. */
+/** Options of `list` and `listdir`. */
 export interface ListOptions extends AbortOptions {
   /**
-   * Called with each name that breaks the naming rule; `list` leaves it out. Other programs make such names: the key
+   * Called with each name that breaks the naming rule; the listing leaves it out. Other programs make such names: the key
    * `a//b`, or a name in NFD from a Mac. A folder on disk with such a name stands for all files in it; its name ends in
    * `/`.
    */

@@ -71,7 +71,7 @@ const PRIVATE: readonly { what: RegExp; to: RegExp }[] = [
   },
   // A prefix is a wrapper, also inside a backend.
   { what: /^wrappers\/(?:prefixed|purging)\.ts$/, to: /^(?:wrappers|backends)\/|^index\.ts$/ },
-  { what: /^(?!cli\/|index\.ts$|vendor\/)/, to: /^(?!cli\/|cli\.ts$)/ },
+  { what: /^(?!cli\/|index\.ts$|vendor\/|timers\.ts$)/, to: /^(?!cli\/|cli\.ts$)/ },
   { what: /^wrappers\/(?!(?:prefixed|purging)\.ts$)/, to: /^(?:wrappers\/|create-storage\.ts$|index\.ts$)/ },
 ]
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { execFile, spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -92,6 +92,7 @@ describe.concurrent('the tarball', () => {
       for (const ending of ['js', 'cjs', 'd.ts', 'd.cts'])
         assert.ok(files.includes(`dist/${entry}.${ending}`))
     }
+    assert.ok(files.includes('dist/cli.js'))
     assert.ok(
       files.every((file) =>
         /^(?:dist\/[\w-]+\.(?:d\.)?c?[jt]s|docs\/[\w-]+\.md|[A-Z]+(?:\.md)?|package\.json)$/.test(file),
@@ -104,6 +105,8 @@ describe.concurrent('the tarball', () => {
     for (const [file, name] of [
       ['undici-pool-code.cjs', 'undici'],
       ['xml-parser-code.cjs', 'htmlparser2'],
+      ['commander-code.cjs', 'commander'],
+      ['cli-progress-code.cjs', 'cli-progress'],
     ] as const) {
       const licence = await readFile(join(root, 'node_modules', name, 'LICENSE'), 'utf8')
       assert.ok((await readFile(join(dist, file), 'utf8')).includes(licence.trim()), file)
@@ -338,10 +341,46 @@ describe.concurrent('the installed package', () => {
   })
 })
 
+describe('the command line of the installed package', () => {
+  const stowage = (...args: string[]) => run('npx', ['--no-install', 'stowage', ...args], project)
+
+  it('stores, lists and prints files by npx', async () => {
+    const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'))
+    assert.equal(await stowage('--version'), `${version}\n`)
+    await writeFile(join(project, 'report.txt'), 'the report')
+    await writeFile(join(project, '.env'), 'MEDIA_ROOT=./from-env\n')
+    assert.equal(await stowage('put', 'report.txt', 'docs/', '--env-file', '.env'), 'docs/report.txt\n')
+    assert.equal(await stowage('ls', 'docs', '--storage', 'fs:./from-env'), 'report.txt\n')
+    assert.equal(await stowage('cat', 'docs/report.txt', '--env-file', '.env'), 'the report')
+  })
+
+  it('is an executable file', async () => {
+    const { mode } = await stat(join(project, 'node_modules', 'stowage', 'dist', 'cli.js'))
+    assert.equal(mode & 0o111, 0o111)
+    const bare = await run(join(project, 'node_modules', '.bin', 'stowage'), ['--help'], project)
+    assert.match(bare, /^Usage: stowage /)
+  })
+
+  it('loads no other package, on disk and on R2', async () => {
+    const cli = `process.argv = [process.argv[0], 'stowage', ...ARGS]
+      process.on('exit', () => { process.exitCode = 0 }) // Nobody listens on that port.
+      const { pathToFileURL } = require('node:url')
+      import(pathToFileURL(require.resolve('stowage/package.json').replace('package.json', 'dist/cli.js')))`
+    const withArguments = (...args: string[]) => cli.replace('ARGS', JSON.stringify(args))
+    for (const source of [
+      withArguments('--storage', 'fs:./loaded', 'ls', '--long'),
+      withArguments('--storage', 'r2:files?endpoint=http://127.0.0.1:1', 'ls'),
+    ]) {
+      const variables = { R2_ACCESS_KEY_ID: 'a', R2_SECRET_ACCESS_KEY: 'b' }
+      assert.deepEqual([...(await packagesLoaded('cjs', source, variables))], ['stowage'])
+    }
+  })
+})
+
 /** The packages a program loads, by V8's own account of all scripts, ES modules and CommonJS alike. */
-async function packagesLoaded(ending: string, source: string): Promise<Set<string>> {
+async function packagesLoaded(ending: string, source: string, variables = {}): Promise<Set<string>> {
   const folder = await mkdtemp(join(work, 'coverage-'))
-  await runFile(ending, source, { NODE_V8_COVERAGE: folder })
+  await runFile(ending, source, { NODE_V8_COVERAGE: folder, ...variables })
   const packages = new Set<string>()
   for (const report of await readdir(folder)) {
     const { result }: { result: { url: string }[] } = JSON.parse(await readFile(join(folder, report), 'utf8'))

@@ -11,6 +11,9 @@ export const EXIT = {
   usage: 64,
   /** 128 and the number of SIGINT, as shells have it. */
   interrupted: 130,
+  /** The same for SIGHUP and SIGTERM. */
+  hungUp: 129,
+  terminated: 143,
 } as const
 
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT]
@@ -39,4 +42,9 @@ const BY_SYSTEM_CODE: Readonly<Record<string, ExitCode>> = {
 export function exitCodeOf(code: string): ExitCode {
   const byCode: Readonly<Record<string, ExitCode | undefined>> = { ...BY_SYSTEM_CODE, ...BY_CODE }
   return byCode[code] ?? EXIT.failed
+}
+
+/** The one of two exit codes that a command with both ends with. */
+export function graver(one: ExitCode, other: ExitCode): ExitCode {
+  return one > other ? one : other
 }

@@ -22,7 +22,7 @@ export function usage(message: string): Failure {
 
 /** An error of the machine's own files: the path is the user's own, so it may be told. */
 export function localFailure(path: string, error: unknown): unknown {
-  const code = systemCodeOf(error)
+  const code = error instanceof Failure ? undefined : systemCodeOf(error)
   return code === undefined ? error : new Failure(code, `${path}: ${descriptionOf(code)}`)
 }
 

@@ -3,65 +3,74 @@ import { Cli } from './cli.js'
 import { addCommands } from './commands.js'
 import { EXIT, type ExitCode } from './exit-code.js'
 import { type Failure, toFailure, usage } from './failure.js'
-import { type Streams, Terminal } from './terminal.js'
+import { CLOSED_PIPE, Interruption, stopOn } from './stop.js'
+import type { Streams } from './streams.js'
+import { Terminal } from './terminal.js'
 
 /** Runs a command line. Resolves to the exit code of the process; results and errors have been written. */
-export async function main(args: readonly string[], streams: Streams = process): Promise<ExitCode> {
+export async function main(
+  args: readonly string[],
+  version: string,
+  streams: Streams = process,
+): Promise<ExitCode> {
   const { Command, CommanderError } = await import('../vendor/commander.js')
-  const stop = new AbortController()
-  onInterrupt(stop)
-  onClosedPipe(streams, stop)
+  const terminal = new Terminal(streams, hasJson(args))
+  const signal = stopOn(streams)
+  onSurprise(terminal)
+  const fail = ({ code, message, exitCode }: Failure): ExitCode => {
+    terminal.complain(code, message)
+    return exitCode
+  }
   let cli: Cli | undefined
   let exitCode: ExitCode = EXIT.ok
-  const program: Command = new Command('stowage').exitOverride().configureOutput({
-    writeOut: (text) => streams.stdout.write(text),
-    writeErr: (text) => streams.stderr.write(text),
-    outputError: () => {}, // Told below, as every other error.
-    getOutHelpWidth: () => streams.stdout.columns ?? 80,
-    getErrHelpWidth: () => streams.stderr.columns ?? 80,
-  })
+  const program: Command = new Command('stowage')
+    .version(version, '--version', 'show the version')
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => streams.stdout.write(text),
+      writeErr: (text) => streams.stderr.write(text),
+      outputError: () => {}, // Told below, as every other error.
+      getOutHelpWidth: () => streams.stdout.columns ?? 80,
+      getErrHelpWidth: () => streams.stderr.columns ?? 80,
+    })
   addCommands(program, (work) => async (...given) => {
-    cli = new Cli(streams, program.opts(), stop.signal)
+    cli = new Cli(terminal, program.opts(), signal)
     exitCode = (await work(cli, ...given)) ?? EXIT.ok
   })
-  const fail = ({ code, message, exitCode }: Failure): ExitCode => {
-    new Terminal(streams, args.includes('--json')).complain(code, message)
-    return exitCode
-  }
   try {
-    await program.parseAsync([...args], { from: 'user' })
+    await program.parseAsync([...args], { from: 'user' }).catch((error: unknown) => {
+      const isAnswered = error instanceof CommanderError && error.exitCode === 0 // By the help or the version.
+      if (!isAnswered) throw error
+    })
+    await terminal.flush()
     return exitCode
   } catch (error) {
-    if (stop.signal.reason === CLOSED_PIPE) return EXIT.ok
-    if (stop.signal.aborted) {
-      new Terminal(streams, args.includes('--json')).complain(
-        'Interrupted',
-        `interrupted: ${cli?.doneSoFar() ?? 'nothing was changed'}`,
-      )
-      return EXIT.interrupted
+    if (error instanceof CommanderError) {
+      if (error.code === 'commander.help') return EXIT.usage
+      return fail(usage(error.message.replace(/^error: /, '')))
     }
-    if (!(error instanceof CommanderError)) return fail(await toFailure(error))
-    if (error.exitCode === 0) return EXIT.ok // The help was asked for.
-    return error.code === 'commander.help' ? EXIT.usage : fail(usage(error.message.replace(/^error: /, '')))
+    const reason: unknown = signal.aborted ? signal.reason : error
+    if (reason === CLOSED_PIPE) return EXIT.ok
+    if (!(reason instanceof Interruption)) return fail(await toFailure(reason))
+    terminal.complain('Interrupted', `interrupted: ${cli?.doneSoFar() ?? 'nothing was changed'}`)
+    return reason.exitCode
   }
 }
 
-/** Ctrl-C: the first one ends the command in order, the second one at once. */
-function onInterrupt(stop: AbortController): void {
-  process.once('SIGINT', () => {
-    process.once('SIGINT', () => process.exit(EXIT.interrupted))
-    stop.abort(new Error('interrupted'))
+/** Errors of the command line itself are told in the form that `--json` asks for. */
+function hasJson(args: readonly string[]): boolean {
+  const end = args.indexOf('--')
+  return args.slice(0, end === -1 ? args.length : end).includes('--json')
+}
+
+/** Warnings of the storage are told as plain sentences. What nobody has thought of is told without a stack trace. */
+function onSurprise(terminal: Terminal): void {
+  process.removeAllListeners('warning')
+  process.on('warning', (warning: NodeJS.ErrnoException) => {
+    if (warning.code?.startsWith('STOWAGE_')) terminal.say(`warning: ${warning.message}`)
   })
-}
-
-const CLOSED_PIPE = new Error('nobody reads the output')
-
-/** `stowage ls | head`: the reader has gone, so nothing more is to be done. */
-function onClosedPipe({ stdout, stderr }: Streams, stop: AbortController): void {
-  for (const stream of [stdout, stderr]) {
-    stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EPIPE') throw error
-      stop.abort(CLOSED_PIPE)
-    })
-  }
+  process.on('uncaughtException', (error) => {
+    terminal.complain('Unknown', `unexpected: ${error.message}`)
+    process.exit(EXIT.failed)
+  })
 }

@@ -24,6 +24,7 @@ export class Progress {
 
   static async start(terminal: Terminal, { label, unit, total }: Counted): Promise<Progress> {
     if (!terminal.hasBars) return new Progress(undefined, terminal.stderr)
+    terminal.isSilent = false
     const { SingleBar } = await import('../vendor/cli-progress.js')
     const begun = performance.now()
     const bar = new SingleBar({

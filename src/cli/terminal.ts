@@ -1,13 +1,7 @@
-import { once } from 'node:events'
 import { styleText } from 'node:util'
 import { printable, toJsonLine } from './printable.js'
-
-/** The streams of a process. */
-export interface Streams {
-  readonly stdin: NodeJS.ReadStream
-  readonly stdout: NodeJS.WriteStream
-  readonly stderr: NodeJS.WriteStream
-}
+import { outputFailure } from './stop.js'
+import type { Streams } from './streams.js'
 
 export type Style = Parameters<typeof styleText>[0]
 
@@ -19,6 +13,8 @@ export class Terminal {
   readonly #streams: Streams
   /** One JSON line a record. */
   readonly json: boolean
+  /** Whether the person at the terminal has seen nothing yet. */
+  isSilent = true
 
   constructor(streams: Streams, json: boolean) {
     this.#streams = streams
@@ -32,12 +28,12 @@ export class Terminal {
 
   /** Whether a person reads the talk, so that a bar may move there. */
   get hasBars(): boolean {
-    return this.#streams.stderr.isTTY === true && !this.json
+    return this.#streams.stderr.isTTY === true && process.env.TERM !== 'dumb' && !this.json
   }
 
   /** Whether a person can answer a question. */
   get canAsk(): boolean {
-    return this.#streams.stdin.isTTY === true && this.#streams.stderr.isTTY === true
+    return this.#streams.stdin.isTTY === true && this.#streams.stderr.isTTY === true && !this.json
   }
 
   get columns(): number {
@@ -62,10 +58,17 @@ export class Terminal {
     for (const line of text) await this.write(`${line}\n`)
   }
 
-  /** Writes data, and waits for a slow reader. Rejects when the reader has gone. */
+  /** Writes data, and waits for a slow reader. Rejects when it cannot be written, or nobody reads it any more. */
   async write(data: string | Uint8Array): Promise<void> {
-    const { stdout } = this.#streams
-    if (!stdout.write(data)) await once(stdout, 'drain')
+    this.isSilent = false
+    await new Promise<void>((resolve, reject) => {
+      this.#streams.stdout.write(data, (error) => (error ? reject(outputFailure(error)) : resolve()))
+    })
+  }
+
+  /** Waits until everything is written. */
+  async flush(): Promise<void> {
+    await this.write('')
   }
 
   /** A line for people, on stderr. Silent with `--json`. */
@@ -81,9 +84,15 @@ export class Terminal {
     this.#streams.stderr.write(`${text}\n`)
   }
 
-  /** A text in a colour, where the stream has colours and `NO_COLOR` is not set. */
+  /** A text in a colour, where the stream has colours. `NO_COLOR` and `FORCE_COLOR` count as in Node. */
   style(style: Style, text: string, stream: NodeJS.WriteStream = this.#streams.stdout): string {
-    const coloured = stream.isTTY === true && stream.hasColors() && !this.json
-    return coloured ? styleText(style, text) : text
+    // By the stream, not by stdout, as newer versions of Node would have it.
+    return !this.json && hasColours(stream) ? styleText(style, text, { validateStream: false }) : text
   }
+}
+
+function hasColours(stream: NodeJS.WriteStream): boolean {
+  const forced = process.env.FORCE_COLOR
+  if (forced !== undefined) return forced !== '0' && forced !== 'false'
+  return stream.isTTY === true && stream.hasColors()
 }

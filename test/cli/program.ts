@@ -1,12 +1,16 @@
 /** The command line as a real process: piped, and in a terminal. */
+import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { copyFile, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
+import { setTimeout } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { spawn as spawnTerminal } from '@lydell/node-pty'
+import { FileSystemStorage } from 'stowage'
 import { build } from 'tsup'
+import { afterAll, afterEach, beforeAll, beforeEach } from 'vitest'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
@@ -37,7 +41,7 @@ export class Program {
     const folder = await mkdtemp(join(root, 'node_modules', '.stowage-cli-'))
     await build({
       entry: { cli: join(root, 'src/cli.ts') },
-      outDir: folder,
+      outDir: join(folder, 'dist'),
       format: ['esm'],
       target: 'node20',
       config: false,
@@ -47,12 +51,12 @@ export class Program {
       splitting: true,
       skipNodeModulesBundle: true,
     })
-    await writeFile(join(folder, 'package.json'), '{ "type": "module" }')
+    await copyFile(join(root, 'package.json'), join(folder, 'package.json')) // With the version.
     return new Program(folder)
   }
 
   get path(): string {
-    return join(this.#folder, 'cli.js')
+    return join(this.#folder, 'dist', 'cli.js')
   }
 
   /** Starts it with pipes. */
@@ -86,10 +90,57 @@ export class Program {
       screen += data
     })
     const ended = new Promise<number>((resolve) => terminal.onExit(({ exitCode }) => resolve(exitCode)))
-    return { terminal, screen: () => screen, ended }
+    /** Waits until a text is on the screen. */
+    const shows = async (text: string) => {
+      while (!screen.includes(text)) {
+        const hasEnded = await Promise.race([ended.then(() => true), setTimeout(20, false)])
+        assert.ok(!hasEnded || screen.includes(text), `it has ended without "${text}":\n${screen}`)
+      }
+    }
+    return { terminal, screen: () => screen, ended, shows }
   }
 
   async remove(): Promise<void> {
     await rm(this.#folder, { recursive: true, force: true })
   }
+}
+
+/** A build for a test file, and for each test an empty working folder and the storage that the command line uses there. */
+export interface Place {
+  program: Program
+  cwd: string
+  disk: FileSystemStorage
+  /** Runs it in the folder. */
+  run(args: readonly string[], setting?: Setting): Promise<Ended>
+}
+
+/** Sets the hooks of a test file. The fields are there in its tests. */
+export function usePlace(): Place {
+  const place = {
+    run: (args: readonly string[], setting?: Setting) =>
+      place.program.run(args, { cwd: place.cwd, ...setting }),
+  } as Place // The hooks make the rest.
+  beforeAll(async () => {
+    place.program = await Program.build()
+  })
+  afterAll(() => place.program.remove())
+  beforeEach(async () => {
+    place.cwd = await mkdtemp(join(tmpdir(), 'stowage-cli-'))
+    place.disk = new FileSystemStorage({ location: join(place.cwd, 'uploads'), fsync: false })
+  })
+  afterEach(() => rm(place.cwd, { recursive: true, force: true }))
+  return place
+}
+
+/** The content of a stored file. */
+export async function textOf(storage: { open: FileSystemStorage['open'] }, name: string): Promise<string> {
+  return (await storage.open(name)).text()
+}
+
+/** The records of `--json`. */
+export function recordsOf(lines: string) {
+  return lines
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line))
 }

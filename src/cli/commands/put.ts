@@ -1,10 +1,11 @@
-import { createReadStream } from 'node:fs'
-import { open } from 'node:fs/promises'
+import { constants, createReadStream, openAsBlob } from 'node:fs'
+import { access, stat } from 'node:fs/promises'
 import { basename } from 'node:path'
 import type { Command } from 'commander'
-import type { IfExists } from '../../index.js'
+import type { Content, IfExists } from '../../index.js'
 import { examples, ifExistsOption, type Run } from '../command.js'
-import { localFailure, usage } from '../failure.js'
+import { EXIT } from '../exit-code.js'
+import { Failure, localFailure, usage } from '../failure.js'
 import { printable } from '../printable.js'
 import { Progress } from '../progress.js'
 
@@ -31,15 +32,17 @@ export function addPut(program: Command, run: Run): void {
     )
     .action(
       run(async (cli, file: string, name: string, options: PutOptions) => {
+        const target = toName(file, name)
+        const { content, size } = await openSource(cli.terminal.stdin, file)
         const storage = await cli.storage()
-        const { stream, size } = await openSource(cli.terminal.stdin, file)
+        cli.doneSoFar = () => 'nothing was stored'
         const progress = await Progress.start(cli.terminal, {
-          label: printable(file === '-' ? 'stdin' : basename(file)),
+          label: printable(file === '-' ? basename(target) : basename(file)),
           unit: 'bytes',
           total: size,
         })
         try {
-          const stored = await storage.save(toName(file, name), stream, {
+          const stored = await storage.save(target, content, {
             ifExists: options.ifExists,
             contentType: options.type,
             cacheControl: options.cacheControl,
@@ -49,8 +52,9 @@ export function addPut(program: Command, run: Run): void {
           })
           progress.stop()
           await cli.terminal.record({ name: stored }, printable(stored))
+        } catch (error) {
+          throw sourceFailure(file, error)
         } finally {
-          stream.destroy()
           progress.stop()
         }
         return undefined
@@ -64,17 +68,29 @@ function toName(file: string, name: string): string {
   return name + basename(file)
 }
 
-async function openSource(stdin: NodeJS.ReadStream, file: string) {
-  if (file === '-') return { stream: stdin, size: undefined }
+/** A regular file is given with its size, and may be read again if a server wants it twice. */
+async function openSource(
+  stdin: NodeJS.ReadStream,
+  file: string,
+): Promise<{ readonly content: Content; readonly size?: number }> {
+  if (file === '-') return { content: stdin }
   try {
-    const handle = await open(file)
-    const stats = await handle.stat()
+    const stats = await stat(file)
     if (stats.isDirectory()) {
-      await handle.close()
       throw usage(`${file} is a folder: stowage migrate --from fs:${file} stores all files of one`)
     }
-    return { stream: createReadStream(file, { fd: handle }), size: stats.isFile() ? stats.size : undefined }
+    await access(file, constants.R_OK)
+    // The files of /proc say that they are empty.
+    if (!stats.isFile() || stats.size === 0) return { content: createReadStream(file) }
+    return { content: await openAsBlob(file), size: stats.size }
   } catch (error) {
     throw localFailure(file, error)
   }
+}
+
+function sourceFailure(file: string, error: unknown): unknown {
+  if (error instanceof Error && error.name === 'NotReadableError') {
+    return new Failure('Changed', `${file} changed while it was read, or can be read no more`, EXIT.failed)
+  }
+  return localFailure(file === '-' ? 'standard input' : file, error)
 }
