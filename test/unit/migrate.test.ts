@@ -123,12 +123,15 @@ describe('a migration', () => {
     const target = await filled({ a: '1', d: 'owner' })
     const seen: MigrateProgress[] = []
     await migrate(source, target, { concurrency: 1, onProgress: (progress) => seen.push(progress) })
-    assert.deepEqual(seen, [
-      { name: 'a', copied: 0, skipped: 1, failed: 0, bytes: 0 },
-      { name: 'b', copied: 1, skipped: 1, failed: 0, bytes: 2 },
-      { name: 'c', copied: 2, skipped: 1, failed: 0, bytes: 5 },
-      { name: 'd', copied: 2, skipped: 1, failed: 1, bytes: 5 },
-    ])
+    assert.deepEqual(
+      seen.map(({ error, ...progress }) => ({ ...progress, ...(error && { code: error.code }) })),
+      [
+        { name: 'a', copied: 0, skipped: 1, failed: 0, bytes: 0 },
+        { name: 'b', copied: 1, skipped: 1, failed: 0, bytes: 2 },
+        { name: 'c', copied: 2, skipped: 1, failed: 0, bytes: 5 },
+        { name: 'd', copied: 2, skipped: 1, failed: 1, bytes: 5, code: 'AlreadyExists' },
+      ],
+    )
   })
 
   it('ends with the error that onProgress throws', async () => {

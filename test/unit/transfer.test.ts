@@ -12,6 +12,7 @@ import {
   FileSystemStorage,
   MemoryStorage,
   type MirrorOptions,
+  type MirrorProgress,
   migrate,
   mirror,
   Problem,
@@ -23,6 +24,7 @@ import {
 } from 'stowage'
 import { afterAll, afterEach, beforeAll, describe, it } from 'vitest'
 import { EtagHash, partSizesFor } from '../../src/transfer/etag-hash.js'
+import { failingDeletes } from '../operations/storages.js'
 import { AS_R2, optionsOf, type StrictR2, startStrictR2 } from '../servers/r2.js'
 import { altered } from './altered.js'
 
@@ -308,6 +310,27 @@ describe('a mirror', () => {
     await mirror(await source(), target, { onProgress, concurrency: 1 })
     assert.deepEqual(seen.at(-1), { name: 'extra', copied: 1, skipped: 1, deleted: 1, failed: 0, bytes: 1 })
     assert.equal(seen.length, 3)
+  })
+
+  it('reports why a file failed, also of names that the naming rule refuses and of deletes', async () => {
+    const seen: { name: string; code: string | undefined; failed: number }[] = []
+    const onProgress = ({ name, error, failed }: MirrorProgress) => {
+      seen.push({ name, code: error?.code, failed })
+    }
+    const old = await fill(await memory(), { a: '1' })
+    const withOddName = altered(old, (inner) => ({
+      async *list(...given) {
+        yield [{ name: 'a//b', size: 1, lastModified: new Date(0), etag: '"x"' }]
+        yield* inner.list(...given)
+      },
+    }))
+    const target = failingDeletes(await fill(await memory(), { a: '1', extra: '' }), () => true)
+    await mirror(withOddName, target, { onProgress, concurrency: 1 })
+    assert.deepEqual(seen, [
+      { name: 'a//b', code: 'InvalidName', failed: 1 },
+      { name: 'a', code: undefined, failed: 1 },
+      { name: 'extra', code: 'Unknown', failed: 2 },
+    ])
   })
 
   const bad: [string, object][] = [

@@ -47,6 +47,7 @@ export function addExpire(program: Command, run: Run): void {
             }
           }
         }
+        cli.doneSoFar = () => 'some files may be deleted; the same command goes on from there'
         const result = await expire(storage, rules, { now, signal })
         return report(cli, result, false)
       }),

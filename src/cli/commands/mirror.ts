@@ -1,9 +1,10 @@
 import type { Command } from 'commander'
-import type { MirrorOptions, Storage } from '../../index.js'
+import type { MirrorOptions, MirrorProgress, Storage } from '../../index.js'
 import type { Cli } from '../cli.js'
 import { examples, type Run } from '../command.js'
 import { confirm } from '../confirm.js'
 import { exitCodeAfter } from '../failed-file.js'
+import { Progress } from '../progress.js'
 import {
   addTransferOptions,
   CopyReport,
@@ -68,8 +69,17 @@ async function mayDelete(
   options: MirrorOptions,
 ): Promise<boolean> {
   const { mirror } = await import('../../index.js')
-  cli.terminal.say('comparing …')
-  const { deleted } = await inWordsOfFlags(mirror(source, target, { ...options, dryRun: true }))
+  const progress = await Progress.start(cli.terminal, { label: 'comparing', unit: 'files' })
+  let deleted: number
+  try {
+    const onProgress = ({ copied, skipped, failed }: MirrorProgress) => {
+      progress.update(copied + skipped + failed)
+    }
+    const dry = { ...options, dryRun: true, onProgress }
+    deleted = (await inWordsOfFlags(mirror(source, target, dry))).deleted
+  } finally {
+    progress.stop()
+  }
   if (deleted === 0) return true
   const verb = deleted === 1 ? 'is' : 'are'
   const question = `Delete ${countText(deleted, 'file')} of ${target} that ${verb} not in the source?`

@@ -24,6 +24,7 @@ export function addSweep(program: Command, run: Run): void {
       run(async (cli, { olderThan }: SweepFlags) => {
         const { sweep } = await import('../../index.js')
         const storage = await cli.storage()
+        cli.doneSoFar = () => 'some leftovers may be removed; the same command goes on from there'
         const { removed } = await sweep(storage, { olderThan, signal: cli.signal })
         await cli.terminal.record({ removed }, `removed ${countText(removed, 'leftover')} of crashes`)
         return undefined
