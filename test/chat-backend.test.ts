@@ -170,6 +170,19 @@ describe('the chat backend', () => {
     assert.doesNotMatch(text, /ENOSPC|tmp/)
   })
 
+  it('uses only what the README shows', async () => {
+    const readme = await readFile(join(examples, '..', 'README.md'), 'utf8')
+    const source = await readFile(join(examples, 'chat-backend.ts'), 'utf8')
+    const imports = [...source.matchAll(/import \{([^}]*)\} from 'stowage(?:\/http)?'/g)]
+    const names = imports.flatMap(([, list = '']) => list.split(',').map((name) => name.trim()))
+    assert.ok(names.length >= 10)
+    const needed = [...names, 'maxSize', 'allowedTypes', 'ifExists']
+    assert.deepEqual(
+      needed.filter((name) => !readme.includes(name)),
+      [],
+    )
+  })
+
   it('has less than 60 lines', async () => {
     const source = await readFile(join(examples, 'chat-backend.ts'), 'utf8')
     assert.ok(source.trimEnd().split('\n').length < 60)

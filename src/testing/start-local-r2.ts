@@ -42,9 +42,9 @@ const OPTIONS: OptionNames<LocalR2Options> = { port: true, bucket: true }
  * as Cloudflare documents it, and is stricter than most emulators. It verifies signatures, expiry and checksums, wants
  * parts of one size, and answers `501` to what R2 does not document.
  *
- * It listens on 127.0.0.1 only, and keeps files in memory until `close()`. Browsers of any origin may use it. It has no
- * settings of buckets (CORS, lifecycle), no public addresses, no SSE-C, and cannot list or create buckets. Several
- * servers may run at once. Not for production.
+ * It listens on 127.0.0.1 only, and keeps files in memory until `close()`. It keeps CORS and lifecycle settings, and applies
+ * those of CORS; until some are set, browsers of any origin may use it. It has no public addresses, no SSE-C, and cannot list
+ * or create buckets. Several servers may run at once. Not for production.
  *
  * @throws {ConfigurationError} for an unknown option, a malformed one, or a port that is taken.
  * @example

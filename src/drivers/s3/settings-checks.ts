@@ -4,7 +4,7 @@ import type { BucketConfig, CorsRule } from './bucket-config.js'
 /** The headers that a browser asks for before it sends a signed upload. */
 const UPLOAD_HEADERS = ['content-type', 'if-none-match']
 const REMEDY =
-  "Run `stowage cors --origin https://app.example.com`, or call setCors({ origins: ['https://app.example.com'] }), with the origin of your pages."
+  "Run `stowage cors --set https://app.example.com`, or call setCors({ origins: ['https://app.example.com'] }), with the origin of your pages."
 
 /** Whether pages may upload to the bucket. */
 export async function checkCors(settings: BucketConfig, { signal }: CheckRequest): Promise<CheckOutcome> {

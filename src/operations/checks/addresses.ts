@@ -167,7 +167,7 @@ async function judgePut(
 
 /** What a browser does: asks whether a page of this origin may upload, and uploads. */
 function cors(trial: Trial, origin: string): Check {
-  const remedy = `Run \`stowage cors --origin ${origin}\`, or call setCors({ origins: ['${origin}'] }).`
+  const remedy = `Run \`stowage cors --set ${origin}\`, or call setCors({ origins: ['${origin}'] }).`
   return {
     group: 'Addresses',
     check: 'cors',
