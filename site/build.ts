@@ -4,10 +4,13 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import { Application, Converter, IndexEvent, LogLevel, PageEvent } from 'typedoc'
+import { Application, Converter, IndexEvent, JSX, LogLevel, PageEvent } from 'typedoc'
 import { ROOT, readManifest, repositoryOf } from './links.js'
 import { writePages } from './pages.js'
 import { linkReferences } from './references.js'
+
+/** For whoever comes for the first time. Some browsers keep nothing for files. */
+const UNFOLD_GUIDES = 'try { localStorage["tsd-accordion-Guides"] ??= "true" } catch {}'
 
 const { values } = parseArgs({ options: { out: { type: 'string', default: join(ROOT, 'site', 'dist') } } })
 const out = resolve(values.out)
@@ -73,7 +76,7 @@ async function build(): Promise<void> {
     lightHighlightTheme: 'github-light-default',
     darkHighlightTheme: 'github-dark-default',
     customCss: join(ROOT, 'site', 'site.css'),
-    customJs: join(ROOT, 'site', 'site.js'),
+    visibilityFilters: { protected: true, inherited: true },
     // Its anchors are not those that other pages link to.
     includeHierarchySummary: false,
     hideGenerator: true,
@@ -90,6 +93,9 @@ async function build(): Promise<void> {
       if (each.isDeclaration() && each.inheritedFrom !== undefined) index.removeResult(place)
     }
   })
+  app.renderer.hooks.on('head.begin', () =>
+    JSX.createElement('script', null, JSX.createElement(JSX.Raw, { html: UNFOLD_GUIDES })),
+  )
   app.renderer.on(PageEvent.END, (page) => {
     // A browser shows the list of a folder's files.
     page.contents = (page.contents ?? '').replaceAll('href="../"', 'href="../index.html"')
