@@ -14,6 +14,7 @@ class LongestFirst extends BaseSequencer {
 /** What is slow and rarely breaks is left to `npm run test:long`. */
 const SLOW = [
   'test/docs-site.test.ts',
+  'test/cli/failures.test.ts',
   'test/http/large-uploads.test.ts',
   'test/integration/collisions.test.ts',
   'test/integration/filesystem-broken-disk.test.ts',
