@@ -93,8 +93,7 @@ export class Cli {
 
   async #open(address: string | undefined, env: Environment = process.env): Promise<Storage> {
     const { createDefaultStorage, createStorage } = await import('../index.js')
-    const storage =
-      address === undefined ? createDefaultStorage(env) : createStorage(address, env)
+    const storage = address === undefined ? createDefaultStorage(env) : createStorage(address, env)
     this.#sayIfSlow(storage)
     return storage
   }
