@@ -13,6 +13,7 @@ class LongestFirst extends BaseSequencer {
 
 /** What is slow and rarely breaks is left to `npm run test:long`. */
 const SLOW = [
+  'test/cli/failures.test.ts',
   'test/http/large-uploads.test.ts',
   'test/integration/collisions.test.ts',
   'test/integration/filesystem-broken-disk.test.ts',

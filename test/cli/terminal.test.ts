@@ -70,7 +70,7 @@ describe('in a terminal', () => {
     assert.equal(code, 0)
     const long = linesOf(screen).filter((line) => line.length > 40)
     assert.deepEqual(
-      long.filter((line) => !/^(?:Usage:| {2}\$ )/.test(line)),
+      long.filter((line) => !/^(?:Usage:| {2}\$ | +\S+$)/.test(line)),
       [],
     )
   })

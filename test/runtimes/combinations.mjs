@@ -52,6 +52,33 @@ const FAKE_TIMERS = `test('fake timers and two copies', async () => {
 }, 30000)
 `
 
+/** The command line of the package, in processes of the same Node. */
+const COMMAND_LINE = `import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+const manifest = createRequire(import.meta.url).resolve('stowage/package.json')
+let count = 0
+function stowage(args, expected, { input = '', code = 0 } = {}) {
+  const program = manifest.replace('package.json', 'dist/cli.js')
+  const { status, stdout, stderr } = spawnSync(process.execPath, [program, ...args], { input, encoding: 'utf8' })
+  assert.deepEqual([status, stdout], [code, expected], stderr)
+  count += 1
+}
+writeFileSync('.env', 'MEDIA_ROOT=./from-env\\nR2_ENABLED=0')
+writeFileSync('other.env', 'R2_ENABLED=1')
+delete process.env.MEDIA_ROOT
+delete process.env.R2_ENABLED
+stowage(['put', '-', 'a.txt', '--env-file', '.env'], 'a.txt\\n', { input: 'on disk' })
+stowage(['--env-file=.env', 'ls'], 'a.txt\\n')
+stowage(['cat', 'a.txt', '--storage', 'fs:./from-env'], 'on disk')
+stowage(['put', '-', 'b.txt', '--env-file', 'other.env'], 'b.txt\\n', { input: 'on R2' })
+stowage(['--env-file', 'other.env', 'cat', 'b.txt'], 'on R2')
+stowage(['stat', 'missing', '--env-file', '.env'], '', { code: 1 })
+console.log('checks: ' + count)
+`
+const COMMAND_LINES = { ...ESM, 'main.mjs': COMMAND_LINE }
+
 /** A test for any runner that has `test` as a global. */
 const testOf = (load, set = '') => `${load}
 ${set}
@@ -97,6 +124,9 @@ export const COMBINATIONS = [
   { name: 'Node 22, require', files: { ...CJS, ...MAIN_CJS }, run: [[NODE_22, 'main.cjs']] },
   { name: 'Node 24, import', files: { ...ESM, ...MAIN_MJS }, run: [[NODE_24, 'main.mjs']] },
   { name: 'Node 24, require', files: { ...CJS, ...MAIN_CJS }, run: [[NODE_24, 'main.cjs']] },
+  { name: 'Node 20, command line', files: COMMAND_LINES, run: [['node', 'main.mjs']], form: 'command line' },
+  { name: 'Node 22, command line', files: COMMAND_LINES, run: [[NODE_22, 'main.mjs']], form: 'command line' },
+  { name: 'Node 24, command line', files: COMMAND_LINES, run: [[NODE_24, 'main.mjs']], form: 'command line' },
   {
     name: 'node:test',
     files: {
