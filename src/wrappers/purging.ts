@@ -149,7 +149,7 @@ export class PurgingDriver implements StorageDriver {
       group: 'CDN',
       check: 'purge',
       essential: false,
-      writes: false,
+      writes: true,
       needs: [],
       run: async ({ folder }) => {
         try {

@@ -205,6 +205,17 @@ describe.each([true, false])('fastPath %s', (fastPath) => {
       assert.deepEqual(checksOf(results, 'skipped').slice(0, 2), ['cors', 'lifecycle'])
     })
 
+    it('a setting that cannot be read for another reason is named', async () => {
+      r2.server.behaviour.onRequest = ({ operation }) =>
+        operation.includes('Cors') ? { status: 400, code: 'InvalidRequest' } : undefined
+      const expected = {
+        check: 'cors',
+        message: /It failed: the server refuses the request/,
+        remedy: /names/,
+      }
+      expectProblem(await diagnosedHere(r2.storage()), expected)
+    })
+
     it('no right to delete leaves files, and says which', async () => {
       r2.server.behaviour.onRequest = ({ operation }) => (operation.startsWith('Delete') ? DENIED : undefined)
       const problem = problemIn(await diagnosed(r2.storage()))

@@ -497,6 +497,23 @@ describe('diagnose', () => {
     }
   })
 
+  it.each(['PutObject', 'CreateMultipartUpload', 'UploadPart', 'CompleteMultipartUpload'])(
+    'leaves nothing where it is aborted during %s',
+    async (operation) => {
+      const stop = new AbortController()
+      r2.server.behaviour.onRequest = (info) => {
+        if (info.operation === operation) stop.abort('enough')
+        return undefined
+      }
+      const run = async () => {
+        for await (const _ of diagnose(r2.storage(), { signal: stop.signal }));
+      }
+      await assert.rejects(run(), { code: 'Aborted', cause: 'enough' })
+      assert.deepEqual(r2.server.bucket().keys(), [])
+      assert.equal(r2.server.openUploads, 0)
+    },
+  )
+
   it('ends at once in the middle of a check', async () => {
     const stop = new AbortController()
     r2.server.behaviour.onRequest = (info) => {

@@ -7,6 +7,7 @@ import {
   skipped,
   warning,
 } from '../../checks.js'
+import type { Problem } from '../../errors.js'
 import { BucketConfig } from './bucket-config.js'
 import { classify } from './classify.js'
 import type { S3Connection } from './connection.js'
@@ -32,6 +33,16 @@ export class S3Checks {
   }
 
   all(): readonly Check[] {
+    return this.#checks().map((check) => ({
+      ...check,
+      run: (request) =>
+        check.run(request).catch((error: unknown) => {
+          throw this.#explain(error)
+        }),
+    }))
+  }
+
+  #checks(): readonly Check[] {
     const { config } = this.#connection
     const server = { group: 'Server', essential: true, writes: false, needs: [] }
     const settings = { group: 'Bucket', essential: false, writes: false, needs: [] }
@@ -83,7 +94,7 @@ export class S3Checks {
       return ok('There are keys.')
     } catch (error) {
       return failed(
-        `No keys come from the provider: ${this.#explain(error)}.`,
+        `No keys come from the provider: ${this.#explain(error).message}.`,
         'Give accessKeyId and secretAccessKey, or set up the provider of the credentials.',
       )
     }
@@ -121,7 +132,13 @@ export class S3Checks {
   async #write(key: string, signal: AbortSignal): Promise<void> {
     const { api } = this.#connection
     const bytes = Buffer.from('rights')
-    await this.#connection.run(signal, (call) => api.put({ key, bytes, md5: contentMd5(bytes) }, call))
+    try {
+      await this.#connection.run(signal, (call) => api.put({ key, bytes, md5: contentMd5(bytes) }, call))
+    } catch (error) {
+      if (isHidden(error)) throw error
+      await this.#connection.attemptQuietly((call) => api.delete({ key }, call))
+      throw error
+    }
     await this.#connection.attemptQuietly((call) => api.delete({ key }, call))
   }
 
@@ -166,7 +183,7 @@ export class S3Checks {
     )
   }
 
-  #explain(error: unknown): string {
-    return classify(error, this.#connection.config.bucket).message
+  #explain(error: unknown): Problem {
+    return classify(error, this.#connection.config.bucket)
   }
 }

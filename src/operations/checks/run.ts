@@ -8,6 +8,10 @@ import {
 } from '../../checks.js'
 import { isProblem, isStorageError, reasonOf } from '../../errors.js'
 import { either } from '../../signals.js'
+import { sleep } from '../../timers.js'
+
+/** Milliseconds that a check has to clean up after an abort. */
+const GRACE = 1_000
 
 /** One run of some checks, in order. */
 export interface ChecksRun extends Omit<CheckRequest, 'signal'> {
@@ -59,9 +63,12 @@ async function within(
     both.addEventListener('abort', () => reject(both.reason), { once: true })
   })
   stopped.catch(() => {})
+  const running = run(both)
   try {
-    return await Promise.race([run(both), stopped])
+    return await Promise.race([running, stopped])
   } catch (error) {
+    // It may have something to take away again.
+    if (both.aborted) await Promise.race([running.catch(() => {}), sleep(GRACE, undefined, { ref: false })])
     if (signal?.aborted) throw signal.reason
     if (deadline.aborted) {
       return failed(
