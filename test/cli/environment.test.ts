@@ -84,7 +84,7 @@ describe('the help', () => {
       const [heading = ''] = section.split('\n')
       const options = section.matchAll(/^\| `(?:-\w, )?(--[\w-]+)/gm)
       return {
-        command: /`stowage (\S+)/.exec(heading)?.[1],
+        command: /`stowage ([\w-]+)/.exec(heading)?.[1],
         options: Array.from(options, ([, flag]) => flag),
       }
     })

@@ -22,7 +22,7 @@ export function addExpire(program: Command, run: Run): void {
     .description(
       'Deletes files whose last write is so many days ago, by folder. Asks first. For a nightly job on every backend; a bucket can do it by itself, see stowage lifecycle.',
     )
-    .option('--dry-run', 'say what would be deleted')
+    .option('-n, --dry-run', 'say what would be deleted')
     .option('-y, --yes', 'delete without asking')
     .addHelpText(
       'after',

@@ -20,7 +20,7 @@ export function addLifecycle(program: Command, run: Run): void {
     .description(
       'Shows the expiry rules that stowage has written into the bucket. With rules, shows the difference, asks, and writes them. Rules of other folders and of other programs stay as they are.',
     )
-    .option('--dry-run', 'show the difference only')
+    .option('-n, --dry-run', 'show the difference only')
     .option('-y, --yes', 'write without asking')
     .addHelpText(
       'after',

@@ -34,7 +34,7 @@ export function addMigrate(program: Command, run: Run): void {
         .choices(['skip', 'overwrite', 'error'])
         .default('skip'),
     )
-    .option('--dry-run', 'say what would be done')
+    .option('-n, --dry-run', 'say what would be done')
     .option('--shard <part>', 'one part of the names, such as 1/4: four machines copy four parts', toShard)
     .addHelpText(
       'after',

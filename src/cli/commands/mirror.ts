@@ -29,7 +29,7 @@ export function addMirror(program: Command, run: Run): void {
     .description(
       'Copies what is missing, replaces what differs, and deletes what the source does not have. Asks before it deletes. Deletes nothing after a failed listing or a failed copy.',
     )
-    .option('--dry-run', 'say what would be done')
+    .option('-n, --dry-run', 'say what would be done')
     .option('--force', 'accept an empty source, which deletes everything in the target')
     .option('--max-deletes <number>', 'the most files that may be deleted; default: 1000', toCount)
     .option('-y, --yes', 'delete without asking')
