@@ -17,6 +17,8 @@ describe('stowage ls', () => {
       place.run(['ls', '--recursive', 'docs']),
       place.run(['ls', 'docs/b.txt', '--json']),
     ])
+    const spelt = await place.run(['ls', './docs//', '--json'])
+    assert.deepEqual(recordsOf(spelt.stdout), [{ name: 'docs/42/' }, { name: 'docs/b.txt' }])
     assert.deepEqual(root, { code: 0, stdout: lines('docs/', 'a.txt'), stderr: '' })
     assert.equal(folder.stdout, lines('42/', 'b.txt'))
     assert.equal(all.stdout, lines('docs/42/c.txt', 'docs/b.txt'))

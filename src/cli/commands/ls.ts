@@ -53,7 +53,7 @@ class Listing {
   /** Full names in JSON, base names for people. */
   async tellLevel(folder = ''): Promise<void> {
     const { directories, files } = await this.#storage.listdir(folder, this.#options)
-    const start = folder === '' || folder.endsWith('/') ? folder : `${folder}/`
+    const start = canonical(folder)
     for (const directory of directories) await this.#tellFolder(start, directory)
     if (!this.#long) {
       for (const file of files) await this.#tell({ name: start + file }, file)
@@ -115,6 +115,12 @@ class Listing {
     const details = this.#long && 'size' in file ? `${sizeText(file)}  ${timeText(file.lastModified)}  ` : ''
     await this.#cli.terminal.record(file, details + line)
   }
+}
+
+/** What the names in a folder begin with, for `./docs//` too. */
+function canonical(folder: string): string {
+  const segments = folder.replaceAll('\\', '/').normalize('NFC').split('/')
+  return segments.map((segment) => (segment === '' || segment === '.' ? '' : `${segment}/`)).join('')
 }
 
 function sizeText({ size }: ListedFile): string {
