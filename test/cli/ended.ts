@@ -11,9 +11,12 @@ export function recordsOf({ stdout }: Ended): Record<string, unknown>[] {
     .map((line) => JSON.parse(line))
 }
 
-/** Waits until a screen shows something. */
+/** Waits until a screen shows something, for half a minute. */
 export async function seen(screen: () => string, pattern: RegExp): Promise<void> {
-  while (!pattern.test(screen())) await sleep(20)
+  for (let tries = 0; !pattern.test(screen()); tries++) {
+    if (tries === 1500) throw new Error(`this does not show ${pattern}: ${screen()}`)
+    await sleep(20)
+  }
 }
 
 /** The variables of a server's first bucket. */
