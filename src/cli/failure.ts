@@ -1,7 +1,7 @@
 import { getSystemErrorMap } from 'node:util'
 import { EXIT, type ExitCode, exitCodeOf } from './exit-code.js'
 
-/** A failure as the command line tells it. Nothing in it is a secret. */
+/** A failure in the words of the command line. Nothing in it is a secret. */
 export class Failure extends Error {
   /** The code of a `StorageError`, `Usage`, `Missing` or a system's code such as `EACCES`. */
   readonly code: string

@@ -10,7 +10,7 @@ const ITEMS: readonly (keyof Cost)[] = ['storage', 'reads', 'writes', 'egress', 
 /** The files beside the folders. No folder has this name. */
 const HERE = '.'
 
-/** What `du` says to a program: cells between tabs, the first one tells what the line is about. */
+/** The report of `du` for programs: cells between tabs. The first one is the kind of the line. */
 export function usageRows(usage: Usage, cost: MonthlyCost): string[] {
   const counted = (kind: string, name: string, { files, bytes }: { files: number; bytes: number }) => {
     return [kind, name, String(files), String(bytes)]

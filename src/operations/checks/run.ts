@@ -51,7 +51,7 @@ function isMissing(outcome: CheckOutcome | undefined): boolean {
   return outcome?.status === 'failed' || outcome?.status === 'skipped'
 }
 
-/** Some systems do not heed a signal, such as a network disk that does not answer: they are left to themselves. */
+/** Some systems ignore a signal, such as a network disk that does not answer: they are not waited for. */
 async function within(
   timeout: number,
   signal: AbortSignal | undefined,
