@@ -27,16 +27,7 @@ function create(env: Environment): Storage {
   const read = readerOf(env)
   if (!isEnabled(read('R2_ENABLED'))) {
     warnOfIgnored(env)
-    const signingSecret = read('STORAGE_SIGNING_SECRET')
-      ?.split(',')
-      .map((secret) => secret.trim())
-    if (signingSecret?.some((secret) => Buffer.byteLength(secret) < 32)) {
-      throw new Problem(
-        'Misconfigured',
-        'STORAGE_SIGNING_SECRET must have 32 bytes or more; separate several by commas',
-      )
-    }
-    return onDisk(read('MEDIA_ROOT'), 'MEDIA_ROOT', { baseUrl: read('MEDIA_URL'), signingSecret })
+    return onDisk(read('MEDIA_ROOT'), 'MEDIA_ROOT', localOptions(env))
   }
   const required = requireAll(
     env,
@@ -88,7 +79,22 @@ function checkEndpoint(endpoint: string, bucket: string): string {
 }
 
 /** Reads variables. Empty ones count as unset. */
-export function readerOf(env: Environment): (variable: string) => string | undefined {
+export /** The addresses of files that the application serves itself. */
+function localOptions(env: Environment): Pick<FileSystemStorageOptions, 'baseUrl' | 'signingSecret'> {
+  const read = readerOf(env)
+  const signingSecret = read('STORAGE_SIGNING_SECRET')
+    ?.split(',')
+    .map((secret) => secret.trim())
+  if (signingSecret?.some((secret) => Buffer.byteLength(secret) < 32)) {
+    throw new Problem(
+      'Misconfigured',
+      'STORAGE_SIGNING_SECRET must have 32 bytes or more; separate several by commas',
+    )
+  }
+  return { baseUrl: read('MEDIA_URL'), signingSecret }
+}
+
+function readerOf(env: Environment): (variable: string) => string | undefined {
   return (variable) => env[variable]?.trim() || undefined
 }
 
@@ -154,8 +160,8 @@ function isEnabled(value: string | undefined): boolean {
 /**
  * Makes the storage of an address; the keys come from the environment.
  *
- * - `fs:./uploads`: a folder.
- * - `memory:`: the memory of this process.
+ * - `fs:./uploads`: a folder, with `MEDIA_URL` and `STORAGE_SIGNING_SECRET` for its addresses.
+ * - `memory:`: the memory of this process, with the same.
  * - `r2:bucket`: a bucket on R2, with `R2_ACCESS_KEY_ID`, `R2_SECRET_ACCESS_KEY` and `R2_ENDPOINT_URL`.
  * - `s3:bucket?endpoint=https://s3.example.com&region=eu-west-1`: a bucket on any S3 server, with `AWS_ACCESS_KEY_ID`
  *   and `AWS_SECRET_ACCESS_KEY`, or by AWS's default credential chain where neither is set.
@@ -179,12 +185,12 @@ export function createStorage(address: string, env: Environment = process.env): 
 }
 
 const SCHEMES = {
-  fs: (path: string) => {
+  fs: (path: string, env: Environment) => {
     if (path === '')
       throw new Problem('Misconfigured', 'the address fs: needs a folder, such as fs:./uploads')
-    return onDisk(path, 'the address')
+    return onDisk(path, 'the address', localOptions(env))
   },
-  memory: () => new MemoryStorage(),
+  memory: (_: string, env: Environment) => new MemoryStorage(localOptions(env)),
   r2: (rest: string, env: Environment) => {
     const { bucket, parameters } = toBucket(rest)
     const keys = requireKeys(env, ['R2_ACCESS_KEY_ID', 'R2_SECRET_ACCESS_KEY'])

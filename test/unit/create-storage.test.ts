@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { resolve } from 'node:path'
 import {
   ConfigurationError,
+  createDefaultStorage,
   createStorage,
   type Environment,
   FileSystemStorage,
@@ -38,6 +39,20 @@ describe('createStorage', () => {
     const s3 = createStorage('s3:files?endpoint=https://s3.example.com&region=eu-west-1&prefix=a/b', KEYS)
     assert.ok(s3 instanceof S3Storage && !(s3 instanceof R2Storage))
     assert.equal(s3.url('c'), 'https://s3.example.com/files/a/b/c')
+  })
+
+  it('signs for a folder as the application does', async () => {
+    const env = { MEDIA_ROOT: './media', MEDIA_URL: '/media/', STORAGE_SIGNING_SECRET: 'x'.repeat(40) }
+    const options = { stableFor: 86_400 }
+    const ours = await createStorage('fs:./media', env).signedUrl('a.txt', options)
+    assert.match(ours, /^\/media\/a\.txt\?/)
+    assert.equal(ours, await createDefaultStorage(env).signedUrl('a.txt', options))
+    assert.notEqual(
+      ours,
+      await createStorage('fs:./media', { MEDIA_URL: '/media/' }).signedUrl('a.txt', options),
+    )
+    const memory = await createStorage('memory:', env).signedUrl('a.txt', options)
+    assert.equal(memory.split('?')[0], '/media/a.txt')
   })
 
   it.each(['', 'uploads', 'ftp:x', './uploads', 'fs', '__proto__:x'])('refuses the address %j', (address) => {
