@@ -24,6 +24,7 @@ const SLOW = [
   'test/integration/s3-addresses.test.ts',
   'test/integration/s3-hostile.test.ts',
   'test/integration/secrets.test.ts',
+  'test/operations/diagnose-server.test.ts',
   'test/operations/undoable-sqlite.test.ts',
   'test/package.test.ts',
   'test/servers/ceph.test.ts',
