@@ -61,6 +61,8 @@ async function build(): Promise<void> {
     searchInComments: true,
     markdownItOptions: { html: true, linkify: false },
     highlightLanguages: [
+      'console',
+      'nginx',
       'bash',
       'css',
       'html',

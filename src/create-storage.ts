@@ -78,8 +78,7 @@ function checkEndpoint(endpoint: string, bucket: string): string {
   return endpoint
 }
 
-/** Reads variables. Empty ones count as unset. */
-export /** The addresses of files that the application serves itself. */
+/** The addresses of files that the application serves itself. */
 function localOptions(env: Environment): Pick<FileSystemStorageOptions, 'baseUrl' | 'signingSecret'> {
   const read = readerOf(env)
   const signingSecret = read('STORAGE_SIGNING_SECRET')
@@ -94,7 +93,8 @@ function localOptions(env: Environment): Pick<FileSystemStorageOptions, 'baseUrl
   return { baseUrl: read('MEDIA_URL'), signingSecret }
 }
 
-function readerOf(env: Environment): (variable: string) => string | undefined {
+/** Reads variables. Empty ones count as unset. */
+export function readerOf(env: Environment): (variable: string) => string | undefined {
   return (variable) => env[variable]?.trim() || undefined
 }
 
