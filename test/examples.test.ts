@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { once } from 'node:events'
-import { readdirSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { PassThrough } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
@@ -117,6 +117,18 @@ describe('the documents', () => {
       blocks.filter((block) => !sources.has(block)),
       [],
     )
+  })
+
+  it.each([...DOCUMENTS, 'CONTRIBUTING.md'])('%s names npm scripts that there are', async (document) => {
+    const page = await readFile(join(root, document), 'utf8')
+    const missing: string[] = []
+    for (const [line, prefix = dirname(document)] of page.matchAll(/npm (?:--prefix (\S+) )?run ([\w:]+)/g)) {
+      const script = line.split(' ').at(-1) ?? ''
+      const manifests = [join(root, prefix), root].map((at) => join(at, 'package.json')).filter(existsSync)
+      const scripts = manifests.map((manifest) => JSON.parse(readFileSync(manifest, 'utf8')).scripts ?? {})
+      if (!scripts.some((each) => Object.hasOwn(each, script))) missing.push(line)
+    }
+    assert.deepEqual(missing, [])
   })
 
   it('has a README of less than 10 KB', async () => {
