@@ -133,7 +133,7 @@ function round(value) {
 
 function write(text) {
   const page = new URL('RESULTS.md', import.meta.url)
-  const [rest] = readFileSync(page, 'utf8').split('## Migration to Ceph')
+  const rest = readFileSync(page, 'utf8').replace(/\n## Migration to Ceph\n[\s\S]*?(?=\n## |$)/, '')
   writeFileSync(page, `${rest.trimEnd()}\n\n${text}`)
 }
 
