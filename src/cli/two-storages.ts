@@ -1,31 +1,64 @@
 import type { Command } from 'commander'
 import type { IfExists, Storage } from '../index.js'
 import type { Cli, TwoStorages } from './cli.js'
+import { examples, ifExistsOption, type Run } from './command.js'
 import { Failure } from './failure.js'
 import { printable } from './printable.js'
 import { Progress } from './progress.js'
 
 /** The options of `cp` and `mv`. */
-export interface CopyOptions extends TwoStorages {
+interface CopyOptions extends TwoStorages {
   readonly ifExists: IfExists
 }
 
-export interface CopyRequest {
+interface CopyRequest {
   readonly from: string
   readonly to: string
   readonly options: CopyOptions
   readonly move: boolean
 }
 
-/** `--from` and `--to` of commands that copy single files. */
-export function addStorageOptions(command: Command): Command {
-  return command
+/** What `cp` and `mv` do not have in common. */
+interface CopyCommand {
+  readonly name: string
+  readonly summary: string
+  readonly description: string
+  readonly move: boolean
+}
+
+/** Adds `cp` or `mv`. */
+export function addCopyCommand(
+  program: Command,
+  run: Run,
+  { name, summary, description, move }: CopyCommand,
+): void {
+  program
+    .command(name)
     .option('--from <address>', 'the storage of FROM; default: the one of --storage or the environment')
     .option('--to <address>', 'the storage of TO; the same default')
+    .summary(summary)
+    .description(description)
+    .argument('<from>', 'the name of the file')
+    .argument('<to>', 'its new name; after a folder ending in / it keeps its own')
+    .addOption(ifExistsOption(program, 'rename'))
+    .addHelpText(
+      'after',
+      examples(
+        `stowage ${name} documents/42/report.pdf archive/`,
+        `stowage ${name} --from fs:./uploads --to r2:chat-files a.png photos/a.png`,
+      ),
+    )
+    .action(
+      run(async (cli, from: string, to: string, options: CopyOptions) => {
+        const stored = await copyFile(cli, { from, to, options, move })
+        await cli.terminal.record({ name: stored, from }, printable(stored))
+        return undefined
+      }),
+    )
 }
 
 /** Copies or moves one file, in a storage or between two. Resolves to the name that it got. */
-export async function copyFile(cli: Cli, { from, to, options, move }: CopyRequest): Promise<string> {
+async function copyFile(cli: Cli, { from, to, options, move }: CopyRequest): Promise<string> {
   const target = to.endsWith('/') ? to + from.slice(from.lastIndexOf('/') + 1) : to
   const { ifExists } = options
   const { signal } = cli

@@ -1,28 +1,13 @@
 import type { Command } from 'commander'
-import { examples, ifExistsOption, type Run } from '../command.js'
-import { printable } from '../printable.js'
-import { addStorageOptions, type CopyOptions, copyFile } from '../two-storages.js'
+import type { Run } from '../command.js'
+import { addCopyCommand } from '../two-storages.js'
 
 /** `stowage cp FROM TO` */
 export function addCp(program: Command, run: Run): void {
-  addStorageOptions(program.command('cp'))
-    .summary('copy a file')
-    .description('Copies a file with its type, headers and metadata, and prints the name that the copy got.')
-    .argument('<from>', 'the name of the file')
-    .argument('<to>', 'its new name; after a folder ending in / it keeps its own')
-    .addOption(ifExistsOption(program, 'rename'))
-    .addHelpText(
-      'after',
-      examples(
-        'stowage cp documents/42/report.pdf archive/',
-        'stowage cp --from fs:./uploads --to r2:chat-files a.png photos/a.png',
-      ),
-    )
-    .action(
-      run(async (cli, from: string, to: string, options: CopyOptions) => {
-        const stored = await copyFile(cli, { from, to, options, move: false })
-        await cli.terminal.record({ name: stored, from }, printable(stored))
-        return undefined
-      }),
-    )
+  addCopyCommand(program, run, {
+    name: 'cp',
+    summary: 'copy a file',
+    description: 'Copies a file with its type, headers and metadata, and prints the name that the copy got.',
+    move: false,
+  })
 }
