@@ -100,7 +100,7 @@ async function ofStowage(root) {
   }
 }
 
-/** The peers have one kind of save: without `fsync`, and but for files-sdk straight into the file. */
+/** The peers have one kind of save, without `fsync`. All except files-sdk write straight into the file. */
 const plain = (save, open, exists) => ({ save, saveOver: save, open, exists })
 
 async function ofFlydrive(root) {

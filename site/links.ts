@@ -86,7 +86,7 @@ export function packedHref(
   return `${repository}/${isImage ? 'raw' : isFolder ? 'tree' : 'blob'}/HEAD/${file}${anchor}`
 }
 
-/** The files that npm would publish; of `dist`, those that are built. */
+/** The files that npm would publish. Files of `dist` are among them only after a build. */
 export function packedFiles(): Set<string> {
   const { NODE_OPTIONS: _, ...env } = process.env
   const output = execFileSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], {

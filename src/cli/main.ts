@@ -63,7 +63,7 @@ function hasJson(args: readonly string[]): boolean {
   return args.slice(0, end === -1 ? args.length : end).includes('--json')
 }
 
-/** Warnings of the storage are told as plain sentences. What nobody has thought of is told without a stack trace. */
+/** Prints warnings of the storage as plain sentences, and unexpected errors without a stack trace. */
 function onSurprise(terminal: Terminal): void {
   process.removeAllListeners('warning')
   process.on('warning', (warning: NodeJS.ErrnoException) => {

@@ -7,8 +7,8 @@ export interface Column {
 }
 
 /**
- * The lines of a table. On a terminal with titles, padded, and the last column clipped to the width; elsewhere the
- * cells are separated by tabs, for `cut` and `awk`.
+ * The lines of a table. On a terminal they have titles and are padded. Elsewhere tabs separate the cells, for `cut` and
+ * `awk`.
  */
 export async function tableLines(
   terminal: Terminal,

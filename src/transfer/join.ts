@@ -132,7 +132,7 @@ class Side {
   }
 }
 
-/** A listing in batches. A subclass may list other files than its driver does: those that it lists count. */
+/** A listing in batches. A subclass may override `list`; then its own listing is read. */
 function batchesOf(
   storage: Storage,
   folder: string,

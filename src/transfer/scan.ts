@@ -11,7 +11,7 @@ type Take = (piece: Uint8Array) => void
  * Fails as `open` and its content do. An abort ends the wait at once.
  */
 export async function scan(storage: Storage, name: string, take: Take, signal: AbortSignal): Promise<void> {
-  // A subclass may deliver other bytes than its driver has: those that are copied count.
+  // A subclass may override `open`; then its bytes are compared, because they are the ones that are copied.
   const driver = storage.open === Storage.prototype.open ? driverOf(storage) : undefined
   if (driver?.scan === undefined) {
     const file = await storage.open(name, { signal })

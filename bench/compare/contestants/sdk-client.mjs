@@ -1,7 +1,7 @@
 import { S3Client } from '@aws-sdk/client-s3'
 
 /**
- * The client of the AWS SDK for everybody who takes one. The checksum settings are those that Cloudflare recommends for
+ * The AWS SDK client of all contestants that take one. The checksum settings are those that Cloudflare recommends for
  * R2. `timeout` adds the three settings that end a request; without it they are the SDK's own defaults.
  */
 export function newClient({ options: { endpoint, region = 'auto', accessKeyId, secretAccessKey } }, timeout) {

@@ -179,7 +179,7 @@ function isAt(path: string, version: Version): boolean {
   return current !== undefined && isSameVersion(current, version)
 }
 
-/** Undefined for what is no file. */
+/** Undefined for folders, devices and the like. */
 function contentOf(fd: number): OpenContent | undefined {
   const stats = fstatInNumbers(fd)
   return stats.isFile() ? { fd, size: stats.size } : undefined
