@@ -46,11 +46,14 @@ async function parse(command: string): Promise<void> {
   await program.parseAsync(words.slice(words.indexOf('stowage') + 1), { from: 'user' })
 }
 
-describe.each(pages)('%s', (page) => {
-  const commands = commandsIn(page).filter((command) => !/[…<]|[A-Z]{4}|stowage <|--help/.test(command))
-  it.skipIf(commands.length === 0)(`has ${commands.length} commands that the program takes`, async () => {
+/** Those that are whole: without placeholders. */
+const wholeIn = (page: string) =>
+  commandsIn(page).filter((command) => !/[…<]|[A-Z]{4}|stowage <|--help/.test(command))
+
+describe.each(pages.filter((page) => wholeIn(page).length > 0))('%s', (page) => {
+  it('has only commands that the program takes', async () => {
     const wrong: string[] = []
-    for (const command of commands) {
+    for (const command of wholeIn(page)) {
       await parse(command).catch((error: Error) => wrong.push(`${command}: ${error.message}`))
     }
     assert.deepEqual(wrong, [])
