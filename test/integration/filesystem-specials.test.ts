@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import fs from 'node:fs'
-import { mkdir, readdir, symlink, truncate } from 'node:fs/promises'
+import { mkdir, readdir, stat, symlink, truncate } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -23,6 +23,8 @@ beforeEach(async () => {
   root = await newFolder()
   storage = new FileSystemStorage({ location: root })
   await storage.save('mine.txt', 'mine')
+  // The first save also sweeps, beside the calls that come next.
+  await vi.waitFor(() => stat(join(root, '.stowage/swept')), { timeout: 10_000 })
 })
 afterEach(() => new Promise((resolve) => server.close(resolve)))
 
