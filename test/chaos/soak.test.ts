@@ -63,9 +63,9 @@ async function soak(backend: string, storage: StorageChoice): Promise<void> {
   const calls = load.samples.reduce((sum, sample) => sum + sample.calls, 0)
   assert.ok(calls > SECONDS * 3, `${calls} calls`)
   assert.ok(heapAfter - heapBefore < 2 * MIB, `memory in use grows: ${heapBefore} ${heapAfter}`)
-  // Buffers are freed late; what stays below the parts of two uploads is no leak yet in so short a time.
-  assert.ok(externalAfter - externalBefore < 20 * MIB, `buffers grow: ${externalBefore} ${externalAfter}`)
-  assert.ok(rssAfter - rssBefore < 24 * MIB + rssBefore * 0.1, `the process grows: ${rssBefore} ${rssAfter}`)
+  assert.ok(externalAfter - externalBefore < 2 * MIB, `buffers grow: ${externalBefore} ${externalAfter}`)
+  // Freed memory stays with the process: half of the eight workers' uploads may have met late for the first time.
+  assert.ok(rssAfter - rssBefore < 44 * MIB + rssBefore * 0.1, `the process grows: ${rssBefore} ${rssAfter}`)
   assert.ok(Math.abs(fdsAfter - fdsBefore) < 1.5, `descriptors: ${fdsBefore} ${fdsAfter}`)
   // Idle connections are kept for the next request: at most one for each of the requests at a time.
   assert.ok(socketsAfter - socketsBefore < 8, `sockets: ${socketsBefore} ${socketsAfter}`)

@@ -1,9 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import type { Storage } from 'stowage'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import type { Verdict } from '../servers/r2.js'
 import { rawAnswer, startRawServer } from '../servers/raw-server.js'
 import { always, BUSY, MIB, setUpR2, streamOf } from './r2-setup.js'
+
+setFlagsFromString('--expose-gc')
+const collectGarbage: () => void = runInNewContext('gc')
 
 describe.each([true, false])('fastPath %s', (fastPath) => {
   const r2 = setUpR2(fastPath)
@@ -171,6 +176,27 @@ describe.each([true, false])('fastPath %s', (fastPath) => {
     const save = storage.save('a.txt', 'x', { signal: controller.signal })
     await expect(save).rejects.toMatchObject({ code: 'Aborted' })
     expect(server.calls.map(({ method }) => method)).toEqual(['PUT', 'HEAD', 'DELETE'])
+  })
+
+  it('lets the content of an aborted save go', async () => {
+    const controller = new AbortController()
+    const { signal } = controller
+    r2.server.behaviour.onRequest = ({ operation }) => {
+      if (operation !== 'PutObject') return undefined
+      setTimeout(() => controller.abort(), 30)
+      return 'hang'
+    }
+    const saved = await (async () => {
+      const content = Buffer.alloc(MIB, 'x')
+      const save = r2.storage().save('a.bin', content, { signal })
+      expect(await save.catch(({ code }) => code)).toBe('Aborted')
+      return new WeakRef(content.buffer)
+    })()
+    // Looks for a write that comes late go on for five seconds.
+    await vi.waitFor(() => {
+      collectGarbage()
+      expect(saved.deref() === undefined).toBe(true)
+    }, 1_500)
   })
 
   it('asks for nothing more where an abort comes after a definite refusal', async () => {

@@ -9,11 +9,15 @@ import type { Call, ObjectAttributes, PutRequest } from './object-api.js'
 import { findAbandoned } from './publishers/abandoned.js'
 import { isPlaceholder } from './publishers/placeholder.js'
 
-/** A write that can be told from everybody else's. */
-export interface MarkedWrite {
+/** What a write is told by. */
+interface Mark {
   readonly key: string
   /** Stored with the object: says whose write it was. */
   readonly writeId: string
+}
+
+/** A write that can be told from everybody else's. */
+export interface MarkedWrite extends Mark {
   /** Whether a taken name is left alone. */
   readonly createOnly: boolean
   /** Whether the write makes a placeholder. Default false. */
@@ -73,12 +77,17 @@ async function isWritten(connection: S3Connection, write: MarkedWrite): Promise<
  * After a failure or an abort: the server may have finished the write all the same, or may be about to. Looks at once,
  * and where nothing is there yet, again in the background.
  */
-export async function removeIfWritten(connection: S3Connection, write: MarkedWrite): Promise<void> {
-  if (await removeWritten(connection, write)) return
+export function removeIfWritten(connection: S3Connection, { key, writeId }: Mark): Promise<void> {
+  // Only the mark is kept meanwhile: a write may hold megabytes of content.
+  return removeNowOrLater(connection, { key, writeId })
+}
+
+async function removeNowOrLater(connection: S3Connection, mark: Mark): Promise<void> {
+  if (await removeWritten(connection, mark)) return
   void (async () => {
     for (const wait of LATE_WRITE_WAITS) {
       await sleep(wait, undefined, { ref: false })
-      if (await removeWritten(connection, write)) return
+      if (await removeWritten(connection, mark)) return
     }
   })()
 }
@@ -87,12 +96,12 @@ export async function removeIfWritten(connection: S3Connection, write: MarkedWri
 const LATE_WRITE_WAITS = [250, 1000, 4000]
 
 /** Whether the write was there; it is gone then. */
-export async function removeWritten(connection: S3Connection, write: MarkedWrite): Promise<boolean> {
+export async function removeWritten(connection: S3Connection, mark: Mark): Promise<boolean> {
   const { api } = connection
   let removed = false
   await connection.attemptQuietly(async (call) => {
-    if (!hasWriteId(await api.head(write, call), write.writeId)) return
-    await api.delete(write, call)
+    if (!hasWriteId(await api.head(mark, call), mark.writeId)) return
+    await api.delete(mark, call)
     removed = true
   })
   return removed

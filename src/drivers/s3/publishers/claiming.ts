@@ -75,6 +75,7 @@ export class Claiming implements Publisher {
   /** Puts the placeholder. False: the name is taken. */
   async #claim(write: MarkedWrite, uploadId: string | undefined): Promise<boolean> {
     const connection = this.#connection
+    const { key, writeId } = write
     // Not aborted itself, so that its outcome is known: a placeholder must not come after its removal.
     const claiming = putObject(connection, {
       ...write,
@@ -85,7 +86,7 @@ export class Claiming implements Publisher {
       signal: undefined,
     })
     return orAborted(claiming, write.signal).catch(async (error: unknown) => {
-      await withinASecond(claiming.then((done) => done && removeWritten(connection, write)))
+      await withinASecond(claiming.then((done) => done && removeWritten(connection, { key, writeId })))
       throw error
     })
   }
