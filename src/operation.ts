@@ -9,19 +9,19 @@ import {
   toStorageError,
 } from './errors.js'
 import { toSignal } from './options.js'
-import { eventOf, isObserved, type OperationEvent, observe } from './telemetry.js'
+import { eventOf, finish, isObserved, type OperationEvent, observe } from './telemetry.js'
 import type { AbortOptions } from './types.js'
 
 /**
  * Runs a public operation: rejects with a `StorageError`, or with the very error of the caller's own source. Subscribers
  * of the channel `stowage:operation` are told.
  */
-export async function perform<T>(
+export function perform<T>(
   driver: StorageDriver,
   operation: string,
   file: string | undefined,
   options: AbortOptions,
-  work: (signal: AbortSignal | undefined, event: OperationEvent | undefined) => Promise<T>,
+  work: Work<T>,
 ): Promise<T> {
   if (!isObserved()) return performNow(driver, operation, file, options, work, undefined)
   return observe(eventOf(operation, driver.label, file), (event) =>
@@ -29,21 +29,27 @@ export async function perform<T>(
   )
 }
 
+type Work<T> = (signal: AbortSignal | undefined, event: OperationEvent | undefined) => Promise<T>
+
 async function performNow<T>(
   driver: StorageDriver,
   operation: string,
   file: string | undefined,
   options: AbortOptions,
-  work: (signal: AbortSignal | undefined, event: OperationEvent | undefined) => Promise<T>,
+  work: Work<T>,
   event: OperationEvent | undefined,
 ): Promise<T> {
   let signal: AbortSignal | undefined
   try {
     signal = toSignal(options)
     signal?.throwIfAborted()
-    return await work(signal, event)
+    const result = await work(signal, event)
+    if (event) finish(event)
+    return result
   } catch (error) {
-    throw explain(driver, error, operation, file, signal)
+    const told = explain(driver, error, operation, file, signal)
+    if (event) finish(event, { error: told })
+    throw told
   }
 }
 

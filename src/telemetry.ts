@@ -37,24 +37,13 @@ export function isObserved(): boolean {
   return channel.hasSubscribers
 }
 
-/** Runs a call whose start, end and outcome are reported. */
+/** Runs a call whose start is reported. `work` reports its outcome by {@link finish}. */
 export function observe<T>(event: OperationEvent, work: (event: OperationEvent) => Promise<T>): Promise<T> {
   return channel.start.runStores(event, () => {
     const working = isCounting ? current.run(event, work, event) : work(event)
     channel.end.publish(event)
-    return settle(event, working)
+    return working
   })
-}
-
-async function settle<T>(event: OperationEvent, working: Promise<T>): Promise<T> {
-  try {
-    const result = await working
-    finish(event)
-    return result
-  } catch (error) {
-    finish(event, { error })
-    throw error
-  }
 }
 
 /** An event of a call that begins. A name that is an address may be a signed one: its query is left out. */
@@ -72,7 +61,7 @@ export function start(operation: string, storage: string, file: string): Operati
   return event
 }
 
-/** Reports its end. */
+/** Reports how a call ended. */
 export function finish(event: OperationEvent, failure?: { readonly error: unknown }): void {
   event.outcome =
     failure === undefined ? 'ok' : isStorageError(failure.error) ? failure.error.code : 'Unknown'
