@@ -87,7 +87,7 @@ const OUTSIDE: readonly { what: RegExp; in: RegExp }[] = [
   { what: /^node:fs(?:\/promises)?$/, in: /^(?:drivers\/filesystem|cli)\// },
   // A proxy's connections.
   { what: /^node:(?:http|https|net|tls)$/, in: /^drivers\/s3\/(?:proxy|tunnel)\.ts$/ },
-  { what: /^@aws-sdk\//, in: /^drivers\/s3\/(?:sdk(?:-client)?|credential-chain)\.ts$/ },
+  { what: /^@aws-sdk\//, in: /^drivers\/s3\/(?:sdk(?:-client|-presigner)?|credential-chain)\.ts$/ },
   { what: /^undici(?:\/|$)/, in: /^drivers\/s3\// },
   { what: /^htmlparser2$/, in: /^drivers\/s3\/vendor\// },
   { what: /^sanitize-filename$/, in: /^filenames\.ts$/ },

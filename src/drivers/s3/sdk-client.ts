@@ -143,6 +143,11 @@ export function changeRequest<Input extends ServiceInputTypes, Output extends Se
   )
 }
 
+/** Leaves out the checksums that the SDK adds. */
+export function dropChecksums({ headers }: SdkRequest): void {
+  for (const name of Object.keys(headers)) if (/^x-amz-(?:sdk-)?checksum-/.test(name)) delete headers[name]
+}
+
 /** Hands out the text of one command's success, which the SDK then reads again. */
 export function keepAnswer<Input extends ServiceInputTypes, Output extends ServiceOutputTypes>(
   command: SdkCommand<Input, Output>,

@@ -1,8 +1,7 @@
 import { Readable } from 'node:stream'
 import type { S3Client, ServiceInputTypes, ServiceOutputTypes } from '@aws-sdk/client-s3'
-import { lazily, once } from '../../load.js'
-import type { BucketAddress } from './address.js'
-import { contentMd5, copySource, R2_COPY_CREATE_ONLY, rangeHeader, uploadHeaders } from './headers.js'
+import { once } from '../../load.js'
+import { contentMd5, copySource, R2_COPY_CREATE_ONLY, rangeHeader } from './headers.js'
 import { keyDecoder, SETTINGS, settingOf, wholeSecond } from './messages.js'
 import type * as api from './object-api.js'
 import type { S3Config } from './options.js'
@@ -10,20 +9,18 @@ import { notFromS3 } from './s3-error.js'
 import {
   changeRequest,
   createClient,
+  dropChecksums,
   keepAnswer,
-  redirect,
   type SdkCommand,
   sendWithin,
 } from './sdk-client.js'
 import { fromSdkError } from './sdk-errors.js'
 import { fieldsOf, isAnswer, stateOf, tagOf } from './sdk-fields.js'
+import { loadSdk, SdkPresigner } from './sdk-presigner.js'
 import { SdkStream } from './sdk-stream.js'
 import type { Signer } from './signer.js'
 import type { WriteHeaders } from './write-headers.js'
 import { parseXml, type XmlElement } from './xml.js'
-
-const loadSdk = lazily(() => import('@aws-sdk/client-s3'))
-const loadPresigner = lazily(() => import('@aws-sdk/s3-request-presigner'))
 
 type Sdk = Awaited<ReturnType<typeof loadSdk>>
 
@@ -34,18 +31,18 @@ const SLOW: api.Load = { bytes: 0, slow: true }
 export class SdkObjectApi implements api.ObjectApi {
   readonly #bucket: string
   readonly #writeHeaders: WriteHeaders
-  readonly #signingAddress: BucketAddress | undefined
   readonly #signer: Signer
   readonly #own: boolean
   readonly #client: () => Promise<S3Client>
+  readonly #presigner: SdkPresigner
 
   constructor(config: S3Config, signer: Signer) {
     this.#bucket = config.bucket
     this.#writeHeaders = config.writeHeaders
-    this.#signingAddress = config.signingAddress
     this.#signer = signer
     this.#own = config.client === undefined
     this.#client = once(async () => config.client ?? createClient(await loadSdk(), config, signer))
+    this.#presigner = new SdkPresigner(config, signer, this.#client)
   }
 
   async put(request: api.PutRequest, call: api.Call): Promise<api.Tagged> {
@@ -270,65 +267,8 @@ export class SdkObjectApi implements api.ObjectApi {
         ))
   }
 
-  async sign(request: api.SignRequest, signal: AbortSignal | undefined): Promise<api.SignedAddress> {
-    const sdk = await loadSdk()
-    const target = this.#target(request.key)
-    const presign = <Input extends ServiceInputTypes, Output extends ServiceOutputTypes>(
-      command: SdkCommand<Input, Output>,
-    ) => this.#presign(command, request, signal)
-    if ('part' in request) {
-      const { uploadId, number } = request.part
-      return presign(new sdk.UploadPartCommand({ ...target, UploadId: uploadId, PartNumber: number }))
-    }
-    if (request.method === 'PUT') {
-      const { attributes, size, createOnly } = request
-      const fields = { ...fieldsOf(attributes), ContentLength: size, ...(createOnly && { IfNoneMatch: '*' }) }
-      return presign(new sdk.PutObjectCommand({ ...target, ...fields }))
-    }
-    const { contentDisposition, contentType } = request.respondWith
-    const input = {
-      ...target,
-      ResponseContentDisposition: contentDisposition,
-      ResponseContentType: contentType,
-    }
-    return request.method === 'GET'
-      ? presign(new sdk.GetObjectCommand(input))
-      : presign(new sdk.HeadObjectCommand(input))
-  }
-
-  async #presign<Input extends ServiceInputTypes, Output extends ServiceOutputTypes>(
-    command: SdkCommand<Input, Output>,
-    request: api.SignRequest,
-    signal: AbortSignal | undefined,
-  ): Promise<api.SignedAddress> {
-    const [client, { getSignedUrl }] = await Promise.all([this.#client(), loadPresigner()])
-    signal?.throwIfAborted()
-    const { expiresIn, signedAt } = request
-    const address = this.#signingAddress
-    // A part has no headers of its own.
-    const writeHeaders = 'size' in request ? this.#writeHeaders : {}
-    changeRequest(command, (sent) => {
-      // The CRC of no content, which a client with default settings signs, would refuse every upload.
-      for (const name of Object.keys(sent.headers)) if (CHECKSUM.test(name)) delete sent.headers[name]
-      Object.assign(sent.headers, writeHeaders)
-      if (address) redirect(sent, address, request.key)
-    })
-    const signed = new Set('size' in request ? headersToSign(request, writeHeaders) : [])
-    const offset = this.#own ? this.#signer.clockOffset : client.config.systemClockOffset
-    try {
-      const url = await getSignedUrl(client, command, {
-        expiresIn,
-        signingDate: new Date(signedAt.getTime() + offset),
-        signableHeaders: signed,
-        unhoistableHeaders: signed,
-      })
-      const { expiration } = this.#own
-        ? await this.#signer.credentials(signal)
-        : await client.config.credentials()
-      return { url, endsAt: expiration }
-    } catch (error) {
-      throw fromSdkError(error)
-    }
+  sign(request: api.SignRequest, signal: AbortSignal | undefined): Promise<api.SignedAddress> {
+    return this.#presigner.sign(request, signal)
   }
 
   #target(key: string) {
@@ -372,26 +312,16 @@ export class SdkObjectApi implements api.ObjectApi {
   }
 }
 
-/** Headers of checksums that the SDK adds. */
-const CHECKSUM = /^x-amz-(?:sdk-)?checksum-/
-
 /** A command that sends this document instead of what the SDK makes of its input. */
 function withBody<Input extends ServiceInputTypes, Output extends ServiceOutputTypes>(
   command: SdkCommand<Input, Output>,
   body: string,
 ): SdkCommand<Input, Output> {
   changeRequest(command, (sent) => {
-    for (const name of Object.keys(sent.headers)) if (CHECKSUM.test(name)) delete sent.headers[name]
+    dropChecksums(sent)
     sent.body = body
     sent.headers['content-length'] = String(Buffer.byteLength(body))
     sent.headers['content-md5'] = contentMd5(body)
   })
   return command
-}
-
-function headersToSign(
-  { attributes, createOnly }: { attributes: api.ObjectAttributes; createOnly: boolean },
-  writeHeaders: WriteHeaders,
-): string[] {
-  return ['content-length', ...Object.keys(uploadHeaders(attributes, createOnly, writeHeaders))]
 }
