@@ -1,4 +1,5 @@
-import { type R2StorageOptions, toS3Options } from '../drivers/s3/options.js'
+import { toS3Options } from '../drivers/s3/config.js'
+import type { R2StorageOptions } from '../drivers/s3/options.js'
 import { inContext } from '../errors.js'
 import { S3Storage } from './s3.js'
 

@@ -1,6 +1,7 @@
 import type { CorsRule } from '../drivers/s3/bucket-config.js'
+import { toS3Config } from '../drivers/s3/config.js'
 import { S3Driver } from '../drivers/s3/driver.js'
-import { type S3StorageOptions, toS3Config } from '../drivers/s3/options.js'
+import type { S3StorageOptions } from '../drivers/s3/options.js'
 import { inContext, Problem } from '../errors.js'
 import { type ExpiryRule, toExpiryRules } from '../expiry-rules.js'
 import { ABORT_OPTIONS, checkOptions, type OptionNames } from '../options.js'

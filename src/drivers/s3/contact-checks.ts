@@ -1,8 +1,8 @@
 import { type CheckOutcome, failed, ok, warning } from '../../checks.js'
 import { isAwsHost, isR2Host } from './address.js'
+import type { S3Config } from './config.js'
 import type { Contact } from './contact.js'
 import { isSetUpCode } from './failures.js'
-import type { S3Config } from './options.js'
 
 /** Codes of S3 that say that a key is unknown, wrong or has ended, and what to do. */
 const KEYS: Readonly<Record<string, readonly [string, string]>> = {

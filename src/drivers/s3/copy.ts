@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto'
 import { Problem } from '../../errors.js'
 import { marked } from './attributes.js'
+import { MIB } from './config.js'
 import type { S3Connection } from './connection.js'
 import { analyse } from './failures.js'
 import type { SizedObject } from './head.js'
 import { inUpload } from './multipart.js'
 import type { Call, CopiedPart, Part, Upload } from './object-api.js'
-import { MIB } from './options.js'
 import { isPlaceholder } from './publishers/placeholder.js'
 import { type MarkedWrite, putObject, writeOnce } from './write-once.js'
 

@@ -21,8 +21,8 @@ import type { ListedFile } from '../../types.js'
 import type { UploadDriver } from '../../upload-driver.js'
 import { joinUrl } from '../options.js'
 import type { BucketConfig } from './bucket-config.js'
+import type { S3Config } from './config.js'
 import type { S3Engine } from './engine.js'
-import type { S3Config } from './options.js'
 
 const loadEngine = lazily(() => import('./engine.js'))
 

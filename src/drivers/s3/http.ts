@@ -1,6 +1,7 @@
 import { readText } from '../../error-fields.js'
 import { once } from '../../load.js'
 import { type BucketAddress, pathOf } from './address.js'
+import type { S3Config } from './config.js'
 import { exchange, type HttpRequest, type HttpResponse } from './exchange.js'
 import {
   attributeHeaders,
@@ -26,7 +27,6 @@ import {
   settingOf,
 } from './messages.js'
 import type * as api from './object-api.js'
-import type { S3Config } from './options.js'
 import { type Connections, openPool } from './pool.js'
 import { notFromS3, S3Error } from './s3-error.js'
 import type { Signer } from './signer.js'

@@ -1,6 +1,6 @@
 import type { buildConnector, Dispatcher, Pool } from 'undici'
 import { lazily } from '../../load.js'
-import type { S3Config } from './options.js'
+import type { S3Config } from './config.js'
 import { type ForwardProxy, proxyFor } from './proxy.js'
 import { openTunnel } from './tunnel.js'
 

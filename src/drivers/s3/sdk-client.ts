@@ -9,7 +9,7 @@ import type {
 import { clearTimeout, setTimeout } from '../../timers.js'
 import { type BucketAddress, pathOf } from './address.js'
 import { MAX_ANSWER_BYTES, TimeoutError, tooLong } from './bounds.js'
-import { type S3Config, uploadTime } from './options.js'
+import { type S3Config, uploadTime } from './config.js'
 import { type ForwardProxy, proxyFor } from './proxy.js'
 import { notFromS3 } from './s3-error.js'
 import type { Signer } from './signer.js'

@@ -1,10 +1,10 @@
 import { Readable } from 'node:stream'
 import type { S3Client, ServiceInputTypes, ServiceOutputTypes } from '@aws-sdk/client-s3'
 import { once } from '../../load.js'
+import type { S3Config } from './config.js'
 import { contentMd5, copySource, R2_COPY_CREATE_ONLY, rangeHeader } from './headers.js'
 import { keyDecoder, SETTINGS, settingOf, wholeSecond } from './messages.js'
 import type * as api from './object-api.js'
-import type { S3Config } from './options.js'
 import { notFromS3 } from './s3-error.js'
 import {
   changeRequest,

@@ -1,9 +1,9 @@
 import { orAborted } from './bounds.js'
+import type { S3Config } from './config.js'
 import { defaultChain } from './credential-chain.js'
 import { CredentialsKeeper } from './credentials.js'
 import type { Failure } from './failures.js'
 import type { S3Credentials } from './keys.js'
-import type { S3Config } from './options.js'
 import { presignedQuery, type SignableRequest, type SignedHeaders, signHeaders } from './sigv4.js'
 
 /** Codes of refused credentials that newer ones may cure. The refusal of a HEAD has no code. */
