@@ -1,15 +1,15 @@
-// npm run test:chaos:docs        writes the figures of the last `npm run test:chaos` between the marks in docs/robustness.md.
-// npm run test:chaos:docs quick  writes those of the last `npm run test:chaos:quick`.
+// npm run test:chaos:docs        writes the figures of the last `npm run test:chaos` between their marks in docs/robustness.md.
+// npm run test:chaos:docs quick  writes those of the last `npm run test:chaos:quick` between theirs.
 import { readFileSync, writeFileSync } from 'node:fs'
 
-const OPEN = '<!-- robustness -->'
-const CLOSE = '<!-- /robustness -->'
 const form = process.argv[2] === 'quick' ? 'quick' : 'long'
+const [open, close] = [`<!-- ${form} form -->`, `<!-- /${form} form -->`]
 const page = new URL('../../docs/robustness.md', import.meta.url)
 const text = readFileSync(page, 'utf8')
-const [start, end] = [text.indexOf(OPEN), text.indexOf(CLOSE)]
-if (start === -1 || end < start) throw new Error(`docs/robustness.md has no ${OPEN} … ${CLOSE}`)
+const [start, end] = [text.indexOf(open), text.indexOf(close)]
+if (start === -1 || end < start) throw new Error(`docs/robustness.md has no ${open} … ${close}`)
 
+const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'))
 const lines = readFileSync(new URL(`results/${form}.jsonl`, import.meta.url), 'utf8')
   .trim()
   .split('\n')
@@ -18,8 +18,5 @@ const rows = lines.map((line) => JSON.parse(line)).map(({ trial, tried, outcome 
 const table = [['test', 'amount', 'result'], ['---', '---', '---'], ...rows]
   .map((row) => `| ${row.map(cell).join(' | ')} |`)
   .join('\n')
-const command =
-  form === 'quick'
-    ? 'Run it with `npm run test:chaos:quick`, the short form, which CI runs. `npm run test:chaos` tries several times as much.'
-    : 'Run it with `npm run test:chaos && npm run test:chaos:docs`.'
-writeFileSync(page, `${text.slice(0, start + OPEN.length)}\n${table}\n\n${command}\n${text.slice(end)}`)
+const origin = `Version ${version}, ${new Date().toISOString().slice(0, 10)}, Node ${process.version}.`
+writeFileSync(page, `${text.slice(0, start + open.length)}\n${origin}\n\n${table}\n${text.slice(end)}`)
