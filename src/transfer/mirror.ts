@@ -1,4 +1,5 @@
 import type { DeleteManyError, StorageError } from '../errors.js'
+import { observed } from '../observed.js'
 import type { OptionNames } from '../options.js'
 import type { Storage } from '../storage.js'
 import { Copier } from './copy-file.js'
@@ -75,6 +76,10 @@ export async function mirror(
   target: Storage,
   options: MirrorOptions = {},
 ): Promise<MirrorResult> {
+  return observed(OPERATION, target, options?.targetPrefix, () => start(source, target, options))
+}
+
+async function start(source: Storage, target: Storage, options: MirrorOptions): Promise<MirrorResult> {
   const { dryRun = false, force = false, maxDeletes = 1000, onProgress } = options ?? {}
   const plan = toPlan(OPERATION, source, target, options, OPTIONS, { dryRun, force })
   if (maxDeletes !== Number.POSITIVE_INFINITY && !(Number.isSafeInteger(maxDeletes) && maxDeletes >= 0)) {
