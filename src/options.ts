@@ -86,13 +86,12 @@ export function checkConstructorOptions(options: object, known: object): void {
 }
 
 /** The time `olderThan` seconds ago: what is older counts as left behind. Default a week. */
-export function toCutoff(olderThan: number | undefined, least = 0): Date {
-  const seconds = olderThan ?? WEEK
-  if (!Number.isSafeInteger(seconds) || seconds < least) {
+export function toCutoff(olderThan: number = WEEK, least = 0): Date {
+  if (!Number.isSafeInteger(olderThan) || olderThan < least) {
     throw new Problem('InvalidArgument', `olderThan must be a whole number of seconds, ${least} or more`)
   }
   // An invalid date is neither before nor after any time, so everything might count as old.
-  return new Date(Math.max(Date.now() - seconds * 1000, EARLIEST))
+  return new Date(Math.max(Date.now() - olderThan * 1000, EARLIEST))
 }
 
 /** The signal of the options. Checks both, for callers without TypeScript. */

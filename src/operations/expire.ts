@@ -60,8 +60,8 @@ const EXPIRE: Operation<ExpireOptions> = {
  * Each folder is listed once, and files are deleted by the thousand. A file that is replaced between its listing and its
  * deletion, at most some seconds later, is deleted all the same.
  *
- * @throws {StorageError} `InvalidArgument` for a rule or an option, `Aborted`, or the error of the listing. What was
- * deleted until then stays deleted; run it again.
+ * @throws {StorageError} `InvalidArgument` for a rule or an option, `Aborted`, the error of the listing, or the error of
+ * a deletion that concerns all files, such as `PermissionDenied`. What was deleted until then stays deleted; run it again.
  * @throws {InvalidNameError} for a prefix that is empty or breaks the naming rule.
  * @example const { deleted } = await expire(defaultStorage, defaultExpiry)
  */

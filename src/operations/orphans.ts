@@ -1,5 +1,5 @@
 import { isProblem, Problem, quote } from '../errors.js'
-import { toFolder } from '../names.js'
+import { toOptionalFolder } from '../names.js'
 import { observedItems } from '../observed.js'
 import { explain } from '../operation.js'
 import { ABORT_OPTIONS, checkOptions, type OptionNames, toCutoff, toSignal } from '../options.js'
@@ -29,7 +29,8 @@ const OPTIONS: OptionNames<OrphansOptions> = { ...ABORT_OPTIONS, prefix: true, o
  *
  * `isReferenced` is asked about up to 1,000 names at a time and returns those that the database knows. It must return
  * them exactly as it got them; any other name ends the loop with `InvalidArgument`, since a misunderstanding here would
- * delete files that are needed. An error that it throws is thrown on.
+ * delete files that are needed. An error that it throws is thrown on. A reference that comes after the question is not
+ * seen, so an application must not begin to refer to a file that is older than `olderThan`.
  *
  * @throws {StorageError} `InvalidArgument` for options, `Aborted`, or the error of the listing.
  * @throws {InvalidNameError} for a prefix that breaks the naming rule.
@@ -56,7 +57,7 @@ async function* looking(
   try {
     signal = toSignal(options)
     checkOptions(options, OPTIONS)
-    const prefix = toFolder(options.prefix ?? '', true)
+    const prefix = toOptionalFolder(options.prefix)
     const before = toCutoff(options.olderThan)
     if (typeof isReferenced !== 'function') {
       throw new Problem('InvalidArgument', 'isReferenced must be a function')

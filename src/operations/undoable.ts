@@ -46,6 +46,7 @@ export interface UndoableUnit extends AsyncDisposable {
  *   what was to be deleted after it. {@link orphans} finds both.
  * - Other readers see saved files at once. `'overwrite'` is `Unsupported`, since the old content could not come back.
  * - A name that is saved after its delete in the same unit stays.
+ * - A rollback deletes by name: if somebody else has overwritten a saved file meanwhile, that file goes.
  * - After `commit()` or `rollback()` every call is `InvalidArgument`. `await using` rolls back what was not committed.
  *
  * @throws {StorageError} `InvalidArgument` for something else than a storage.

@@ -1,6 +1,6 @@
 import { Problem } from '../errors.js'
 import { contentTypeOf } from '../media-types.js'
-import { compareNames, toFolder } from '../names.js'
+import { compareNames, toOptionalFolder } from '../names.js'
 import { ABORT_OPTIONS } from '../options.js'
 import type { Storage } from '../storage.js'
 import type { AbortOptions, ListedFile } from '../types.js'
@@ -69,7 +69,7 @@ const USAGE: Operation<UsageOptions> = {
  */
 export async function usage(storage: Storage, options: UsageOptions = {}): Promise<Usage> {
   return run(USAGE, storage, options, async (signal) => {
-    const prefix = toFolder(options.prefix ?? '', true)
+    const prefix = toOptionalFolder(options.prefix)
     const { depth = 1 } = options
     if (!Number.isSafeInteger(depth) || depth < 0) {
       throw new Problem('InvalidArgument', 'depth must be a whole number of folder levels, 0 or more')

@@ -1,5 +1,5 @@
 import { Problem, SourceFailure, StorageError, type StorageErrorCode } from '../errors.js'
-import { toFolder } from '../names.js'
+import { toOptionalFolder } from '../names.js'
 import { ABORT_OPTIONS } from '../options.js'
 import { either } from '../signals.js'
 import type { Storage } from '../storage.js'
@@ -70,7 +70,7 @@ const TIMEOUT = 60_000
  */
 export async function warm(storage: Storage, options: WarmOptions = {}): Promise<WarmResult> {
   return run(WARM, storage, options, async (signal) => {
-    const prefix = toFolder(options.prefix ?? '', true)
+    const prefix = toOptionalFolder(options.prefix)
     const { concurrency = 8, onFile } = options
     if (!Number.isSafeInteger(concurrency) || concurrency < 1 || concurrency > 100) {
       throw new Problem('InvalidArgument', 'concurrency must be a whole number from 1 to 100')

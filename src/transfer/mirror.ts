@@ -65,8 +65,8 @@ export interface MirrorResult {
  *   that has this name in its right form stays.
  *
  * @throws {StorageError} `InvalidArgument` for options, for an empty source without `force`, and for more deletes than
- * `maxDeletes`: before the first delete, also with `dryRun`. `Aborted`, `Corrupt` for a listing that is not in order, or
- * the error of a listing.
+ * `maxDeletes`: before the first delete, also with `dryRun`. `Aborted`, `Corrupt` for a listing that is not in order, the
+ * error of a listing, or the error of a deletion that concerns all files.
  * @throws {InvalidNameError} for a prefix that breaks the naming rule.
  * @example
  * const { copied, deleted, failed } = await mirror(defaultStorage, new FileSystemStorage({ location: '/backup' }))

@@ -16,6 +16,7 @@ import {
   migrate,
   mirror,
   type OpenedFile,
+  orphans,
   Problem,
   prefixed,
   R2Storage,
@@ -24,6 +25,9 @@ import {
   type Storage,
   StorageError,
   setDefaultStorage,
+  sweep,
+  usage,
+  warm,
 } from 'stowage'
 import { afterAll, afterEach, beforeAll, describe, it, vi } from 'vitest'
 import { ofBytes } from '../../src/content.js'
@@ -595,6 +599,25 @@ describe('what is refused', () => {
       migrate(new MemoryStorage(), new MemoryStorage(), { targetPrefix: prefix }),
       code('InvalidName'),
     )
+  })
+
+  it('a prefix of null, of a variable that is not set, is InvalidName and not everything', async () => {
+    const none: string = JSON.parse('null')
+    const storage = await filled({ a: '1' })
+    for (const options of [{ prefix: none }, { targetPrefix: none }]) {
+      await assert.rejects(migrate(new MemoryStorage(), storage, options), code('InvalidName'))
+      await assert.rejects(
+        mirror(new MemoryStorage(), storage, { ...options, force: true }),
+        code('InvalidName'),
+      )
+    }
+    await assert.rejects(usage(storage, { prefix: none }), code('InvalidName'))
+    await assert.rejects(warm(storage, { prefix: none }), code('InvalidName'))
+    const asked = orphans(storage, () => [], { prefix: none, olderThan: 0 })
+    await assert.rejects(asked[Symbol.asyncIterator]().next(), code('InvalidName'))
+    assert.throws(() => new R2Storage({ ...R2_KEYS, prefix: none }), code('Misconfigured'))
+    await assert.rejects(sweep(storage, { olderThan: JSON.parse('null') }), code('InvalidArgument'))
+    assert.deepEqual(Object.keys(await contents(storage)), ['a'])
   })
 
   const overlaps: [string | undefined, string | undefined][] = [

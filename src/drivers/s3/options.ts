@@ -1,7 +1,7 @@
 import type { S3Client } from '@aws-sdk/client-s3'
 import { isProblem, Problem } from '../../errors.js'
 import { isHeaderValue } from '../../headers.js'
-import { type Folder, toFolder } from '../../names.js'
+import { type Folder, toOptionalFolder } from '../../names.js'
 import { checkConstructorOptions, type OptionNames } from '../../options.js'
 import type { Purge } from '../../types.js'
 import {
@@ -314,7 +314,7 @@ function toCreateOnly(given: unknown): 'condition' | 'check' {
 
 function toPrefix(prefix: string | undefined): Folder {
   try {
-    return toFolder(prefix ?? '', true)
+    return toOptionalFolder(prefix)
   } catch (error) {
     throw isProblem(error) ? misconfigured(`the option prefix is no folder name: ${error.message}`) : error
   }
