@@ -1,8 +1,8 @@
-/** One JSON line for each save that failed, and for each purge of the CDN's cache. Has no secret in it. */
+/** One JSON line for each save or upload that failed, and for each purge of the CDN's cache. Has no secret in it. */
 import { tracingChannel } from 'node:diagnostics_channel'
 import type { OperationEvent } from 'stowage'
 
-const LOGGED = new Set(['save', 'copy', 'move', 'signedUpload', 'purge'])
+const LOGGED = /^(?:save|copy|move|accept|signedUpload|directUpload\..*|purge)$/
 
 tracingChannel<OperationEvent>('stowage:operation').subscribe({
   start() {},
@@ -10,7 +10,7 @@ tracingChannel<OperationEvent>('stowage:operation').subscribe({
   asyncStart() {},
   asyncEnd() {},
   error({ operation, storage, file, outcome, attempts }) {
-    if (!LOGGED.has(operation)) return
+    if (!LOGGED.test(operation)) return
     const time = new Date().toISOString()
     console.error(JSON.stringify({ time, level: 'error', operation, storage, file, outcome, attempts }))
   },

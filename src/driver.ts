@@ -93,10 +93,29 @@ export interface StorageDriver {
   verify?(address: SignedAddress): SignedGrant | undefined
   /** Uploads in parts, straight from clients. Without it, `createUploadHandler` is `Unsupported` on this storage. */
   readonly uploads?: UploadDriver | undefined
+  /**
+   * Where the files below a folder are: for drivers made of other drivers only. `migrate` and `mirror` refuse by it to
+   * copy files into themselves.
+   */
+  placesOf?(folder: Folder): readonly Place[]
   /** What `diagnose` checks about this backend, besides its files: the server and its settings, the disk. */
   checks?(): Promise<readonly Check[]>
   /** Says what an error of this driver means. */
   classify(error: unknown): Problem
+}
+
+/** A folder of a driver. */
+export interface Place {
+  /** The driver that has its files. */
+  readonly driver: StorageDriver
+  /** The folder, by its name there. */
+  readonly folder: Folder
+}
+
+/** Where the files below a folder are, by drivers that are made of no others. */
+export function placesOf(driver: StorageDriver, folder: Folder): readonly Place[] {
+  const places = driver.placesOf?.(folder)
+  return places ? places.flatMap((place) => placesOf(place.driver, place.folder)) : [{ driver, folder }]
 }
 
 /** Whether there is a file, in the way that costs the driver least. */

@@ -65,7 +65,10 @@ export class StorageError extends Error {
   readonly retryable: boolean
   /** The public method or function that failed: `save`, `open`, … */
   readonly operation: string | undefined
-  /** The name that the operation was about, as the caller gave it. */
+  /**
+   * The name that the operation was about, as the caller gave it. An address that somebody takes for a name loses its query,
+   * which may be a signature.
+   */
   readonly file: string | undefined
   /** The storage, by its `toString()`. */
   readonly storage: string | undefined
@@ -74,12 +77,13 @@ export class StorageError extends Error {
 
   /** Applications rarely make one; tests of error handlers do. */
   constructor(code: StorageErrorCode, init: StorageErrorInit) {
-    super(compose(init), init.cause === undefined ? undefined : { cause: init.cause })
+    const file = withoutQuery(init.file)
+    super(compose({ ...init, file }), init.cause === undefined ? undefined : { cause: init.cause })
     this.code = code
     this.status = init.status ?? STATUS[code]
     this.retryable = code === 'Unavailable'
     this.operation = init.operation
-    this.file = init.file
+    this.file = file
     this.storage = init.storage
     if (init.size !== undefined) this.size = init.size
     Object.defineProperty(this, BRAND, { value: true })
@@ -292,8 +296,17 @@ export function inContext<T>(context: ErrorContext, work: () => T): T {
   }
 }
 
+/** What looks like an address, or like the path of one, without its query: that may be a signature. */
+export function withoutQuery(name: string | undefined): string | undefined {
+  return name !== undefined && /^\s*(?:https?:|[/\\])/i.test(name) ? name.replace(/\?.*/s, '') : name
+}
+
 /** `save "a/b.txt": the reason` */
-function compose({ operation, file, reason }: StorageErrorInit): string {
+function compose({
+  operation,
+  file,
+  reason,
+}: Pick<StorageErrorInit, 'operation' | 'file' | 'reason'>): string {
   const subject = [operation, file === undefined ? undefined : quote(file)].filter(Boolean).join(' ')
   return subject ? `${subject}: ${reason}` : reason
 }

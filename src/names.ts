@@ -41,6 +41,11 @@ export function toFolder(input: unknown, root: boolean): Folder {
   return check(text, input, MAX_NAME_BYTES)
 }
 
+/** The folder of an option `prefix`. Only a missing one is the root: `null` may come of a variable that is not set. */
+export function toOptionalFolder(prefix: string = ''): Folder {
+  return toFolder(prefix, true)
+}
+
 /** Whether callers can use a listed name unchanged. */
 export function isName(text: string): text is Name {
   try {

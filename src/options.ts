@@ -17,6 +17,10 @@ import type {
 
 /** Seconds: the limit of SigV4 and of R2. */
 const MAX_EXPIRY = 604_800
+/** Seconds: the default age of everything that is cleaned up. */
+const WEEK = 7 * 24 * 60 * 60
+/** Milliseconds: no `Date` is earlier. */
+const EARLIEST = -8.64e15
 
 /** The option names of each method. */
 export const ABORT_OPTIONS: OptionNames<AbortOptions> = { signal: true }
@@ -79,6 +83,15 @@ export function checkConstructorOptions(options: object, known: object): void {
       throw new Problem('Misconfigured', `there is no option "${option}"; there are ${list}`)
     }
   }
+}
+
+/** The time `olderThan` seconds ago: what is older counts as left behind. Default a week. */
+export function toCutoff(olderThan: number = WEEK, least = 0): Date {
+  if (!Number.isSafeInteger(olderThan) || olderThan < least) {
+    throw new Problem('InvalidArgument', `olderThan must be a whole number of seconds, ${least} or more`)
+  }
+  // An invalid date is neither before nor after any time, so everything might count as old.
+  return new Date(Math.max(Date.now() - olderThan * 1000, EARLIEST))
 }
 
 /** The signal of the options. Checks both, for callers without TypeScript. */
@@ -147,7 +160,14 @@ export function toOnInvalidName({ onInvalidName }: ListOptions): ListOptions['on
   if (onInvalidName !== undefined && typeof onInvalidName !== 'function') {
     throw new Problem('InvalidArgument', 'onInvalidName must be a function')
   }
-  return onInvalidName
+  if (onInvalidName === undefined) return undefined
+  return (name) => {
+    try {
+      onInvalidName(name)
+    } catch (error) {
+      throw new SourceFailure(error)
+    }
+  }
 }
 
 /** Checks `onProgress`. */

@@ -28,7 +28,7 @@ const FLOORS: readonly (readonly RegExp[])[] = [
   [/^delete-many\.ts$/, /^operation\.ts$/, /^cloudflare-purge\.ts$/, /^expiry-rules\.ts$/],
   [/^(?:publish|accept|copy-through)\.ts$/, /^listed\.ts$/],
   [/^storage\.ts$/],
-  [/^direct-upload\.ts$/],
+  [/^direct-upload\.ts$/, /^observed\.ts$/],
   // What drivers share.
   [/^drivers\/(?:options|semaphore|resting-readers|local-signer|claimed-upload)\.ts$/],
   // The I/O of one backend, and storages made of storages.

@@ -4,7 +4,7 @@ import { S3Driver } from '../drivers/s3/driver.js'
 import type { S3StorageOptions } from '../drivers/s3/options.js'
 import { inContext, Problem } from '../errors.js'
 import { type ExpiryRule, toExpiryRules } from '../expiry-rules.js'
-import { ABORT_OPTIONS, checkOptions, type OptionNames } from '../options.js'
+import { ABORT_OPTIONS, checkOptions, type OptionNames, toCutoff } from '../options.js'
 import { Storage } from '../storage.js'
 import type { AbortOptions, Purge } from '../types.js'
 import { PrefixedDriver } from '../wrappers/prefixed.js'
@@ -26,7 +26,6 @@ export interface CorsOptions extends AbortOptions {
 
 const CORS_OPTIONS: OptionNames<CorsOptions> = { ...ABORT_OPTIONS, origins: true, headers: true }
 const STALE_UPLOADS_OPTIONS: OptionNames<StaleUploadsOptions> = { ...ABORT_OPTIONS, olderThan: true }
-const WEEK = 7 * 24 * 60 * 60
 
 /**
  * Files in a bucket of any S3-compatible server: AWS S3, MinIO, Ceph, … The AWS SDK is loaded only
@@ -67,11 +66,7 @@ export class S3Storage extends Storage {
   }> {
     return this.perform('abortStaleUploads', undefined, options, async (signal) => {
       checkOptions(options, STALE_UPLOADS_OPTIONS)
-      const { olderThan = WEEK } = options
-      if (!Number.isSafeInteger(olderThan) || olderThan < 1) {
-        throw new Problem('InvalidArgument', 'olderThan must be a whole number of seconds, 1 or more')
-      }
-      const before = new Date(Date.now() - olderThan * 1000)
+      const before = toCutoff(options.olderThan, 1)
       const aborted = await this.#driver.abortUploads(this.#prefix, before, signal)
       // Direct uploads that were complete, and never published.
       return { aborted: aborted + (await this.#driver.uploads.sweep(before, signal)) }

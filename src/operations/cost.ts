@@ -145,5 +145,5 @@ function price(units: number, { free, steps, whole }: Price): number {
 
 /** Without the last digits of binary fractions: to a billionth, which is one byte or less. */
 function rounded(value: number): number {
-  return Math.round(value * 1e9) / 1e9
+  return Number.isSafeInteger(Math.round(value)) ? Math.round(value * 1e9) / 1e9 : value
 }

@@ -1,6 +1,7 @@
 import type { Check, CheckResult } from '../checks.js'
 import { checksOf } from '../driver.js'
 import { Problem } from '../errors.js'
+import { observedItems } from '../observed.js'
 import { explain } from '../operation.js'
 import { ABORT_OPTIONS, checkOptions, type OptionNames, toSignal } from '../options.js'
 import type { Storage } from '../storage.js'
@@ -40,9 +41,16 @@ const LONGEST = 600_000
  *   if (status !== 'ok') console.log(status, check, message, remedy ?? '')
  * }
  */
-export async function* diagnose(
+export function diagnose(
   storage: Storage,
   options: DiagnoseOptions = {},
+): AsyncGenerator<CheckResult, void, undefined> {
+  return observedItems('diagnose', storage, undefined, diagnosing(storage, options))
+}
+
+async function* diagnosing(
+  storage: Storage,
+  options: DiagnoseOptions,
 ): AsyncGenerator<CheckResult, void, undefined> {
   const driver = toDriver('diagnose', storage)
   let signal: AbortSignal | undefined

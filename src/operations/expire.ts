@@ -60,8 +60,8 @@ const EXPIRE: Operation<ExpireOptions> = {
  * Each folder is listed once, and files are deleted by the thousand. A file that is replaced between its listing and its
  * deletion, at most some seconds later, is deleted all the same.
  *
- * @throws {StorageError} `InvalidArgument` for a rule or an option, `Aborted`, or the error of the listing. What was
- * deleted until then stays deleted; run it again.
+ * @throws {StorageError} `InvalidArgument` for a rule or an option, `Aborted`, the error of the listing, or the error of
+ * a deletion that concerns all files, such as `PermissionDenied`. What was deleted until then stays deleted; run it again.
  * @throws {InvalidNameError} for a prefix that is empty or breaks the naming rule.
  * @example const { deleted } = await expire(defaultStorage, defaultExpiry)
  */
@@ -123,7 +123,8 @@ class Expiry {
       if (this.#rules.some((other) => other.start !== start && start.startsWith(other.start))) continue
       for await (const file of this.#storage.list(start, { signal: this.#signal, onInvalidName })) {
         const rule = this.#ruleOf(file)
-        if (rule) await this.#add({ file, rule })
+        if (rule) this.#add({ file, rule })
+        if (this.#isFlushDue()) await this.#flush()
       }
       await this.#flush()
     }
@@ -139,10 +140,14 @@ class Expiry {
     return found && this.#now - lastModified.getTime() >= found.days * DAY * 1000 ? found : undefined
   }
 
-  async #add(expired: Expired): Promise<void> {
-    if (this.#waiting.length === 0) this.#waitingSince = Date.now()
+  #add(expired: Expired): void {
+    if (this.#waiting.length === 0) this.#waitingSince = performance.now()
     this.#waiting.push(expired)
-    if (this.#waiting.length >= BATCH || Date.now() - this.#waitingSince > LONGEST_WAIT) await this.#flush()
+  }
+
+  #isFlushDue(): boolean {
+    const { length } = this.#waiting
+    return length >= BATCH || (length > 0 && performance.now() - this.#waitingSince > LONGEST_WAIT)
   }
 
   async #flush(): Promise<void> {

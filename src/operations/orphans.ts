@@ -1,10 +1,11 @@
 import { isProblem, Problem, quote } from '../errors.js'
-import { toFolder } from '../names.js'
+import { toOptionalFolder } from '../names.js'
+import { observedItems } from '../observed.js'
 import { explain } from '../operation.js'
-import { ABORT_OPTIONS, checkOptions, type OptionNames, toSignal } from '../options.js'
+import { ABORT_OPTIONS, checkOptions, type OptionNames, toCutoff, toSignal } from '../options.js'
 import type { Storage } from '../storage.js'
 import type { AbortOptions, ListedFile } from '../types.js'
-import { BATCH, toAge, toDriver } from './run.js'
+import { BATCH, toDriver } from './run.js'
 
 /** Options of {@link orphans}. */
 export interface OrphansOptions extends AbortOptions {
@@ -28,7 +29,8 @@ const OPTIONS: OptionNames<OrphansOptions> = { ...ABORT_OPTIONS, prefix: true, o
  *
  * `isReferenced` is asked about up to 1,000 names at a time and returns those that the database knows. It must return
  * them exactly as it got them; any other name ends the loop with `InvalidArgument`, since a misunderstanding here would
- * delete files that are needed. An error that it throws is thrown on.
+ * delete files that are needed. An error that it throws is thrown on. A reference that comes after the question is not
+ * seen, so an application must not begin to refer to a file that is older than `olderThan`.
  *
  * @throws {StorageError} `InvalidArgument` for options, `Aborted`, or the error of the listing.
  * @throws {InvalidNameError} for a prefix that breaks the naming rule.
@@ -37,36 +39,52 @@ const OPTIONS: OptionNames<OrphansOptions> = { ...ABORT_OPTIONS, prefix: true, o
  *   (await db.query('SELECT name FROM files WHERE name = ANY($1)', [names])).rows.map((row) => row.name)
  * for await (const { name } of orphans(storage, known, { prefix: 'documents' })) await storage.delete(name)
  */
-export async function* orphans(
+export function orphans(
   storage: Storage,
   isReferenced: IsReferenced,
   options: OrphansOptions = {},
 ): AsyncIterable<ListedFile> {
+  return observedItems('orphans', storage, options?.prefix, looking(storage, isReferenced, options))
+}
+
+async function* looking(
+  storage: Storage,
+  isReferenced: IsReferenced,
+  options: OrphansOptions,
+): AsyncGenerator<ListedFile, void, undefined> {
   const driver = toDriver('orphans', storage)
   let signal: AbortSignal | undefined
   try {
     signal = toSignal(options)
     checkOptions(options, OPTIONS)
-    const prefix = toFolder(options.prefix ?? '', true)
-    const before = Date.now() - toAge(options.olderThan) * 1000
+    const prefix = toOptionalFolder(options.prefix)
+    const before = toCutoff(options.olderThan)
     if (typeof isReferenced !== 'function') {
       throw new Problem('InvalidArgument', 'isReferenced must be a function')
     }
     signal?.throwIfAborted()
     let batch: ListedFile[] = []
     for await (const file of storage.list(prefix, { signal })) {
-      if (file.lastModified.getTime() > before) continue
+      if (!(file.lastModified <= before)) continue // Nor a file of an invalid time.
       batch.push(file)
       if (batch.length < BATCH) continue
-      yield* await unknown(batch, isReferenced)
+      yield* untilAborted(await unknown(batch, isReferenced), signal)
       batch = []
-      signal?.throwIfAborted()
     }
-    if (batch.length > 0) yield* await unknown(batch, isReferenced)
+    if (batch.length > 0) yield* untilAborted(await unknown(batch, isReferenced), signal)
   } catch (error) {
     // An error of the caller's database stays as it is.
     throw isProblem(error) || signal?.aborted ? explain(driver, error, 'orphans', undefined, signal) : error
   }
+}
+
+/** The caller may delete what comes, so an abort holds for the rest of a batch, too. */
+function* untilAborted(files: readonly ListedFile[], signal: AbortSignal | undefined): Iterable<ListedFile> {
+  for (const file of files) {
+    signal?.throwIfAborted()
+    yield file
+  }
+  signal?.throwIfAborted()
 }
 
 /** The files that are not referenced. */

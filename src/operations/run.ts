@@ -7,8 +7,6 @@ import type { AbortOptions } from '../types.js'
 
 /** Seconds of a day. */
 export const DAY = 86_400
-/** Seconds of a week: the default age of everything that is cleaned up. */
-const WEEK = 7 * DAY
 /** The most names of one DeleteObjects request, and of one question to a database. */
 export const BATCH = 1000
 
@@ -42,13 +40,4 @@ export async function run<Options extends AbortOptions, T>(
     checkOptions(options, known)
     return work(signal, driver)
   })
-}
-
-/** Checks an age in seconds. The default is a week. */
-export function toAge(olderThan: number | undefined): number {
-  const age = olderThan ?? WEEK
-  if (!Number.isSafeInteger(age) || age < 0) {
-    throw new Problem('InvalidArgument', 'olderThan must be a whole number of seconds, 0 or more')
-  }
-  return age
 }

@@ -1,8 +1,8 @@
 import { sweepBelow } from '../driver.js'
-import { ABORT_OPTIONS } from '../options.js'
+import { ABORT_OPTIONS, toCutoff } from '../options.js'
 import type { Storage } from '../storage.js'
 import type { AbortOptions } from '../types.js'
-import { type Operation, run, toAge } from './run.js'
+import { type Operation, run } from './run.js'
 
 /** Options of {@link sweep}. */
 export interface SweepOptions extends AbortOptions {
@@ -37,7 +37,6 @@ const SWEEP: Operation<SweepOptions> = { name: 'sweep', known: { ...ABORT_OPTION
  */
 export async function sweep(storage: Storage, options: SweepOptions = {}): Promise<SweepResult> {
   return run(SWEEP, storage, options, async (signal, driver) => {
-    const before = new Date(Date.now() - toAge(options.olderThan) * 1000)
-    return { removed: await sweepBelow(driver, '', before, signal) }
+    return { removed: await sweepBelow(driver, '', toCutoff(options.olderThan), signal) }
   })
 }

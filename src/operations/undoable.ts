@@ -46,6 +46,7 @@ export interface UndoableUnit extends AsyncDisposable {
  *   what was to be deleted after it. {@link orphans} finds both.
  * - Other readers see saved files at once. `'overwrite'` is `Unsupported`, since the old content could not come back.
  * - A name that is saved after its delete in the same unit stays.
+ * - A rollback deletes by name: if somebody else has overwritten a saved file meanwhile, that file goes.
  * - After `commit()` or `rollback()` every call is `InvalidArgument`. `await using` rolls back what was not committed.
  *
  * @throws {StorageError} `InvalidArgument` for something else than a storage.
@@ -98,40 +99,40 @@ class Unit implements UndoableUnit {
   }
 
   async move(from: string, to: string, options: CopyOptions = {}): Promise<string> {
-    const source = await this.#inContext('move', from, async () => toName(from))
-    const target = await this.#inContext('move', from, async () => toName(to))
-    // Onto itself: it only looks whether the file is there.
-    if (source === target)
-      return this.#keep('move', from, options, () => this.#storage.move(from, to, options))
-    return this.#store('move', from, options, async (call) => {
-      const copied = await this.#storage.copy(from, to, options)
+    return this.#keep('move', from, options, async (call) => {
+      const [source, target] = this.#inContext('move', from, () => [toName(from), toName(to)] as const)
+      // Onto itself: it only looks whether the file is there.
+      if (source === target) return this.#storage.move(from, to, options)
+      const copied = this.#stored(await this.#storage.copy(from, to, options), call)
       this.#deletes.set(source, call)
       return copied
     })
   }
 
-  /** Runs what stores a file, and remembers the name that it got. */
+  /** Runs what stores a file. */
   #store(
+    operation: string,
+    file: string,
+    options: CopyOptions,
+    work: () => Promise<string>,
+  ): Promise<string> {
+    return this.#keep(operation, file, options, async (call) => this.#stored(await work(), call))
+  }
+
+  /** Remembers the name that a file got. */
+  #stored(name: string, call: number): string {
+    this.#saved.add(name)
+    if ((this.#deletes.get(name) ?? call) < call) this.#deletes.delete(name)
+    return name
+  }
+
+  /** Runs a change that the end of the unit waits for. */
+  async #keep(
     operation: string,
     file: string,
     options: CopyOptions,
     work: (call: number) => Promise<string>,
   ): Promise<string> {
-    return this.#keep(operation, file, options, async (call) => {
-      const stored = await work(call)
-      this.#saved.add(stored)
-      if ((this.#deletes.get(stored) ?? call) < call) this.#deletes.delete(stored)
-      return stored
-    })
-  }
-
-  /** Runs a change that needs no undoing, or remembers itself how. */
-  async #keep<T>(
-    operation: string,
-    file: string,
-    options: CopyOptions,
-    work: (call: number) => Promise<T>,
-  ): Promise<T> {
     const call = this.#begin(operation, file)
     if (options?.ifExists === 'overwrite') {
       const reason = "ifExists: 'overwrite' cannot be undone: save under another name and delete the old file"
@@ -148,7 +149,7 @@ class Unit implements UndoableUnit {
 
   async delete(name: string, options: AbortOptions = {}): Promise<void> {
     const call = this.#begin('delete', name)
-    await this.#inContext('delete', name, async () => {
+    this.#inContext('delete', name, () => {
       check(options, ABORT_OPTIONS)
       this.#deletes.set(toName(name), call)
     })
@@ -156,7 +157,7 @@ class Unit implements UndoableUnit {
 
   async deleteMany(names: Iterable<string>, options: AbortOptions = {}): Promise<void> {
     const call = this.#begin('deleteMany')
-    await this.#inContext('deleteMany', undefined, async () => {
+    this.#inContext('deleteMany', undefined, () => {
       check(options, ABORT_OPTIONS)
       if (typeof names !== 'object' || names === null || !(Symbol.iterator in names)) {
         throw new Problem('InvalidArgument', 'deleteMany takes an array or another iterable of names')
@@ -185,7 +186,7 @@ class Unit implements UndoableUnit {
     toDelete: () => string[],
   ): Promise<void> {
     this.#begin(operation)
-    await this.#inContext(operation, undefined, async () => check(options, ABORT_OPTIONS))
+    this.#inContext(operation, undefined, () => check(options, ABORT_OPTIONS))
     this.#ended = ended
     await Promise.allSettled(this.#running)
     await this.#delete(operation, toDelete(), options)
@@ -232,14 +233,8 @@ class Unit implements UndoableUnit {
     return this.#calls++
   }
 
-  async #inContext<T>(operation: string, file: string | undefined, work: () => Promise<T>): Promise<T> {
-    try {
-      return await work()
-    } catch (error) {
-      return inContext({ ...this.#context(operation), file }, () => {
-        throw error
-      })
-    }
+  #inContext<T>(operation: string, file: string | undefined, work: () => T): T {
+    return inContext({ ...this.#context(operation), file }, work)
   }
 
   #context(operation: string) {

@@ -1,6 +1,6 @@
 import { Problem } from '../errors.js'
 import { contentTypeOf } from '../media-types.js'
-import { compareNames, toFolder } from '../names.js'
+import { compareNames, toOptionalFolder } from '../names.js'
 import { ABORT_OPTIONS } from '../options.js'
 import type { Storage } from '../storage.js'
 import type { AbortOptions, ListedFile } from '../types.js'
@@ -30,7 +30,7 @@ export interface NamedUsage extends UsageCount {
 
 /** The files of one month. */
 export interface MonthlyUsage extends UsageCount {
-  /** The month of their last write in UTC: `2026-11`. */
+  /** The month of their last write in UTC: `2026-11`. `unknown` for times beyond the years 0 to 9999. */
   readonly month: string
 }
 
@@ -69,7 +69,7 @@ const USAGE: Operation<UsageOptions> = {
  */
 export async function usage(storage: Storage, options: UsageOptions = {}): Promise<Usage> {
   return run(USAGE, storage, options, async (signal) => {
-    const prefix = toFolder(options.prefix ?? '', true)
+    const prefix = toOptionalFolder(options.prefix)
     const { depth = 1 } = options
     if (!Number.isSafeInteger(depth) || depth < 0) {
       throw new Problem('InvalidArgument', 'depth must be a whole number of folder levels, 0 or more')
@@ -104,9 +104,10 @@ class Tally {
     count(this.#total, size)
     count(entry(this.#folders, this.#folderOf(name)), size)
     count(entry(this.#types, await contentTypeOf(name)), size)
-    count(entry(this.#months, lastModified.toISOString().slice(0, 7)), size)
+    count(entry(this.#months, monthOf(lastModified)), size)
     keep(this.#largest, file, (one, other) => other.size - one.size)
-    keep(this.#oldest, file, (one, other) => one.lastModified.getTime() - other.lastModified.getTime())
+    if (isValid(lastModified))
+      keep(this.#oldest, file, (one, other) => +one.lastModified - +other.lastModified)
   }
 
   #folderOf(name: string): string {
@@ -131,6 +132,15 @@ class Tally {
       oldest: this.#oldest,
     }
   }
+}
+
+/** Some filesystems take times that no calendar has. */
+function monthOf(time: Date): string {
+  return (isValid(time) && /^\d{4}-\d\d/.exec(time.toISOString())?.[0]) || 'unknown'
+}
+
+function isValid(time: Date): boolean {
+  return !Number.isNaN(time.getTime())
 }
 
 function entry(counts: Map<string, UsageCount>, key: string): UsageCount {

@@ -1,8 +1,9 @@
-import { Problem, StorageError } from '../errors.js'
-import { toFolder } from '../names.js'
+import { Problem, SourceFailure, StorageError, type StorageErrorCode } from '../errors.js'
+import { toOptionalFolder } from '../names.js'
 import { ABORT_OPTIONS } from '../options.js'
 import { either } from '../signals.js'
 import type { Storage } from '../storage.js'
+import { clearTimeout, setTimeout } from '../timers.js'
 import type { AbortOptions, ListedFile } from '../types.js'
 import { type Operation, run } from './run.js'
 
@@ -12,7 +13,7 @@ export interface WarmOptions extends AbortOptions {
   prefix?: string | undefined
   /** Files fetched at a time, 1 to 100. Default 8. */
   concurrency?: number | undefined
-  /** Called after each file with what the cache said. An error it throws ends the warming. */
+  /** Called after each file with what the cache said. An error it throws ends the warming, and is thrown on. */
   onFile?: ((file: WarmedFile) => void) | undefined
 }
 
@@ -56,7 +57,7 @@ const WARM: Operation<WarmOptions> = {
   name: 'warm',
   known: { ...ABORT_OPTIONS, prefix: true, concurrency: true, onFile: true },
 }
-/** Milliseconds for one file. */
+/** Milliseconds without an answer, or without further bytes of it, after which a file counts as not served. */
 const TIMEOUT = 60_000
 
 /**
@@ -69,7 +70,7 @@ const TIMEOUT = 60_000
  */
 export async function warm(storage: Storage, options: WarmOptions = {}): Promise<WarmResult> {
   return run(WARM, storage, options, async (signal) => {
-    const prefix = toFolder(options.prefix ?? '', true)
+    const prefix = toOptionalFolder(options.prefix)
     const { concurrency = 8, onFile } = options
     if (!Number.isSafeInteger(concurrency) || concurrency < 1 || concurrency > 100) {
       throw new Problem('InvalidArgument', 'concurrency must be a whole number from 1 to 100')
@@ -77,30 +78,36 @@ export async function warm(storage: Storage, options: WarmOptions = {}): Promise
     if (onFile !== undefined && typeof onFile !== 'function') {
       throw new Problem('InvalidArgument', 'onFile must be a function')
     }
-    const result: WarmResult = { files: 0, bytes: 0, cacheStatus: {}, failed: [] }
+    const tally: Tally = { files: 0, bytes: 0, cacheStatus: new Map(), failed: [] }
     const stop = new AbortController()
     const both = either(signal, stop.signal)
     const files = storage.list(prefix, { signal: both })[Symbol.asyncIterator]()
     const work = async () => {
       try {
         for (let next = await files.next(); !next.done; next = await files.next()) {
-          await fetchOne(storage, next.value, result, both, onFile)
+          await fetchOne(storage, next.value, tally, both, onFile)
         }
       } catch (error) {
         stop.abort(error)
       }
     }
     await Promise.all(Array.from({ length: concurrency }, work))
+    await files.return?.()
     signal?.throwIfAborted()
     if (stop.signal.aborted) throw stop.signal.reason
-    return result
+    return { ...tally, cacheStatus: Object.fromEntries(tally.cacheStatus) }
   })
+}
+
+/** A result that grows. What a cache says may be any word, `constructor` too. */
+interface Tally extends Omit<WarmResult, 'cacheStatus'> {
+  readonly cacheStatus: Map<string, number>
 }
 
 async function fetchOne(
   storage: Storage,
   { name }: ListedFile,
-  result: WarmResult,
+  tally: Tally,
   signal: AbortSignal,
   onFile: WarmOptions['onFile'],
 ): Promise<void> {
@@ -114,36 +121,51 @@ async function fetchOne(
   const context = { operation: 'warm', file: name, storage: String(storage) }
   let response: Response
   let bytes = 0
+  const stalled = new AbortController()
+  const timer = setTimeout(() => stalled.abort(new Error(`nothing came for ${TIMEOUT} ms`)), TIMEOUT)
   try {
-    response = await fetch(url, { signal: either(signal, AbortSignal.timeout(TIMEOUT)) })
-    for await (const chunk of response.body ?? []) bytes += chunk.byteLength
+    response = await fetch(url, { signal: either(signal, stalled.signal) })
+    for await (const chunk of response.body ?? []) {
+      bytes += chunk.byteLength
+      timer.refresh()
+    }
   } catch (cause) {
     signal.throwIfAborted()
     const reason = 'the public address cannot be fetched'
-    result.failed.push({ name, error: new StorageError('Unavailable', { ...context, reason, cause }) })
+    tally.failed.push({ name, error: new StorageError('Unavailable', { ...context, reason, cause }) })
     return
+  } finally {
+    clearTimeout(timer)
   }
   const { status, headers } = response
   const cacheStatus = headers.get('cf-cache-status') ?? headers.get('x-cache') ?? undefined
   const cacheControl = headers.get('cache-control') ?? undefined
   const age = headers.get('age')
   if (status === 200) {
-    result.files += 1
-    result.bytes += bytes
+    tally.files += 1
+    tally.bytes += bytes
     const key = cacheStatus ?? 'none'
-    result.cacheStatus[key] = (result.cacheStatus[key] ?? 0) + 1
+    tally.cacheStatus.set(key, (tally.cacheStatus.get(key) ?? 0) + 1)
   } else {
     const reason = `the public address answered ${status}`
-    const code =
-      status === 404 ? 'NotFound' : status === 403 || status === 401 ? 'PermissionDenied' : 'Unknown'
-    result.failed.push({ name, error: new StorageError(code, { ...context, reason }) })
+    tally.failed.push({ name, error: new StorageError(codeOf(status), { ...context, reason }) })
   }
-  onFile?.({
-    name,
-    url,
-    status,
-    ...(cacheStatus === undefined ? {} : { cacheStatus }),
-    ...(cacheControl === undefined ? {} : { cacheControl }),
-    ...(age === null || Number.isNaN(Number(age)) ? {} : { age: Number(age) }),
-  })
+  try {
+    onFile?.({
+      name,
+      url,
+      status,
+      ...(cacheStatus === undefined ? {} : { cacheStatus }),
+      ...(cacheControl === undefined ? {} : { cacheControl }),
+      ...(age === null || Number.isNaN(Number(age)) ? {} : { age: Number(age) }),
+    })
+  } catch (error) {
+    throw new SourceFailure(error)
+  }
+}
+
+function codeOf(status: number): StorageErrorCode {
+  if (status === 404) return 'NotFound'
+  if (status === 401 || status === 403) return 'PermissionDenied'
+  return status === 429 || status >= 500 ? 'Unavailable' : 'Unknown'
 }

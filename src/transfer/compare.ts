@@ -1,4 +1,5 @@
 import type { StorageError } from '../errors.js'
+import { observedItems } from '../observed.js'
 import { either } from '../signals.js'
 import type { Storage } from '../storage.js'
 import { aborted, refusedName, toFailure } from './failures.js'
@@ -33,11 +34,19 @@ export interface Compared {
  * @example
  * for await (const { name, status } of compare(disk, bucket)) if (status !== 'same') console.log(status, name)
  */
-export async function* compare(
+export function compare(
   source: Storage,
   target: Storage,
   options: CompareOptions = {},
 ): AsyncIterable<Compared> {
+  return observedItems('compare', target, options?.targetPrefix, comparing(source, target, options))
+}
+
+async function* comparing(
+  source: Storage,
+  target: Storage,
+  options: CompareOptions,
+): AsyncGenerator<Compared, void, undefined> {
   const plan = toPlan('compare', source, target, options, TRANSFER_OPTIONS)
   const stop = new AbortController()
   const signal = either(plan.signal, stop.signal)

@@ -1,4 +1,5 @@
 import { FileExistsError, type StorageError } from '../errors.js'
+import { observed } from '../observed.js'
 import type { OptionNames } from '../options.js'
 import type { Storage } from '../storage.js'
 import { sleep } from '../timers.js'
@@ -77,9 +78,9 @@ export interface MigrateResult {
  *   broken file is served. The next run copies it again. A copy that another writer has replaced stays.
  * - Memory is constant for any number and size of files; only failures are collected. Files on their way take
  *   `concurrency` × 4 MiB at most, or 48 MiB where that is more.
- * - The two folders must not overlap, because copies would be listed and copied again. An overlap is detected if both
- *   storages are one object or have the same `toString()`, and one folder's `path()`, or else `url()`, contains the
- *   other's.
+ * - The two folders must not overlap, because copies would be listed and copied again. An overlap is detected, also
+ *   through wrappers, if both storages are one object or have the same `toString()`, and one folder's path on disk, or
+ *   else `url()`, contains the other's. Symbolic links are not followed for this.
  * - The target must not be a `readThrough` storage whose older storage is the source: it finds every file in place.
  *
  * @throws {StorageError} `InvalidArgument` for options, `Aborted` after all running copies have ended, or the error of
@@ -93,6 +94,10 @@ export async function migrate(
   target: Storage,
   options: MigrateOptions = {},
 ): Promise<MigrateResult> {
+  return observed(OPERATION, target, options?.targetPrefix, () => start(source, target, options))
+}
+
+async function start(source: Storage, target: Storage, options: MigrateOptions): Promise<MigrateResult> {
   const { ifExists = 'skip', dryRun = false, shard, onProgress } = options ?? {}
   const plan = toPlan(OPERATION, source, target, options, OPTIONS, { dryRun })
   if (ifExists !== 'skip' && ifExists !== 'overwrite' && ifExists !== 'error') {

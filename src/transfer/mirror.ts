@@ -1,4 +1,5 @@
 import type { DeleteManyError, StorageError } from '../errors.js'
+import { observed } from '../observed.js'
 import type { OptionNames } from '../options.js'
 import type { Storage } from '../storage.js'
 import { Copier } from './copy-file.js'
@@ -64,8 +65,8 @@ export interface MirrorResult {
  *   that has this name in its right form stays.
  *
  * @throws {StorageError} `InvalidArgument` for options, for an empty source without `force`, and for more deletes than
- * `maxDeletes`: before the first delete, also with `dryRun`. `Aborted`, `Corrupt` for a listing that is not in order, or
- * the error of a listing.
+ * `maxDeletes`: before the first delete, also with `dryRun`. `Aborted`, `Corrupt` for a listing that is not in order, the
+ * error of a listing, or the error of a deletion that concerns all files.
  * @throws {InvalidNameError} for a prefix that breaks the naming rule.
  * @example
  * const { copied, deleted, failed } = await mirror(defaultStorage, new FileSystemStorage({ location: '/backup' }))
@@ -75,6 +76,10 @@ export async function mirror(
   target: Storage,
   options: MirrorOptions = {},
 ): Promise<MirrorResult> {
+  return observed(OPERATION, target, options?.targetPrefix, () => start(source, target, options))
+}
+
+async function start(source: Storage, target: Storage, options: MirrorOptions): Promise<MirrorResult> {
   const { dryRun = false, force = false, maxDeletes = 1000, onProgress } = options ?? {}
   const plan = toPlan(OPERATION, source, target, options, OPTIONS, { dryRun, force })
   if (maxDeletes !== Number.POSITIVE_INFINITY && !(Number.isSafeInteger(maxDeletes) && maxDeletes >= 0)) {

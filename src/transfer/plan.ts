@@ -1,5 +1,5 @@
 import { inContext } from '../errors.js'
-import { toFolder } from '../names.js'
+import { toOptionalFolder } from '../names.js'
 import { ABORT_OPTIONS, checkOptions, type OptionNames, toSignal } from '../options.js'
 import type { Storage } from '../storage.js'
 import type { AbortOptions } from '../types.js'
@@ -60,8 +60,8 @@ export function toPlan(
     for (const [option, value] of Object.entries({ verify, ...flags })) {
       if (typeof value !== 'boolean') throw invalid(operation, `${option} must be true or false`)
     }
-    const from = toFolder(options.prefix ?? '', true)
-    const to = toFolder(options.targetPrefix ?? '', true)
+    const from = toOptionalFolder(options.prefix)
+    const to = toOptionalFolder(options.targetPrefix)
     checkStorages(operation, source, target)
     if (signal?.aborted) throw aborted(operation, signal)
     const plan = { operation, source, target, from, to, concurrency, verify, signal }

@@ -5,6 +5,7 @@ import {
   type FileState,
   hasFile,
   type OpenedFile,
+  type Place,
   type ReadRequest,
   type RemoveFailure,
   type SignedAddress,
@@ -146,6 +147,10 @@ export class PrefixedDriver implements StorageDriver {
   get uploads(): UploadDriver | undefined {
     const inner = this.#inner().uploads
     return inner && renamed(inner, (name) => this.#full(name), this.#relativeName)
+  }
+
+  placesOf(folder: Folder): readonly Place[] {
+    return [{ driver: this.#inner(), folder: this.#full(folder) }]
   }
 
   async checks(): Promise<readonly Check[]> {

@@ -3,6 +3,7 @@ import type {
   Entry,
   FileState,
   OpenedFile,
+  Place,
   ReadRequest,
   RemoveFailure,
   SignedAddress,
@@ -155,6 +156,10 @@ export class PurgingDriver implements StorageDriver {
 
   verify(address: SignedAddress): SignedGrant | undefined {
     return this.#inner.verify?.(address)
+  }
+
+  placesOf(folder: Folder): readonly Place[] {
+    return [{ driver: this.#inner, folder }]
   }
 
   async checks(): Promise<readonly Check[]> {

@@ -5,6 +5,7 @@ import {
   type FileState,
   hasFile,
   type OpenedFile,
+  type Place,
   type ReadRequest,
   type SignedAddress,
   type SignedGrant,
@@ -83,6 +84,10 @@ class ReadOnlyDriver implements StorageDriver {
 
   verify(address: SignedAddress): SignedGrant | undefined {
     return address.method === 'PUT' ? undefined : this.#inner().verify?.(address)
+  }
+
+  placesOf(folder: Folder): readonly Place[] {
+    return [{ driver: this.#inner(), folder }]
   }
 
   /** It has the place of every check that writes, also of the one of files. */

@@ -6,6 +6,7 @@ import {
   type FileState,
   hasFile,
   type OpenedFile,
+  type Place,
   type ReadRequest,
   type RemoveFailure,
   type SignedAddress,
@@ -50,10 +51,12 @@ export function readThrough(storage: Storage, older: Storage): Storage {
 class ReadThroughDriver implements StorageDriver {
   readonly #newer: Inner
   readonly #older: () => Older
+  readonly #places: (folder: Folder) => readonly Place[]
 
   constructor(newer: Inner, older: Inner) {
     this.#newer = newer
     this.#older = () => explained(older())
+    this.#places = (folder) => [newer, older].map((inner) => ({ driver: inner(), folder }))
   }
 
   get label(): string {
@@ -237,6 +240,10 @@ class ReadThroughDriver implements StorageDriver {
   }
 
   /** Those of the newer storage, and what is read of the older one. */
+  placesOf(folder: Folder): readonly Place[] {
+    return this.#places(folder)
+  }
+
   async checks(): Promise<readonly Check[]> {
     const older = (await this.#older().checks()).flatMap((check): Check[] => {
       if (check.writes) return []

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
-import type { Storage } from 'stowage'
+import { driverOf, type Name, type Storage } from 'stowage'
 import { describe, expect, it, vi } from 'vitest'
 import type { Verdict } from '../servers/r2.js'
 import { rawAnswer, startRawServer } from '../servers/raw-server.js'
@@ -80,6 +80,29 @@ describe.each([true, false])('fastPath %s', (fastPath) => {
   ] as const)('ends promptly when $phase, and nothing is stored', async ({ bytes, operation, verdict }) => {
     await expectAbort(save(r2.storage({ partSize: PART }), bytes), operation, verdict)
     expect(r2.server.bucket().size).toBe(0)
+  })
+
+  it('leaves no upload open whose answer was still on its way', async () => {
+    const storage = r2.storage({ partSize: PART })
+    const bucket = r2.server.bucket()
+    const open = bucket.open.bind(bucket)
+    const { uploads } = driverOf(storage)
+    const attributes = { contentType: 'a/b', metadata: {} }
+    for (const work of [
+      save(storage, 11 * MIB),
+      (signal: AbortSignal) => uploads?.create({ name: 'a.bin' as Name, attributes, signal }),
+    ]) {
+      const controller = new AbortController()
+      let begun = 0
+      bucket.open = (...given) => {
+        begun += 1
+        controller.abort()
+        return open(...given)
+      }
+      await expect(work(controller.signal)).rejects.toThrow()
+      expect(begun).toBe(1)
+      expect(r2.server.openUploads).toBe(0)
+    }
   })
 
   it.each([0, 100, PART + 100])('ends promptly while the source stalls after %i bytes', async (bytes) => {

@@ -3,12 +3,15 @@ import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { CreateBucketCommand, PutBucketPolicyCommand, S3Client } from '@aws-sdk/client-s3'
 import {
+  type Check,
+  type CheckOutcome,
   cloudflarePurge,
   defaultExpiry,
   defaultStorage,
   diagnose,
   FileSystemStorage,
   MemoryStorage,
+  Problem,
   prefixed,
   R2Storage,
   readOnly,
@@ -372,6 +375,37 @@ describe('the public address', () => {
     const problem = results.find(({ check }) => check === 'purge')
     assert.equal(problem?.status, 'failed')
     assert.match(problem?.message ?? '', /The CDN was not purged: Cloudflare answered 403.*no such zone/)
+  })
+})
+
+describe('a check of a driver', () => {
+  const base = { group: 'Server', essential: false, writes: false, needs: [] }
+
+  it('that throws at once is a failure like others', async () => {
+    const run = () => {
+      throw new Problem('Unavailable', 'the server is away')
+    }
+    const storage = altered(new MemoryStorage(), () => ({
+      checks: async () => [{ ...base, check: 'own', run }],
+    }))
+    const problem = problemIn(await diagnosed(storage))
+    assert.deepEqual([problem.check, problem.message], ['own', 'It failed: the server is away.'])
+  })
+
+  it('may be an object of a class', async () => {
+    class Own implements Check {
+      readonly group = 'Server'
+      readonly check = 'own'
+      readonly essential = false
+      readonly writes = false
+      readonly needs = []
+      readonly #message = 'All is well.'
+      async run(): Promise<CheckOutcome> {
+        return { status: 'ok', message: this.#message }
+      }
+    }
+    const results = await diagnosed(altered(new MemoryStorage(), () => ({ checks: async () => [new Own()] })))
+    assert.equal(results[0]?.message, 'All is well.')
   })
 })
 

@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict'
 import { defaultExpiry, type ExpiryRule, expire, MemoryStorage, readOnly } from 'stowage'
-import { afterEach, describe, it } from 'vitest'
+import { afterEach, describe, it, vi } from 'vitest'
+import { altered } from '../unit/altered.js'
 import { failingDeletes, listing, namesIn, STORAGES } from './storages.js'
 
 const DAY = 86_400
 const closing: (() => Promise<void>)[] = []
 afterEach(async () => {
+  vi.restoreAllMocks()
   for (const close of closing.splice(0)) await close()
 })
 
@@ -141,6 +143,27 @@ describe('expire', () => {
     const signal = AbortSignal.abort()
     await assert.rejects(expire(base, defaultExpiry, { now, signal }), { code: 'Aborted' })
     assert.deepEqual(await namesIn(base), ['tmp/a'])
+  })
+
+  it('deletes what was found, while a long listing goes on', async () => {
+    const deleted: (readonly string[])[] = []
+    let now = 0
+    vi.spyOn(performance, 'now').mockImplementation(() => now)
+    const storage = altered(new MemoryStorage(), () => ({
+      async *list() {
+        for (const name of ['tmp/old', 'tmp/young', 'tmp/younger']) {
+          const lastModified = name === 'tmp/old' ? new Date(0) : new Date()
+          yield [{ name, size: 1, lastModified, etag: '"x"' }]
+          if (name !== 'tmp/old') assert.deepEqual(deleted, [['tmp/old']])
+          now += 11_000
+        }
+      },
+      async remove(names) {
+        deleted.push(names)
+        return []
+      },
+    }))
+    assert.equal((await expire(storage, [rule('tmp', 7)])).deleted, 1)
   })
 
   it('has rules that nobody can change by accident', () => {

@@ -80,6 +80,29 @@ describe('orphans', () => {
     })
   })
 
+  it('gives no more files of a batch after an abort', async () => {
+    for (const last of ['f0000', 'f2499']) {
+      const stop = new AbortController()
+      const given: string[] = []
+      const wanted = async () => {
+        for await (const { name } of orphans(listing(files), () => [], { signal: stop.signal })) {
+          given.push(name)
+          if (name === last) stop.abort('enough')
+        }
+      }
+      await assert.rejects(wanted(), { code: 'Aborted', cause: 'enough' })
+      assert.equal(given.at(-1), last)
+    }
+  })
+
+  it('are no files whose age nobody can tell', async () => {
+    const odd = [{ name: 'a', lastModified: new Date(Number.NaN) }, { name: 'b' }]
+    assert.deepEqual(await namesOf(orphans(listing(odd), () => [], { olderThan: 0 })), ['b'])
+    // Older than any date can be.
+    const olderThan = Number.MAX_SAFE_INTEGER
+    assert.deepEqual(await namesOf(orphans(listing(files), () => [], { olderThan })), [])
+  })
+
   it('ends with the signal', async () => {
     const stop = new AbortController()
     const known: IsReferenced = (names) => {

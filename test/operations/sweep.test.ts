@@ -19,6 +19,8 @@ import { altered } from '../unit/altered.js'
 /** The driver of somebody else, which has no such method. */
 const WITHOUT: Partial<StorageDriver> = Object.create(null, { sweep: { value: undefined } })
 const NOW = { olderThan: 0 }
+/** Seconds that no `Date` can go back. */
+const FOR_EVER = { olderThan: Number.MAX_SAFE_INTEGER }
 
 async function write(folder: string, path: string): Promise<void> {
   await mkdir(dirname(join(folder, path)), { recursive: true })
@@ -74,6 +76,13 @@ describe('sweep on disk', () => {
     assert.deepEqual(await leftIn(outside), ['.stowage/left'])
   })
 
+  it('leaves everything alone that is younger than any date can be', async () => {
+    const { location, storage } = await used()
+    await writeFile(storage.path('a/kept.txt'), 'replaced by another program')
+    assert.deepEqual(await sweep(storage, FOR_EVER), { removed: 0 })
+    assert.deepEqual([await sidecarsIn(location), (await leftIn(location)).length], [3, 3])
+  })
+
   it('finds nothing where nothing was ever stored', async () => {
     const location = join(await newFolder(), 'none')
     assert.deepEqual(await sweep(new FileSystemStorage({ location }), NOW), { removed: 0 })
@@ -118,6 +127,8 @@ describe.each([true, false])('sweep on R2 (fastPath %s)', (fastPath) => {
     leave(167)
     assert.deepEqual(await sweep(r2.storage()), { removed: 0 })
     assert.deepEqual(await sweep(r2.storage(), { olderThan: 168 * 3600 }), { removed: 0 })
+    assert.deepEqual(await sweep(r2.storage(), FOR_EVER), { removed: 0 })
+    assert.deepEqual(await r2.storage().abortStaleUploads(FOR_EVER), { aborted: 0 })
     assert.equal(r2.server.openUploads, 2)
     assert.deepEqual(await sweep(r2.storage(), { olderThan: 166 * 3600 }), { removed: 10 })
   })

@@ -3,6 +3,7 @@ import { SpanStatusCode, trace } from '@opentelemetry/api'
 import { BasicTracerProvider, InMemorySpanExporter, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-base'
 import { register } from 'prom-client'
 import { MemoryStorage } from 'stowage'
+import { createUploadHandler } from 'stowage/http'
 import { afterEach, it, vi } from 'vitest'
 import { BUSY, first, setUpR2 } from '../integration/r2-setup.js'
 
@@ -68,6 +69,14 @@ it('logs failed uploads', async () => {
   await assert.rejects(storage.save('a', 'x', { ifExists: 'error' }))
   await assert.rejects(storage.open('none'))
   assert.equal(lines.length, 1)
+  await assert.rejects(storage.accept('a', 'b', { allowedTypes: ['image/png'] }))
+  const authorize = () => true
+  const settings = { authorize, name: () => 'c', maxSize: 1, allowedTypes: ['image/png'] }
+  await createUploadHandler(storage, settings)(new Request('http://app.test/s3/multipart/none?key=c'))
+  assert.deepEqual(
+    lines.slice(1).map((line) => JSON.parse(line).operation),
+    ['accept', 'directUpload.list'],
+  )
   const { time, ...rest } = JSON.parse(lines[0] ?? '')
   assert.match(time, /^\d{4}-/)
   assert.deepEqual(rest, {

@@ -1,7 +1,18 @@
 import assert from 'node:assert/strict'
 import { tracingChannel } from 'node:diagnostics_channel'
 import { inspect } from 'node:util'
-import { MemoryStorage, type OperationEvent, prefixed, type Storage, usage } from 'stowage'
+import {
+  compare,
+  diagnose,
+  MemoryStorage,
+  migrate,
+  mirror,
+  type OperationEvent,
+  orphans,
+  prefixed,
+  type Storage,
+  usage,
+} from 'stowage'
 import { afterEach, describe, it } from 'vitest'
 import { BUSY, first, setUpR2 } from '../integration/r2-setup.js'
 import { STORAGES } from './storages.js'
@@ -128,6 +139,39 @@ describe('the channel', () => {
         ['save', 'MemoryStorage/a/b'],
         ['list', 'MemoryStorage/a/b'],
         ['usage', 'MemoryStorage/a/b'],
+      ],
+    )
+  })
+
+  it('has one event for each function that works on files one by one, however it ends', async () => {
+    const [source, target] = [new MemoryStorage(), prefixed(new MemoryStorage(), 't')]
+    await source.save('a', 'x')
+    await source.save('b', 'x')
+    const { ended } = listen()
+    await migrate(source, target)
+    await mirror(source, target, { targetPrefix: 'backup', maxDeletes: 5 })
+    await assert.rejects(migrate(source, target, { concurrency: 0 }))
+    const failure = new Error('mine')
+    const onProgress = () => {
+      throw failure
+    }
+    await assert.rejects(migrate(source, target, { onProgress }), (error) => error === failure)
+    for await (const _ of compare(source, target)) break
+    await drain(orphans(source, (names) => names, { olderThan: 0 }))
+    await assert.rejects(drain(diagnose(source, { signal: AbortSignal.abort() })))
+    const own = new Set(['migrate', 'mirror', 'compare', 'orphans', 'diagnose'])
+    assert.deepEqual(
+      ended
+        .filter(({ operation }) => own.has(operation))
+        .map(({ operation, storage, file, outcome }) => [operation, storage, file || undefined, outcome]),
+      [
+        ['migrate', 'MemoryStorage/t', undefined, 'ok'],
+        ['mirror', 'MemoryStorage/t', 'backup', 'ok'],
+        ['migrate', 'MemoryStorage/t', undefined, 'InvalidArgument'],
+        ['migrate', 'MemoryStorage/t', undefined, 'Unknown'],
+        ['compare', 'MemoryStorage/t', undefined, 'ok'],
+        ['orphans', 'MemoryStorage', undefined, 'ok'],
+        ['diagnose', 'MemoryStorage', undefined, 'Aborted'],
       ],
     )
   })

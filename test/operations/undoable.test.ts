@@ -148,6 +148,17 @@ describe('undoable', () => {
     }
   })
 
+  it('waits for a move that nobody has waited for', async () => {
+    for (const end of ['commit', 'rollback'] as const) {
+      const storage = await filled('a')
+      const unit = undoable(storage)
+      const moved = unit.move('a', 'b')
+      await unit[end]()
+      assert.equal(await moved, 'b')
+      assert.deepEqual(await namesIn(storage), end === 'commit' ? ['b'] : ['a'])
+    }
+  })
+
   it('rolls back what `await using` leaves', async () => {
     const storage = await filled()
     const fail = async () => {

@@ -82,6 +82,21 @@ describe('usage', () => {
     )
   })
 
+  it('counts files of times that no calendar has', async () => {
+    const files = [Number.NaN, 9e12 * 1000, Date.UTC(12_000, 1), Date.UTC(-1, 1), Date.UTC(2024, 1, 29)].map(
+      (time, index) => ({ name: `f${index}`, size: 1, lastModified: new Date(time) }),
+    )
+    const { months, oldest } = await usage(listing(files))
+    assert.deepEqual(months, [
+      { month: '2024-02', files: 1, bytes: 1 },
+      { month: 'unknown', files: 4, bytes: 4 },
+    ])
+    assert.deepEqual(
+      oldest.map(({ name }) => name),
+      ['f3', 'f4', 'f2'],
+    )
+  })
+
   it('says how many files it could not name', async () => {
     const found = await usage(listing([at('a'), at('a//b', 5)]))
     assert.deepEqual([found.files, found.bytes, found.invalidNames], [1, 1, 1])
@@ -144,6 +159,13 @@ describe('monthlyCost', () => {
   it('bills requests by the million on R2', () => {
     const { r2 } = monthlyCost({ bytes: 0 }, { reads: 11_000_001, writes: 2_000_001, egressGb: 0 })
     assert.deepEqual([r2.reads, r2.writes, r2.total], [0.72, 9, 9.72])
+  })
+
+  it('has a number for every number', () => {
+    const most = Number.MAX_VALUE / 1e3
+    const { r2, s3 } = monthlyCost({ bytes: most }, { reads: most, writes: most, egressGb: most })
+    for (const cost of [...Object.values(r2), ...Object.values(s3)]) assert.ok(Number.isFinite(cost))
+    assert.equal(r2.egress, 0)
   })
 
   it('bills S3 by what is used, with its steps and its free egress', () => {

@@ -3,6 +3,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { MemoryStorage, type WarmedFile, warm } from 'stowage'
 import { afterEach, describe, it } from 'vitest'
+import { altered } from '../unit/altered.js'
 
 const closing: (() => unknown)[] = []
 afterEach(async () => {
@@ -10,13 +11,17 @@ afterEach(async () => {
 })
 
 /** A CDN in front of a storage: the second request for an address is a hit. */
-async function withCdn(broken: Record<string, number> = {}) {
+async function withCdn(broken: Record<string, number> = {}, says?: string) {
   const cached = new Set<string>()
   const server = createServer((request, response) => {
     const url = request.url ?? ''
     const hit = cached.has(url)
     cached.add(url)
-    const headers = { 'cf-cache-status': hit ? 'HIT' : 'MISS', 'cache-control': 'max-age=60', age: '5' }
+    const headers = {
+      'cf-cache-status': says ?? (hit ? 'HIT' : 'MISS'),
+      'cache-control': 'max-age=60',
+      age: '5',
+    }
     response.writeHead(broken[url] ?? 200, headers).end('content')
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
@@ -54,13 +59,14 @@ describe('warm', () => {
   })
 
   it('says what is not served, and goes on', async () => {
-    const { storage } = await withCdn({ '/a/1': 404, '/b': 403 })
+    const { storage } = await withCdn({ '/a/1': 404, '/a/%C3%A4%202': 503, '/b': 403 })
     const { files, failed } = await warm(storage, { concurrency: 1 })
-    assert.equal(files, 1)
+    assert.equal(files, 0)
     assert.deepEqual(
       failed.map(({ name, error }) => [name, error.code, error.operation]),
       [
         ['a/1', 'NotFound', 'warm'],
+        ['a/ä 2', 'Unavailable', 'warm'],
         ['b', 'PermissionDenied', 'warm'],
       ],
     )
@@ -93,9 +99,35 @@ describe('warm', () => {
     const stop = new AbortController()
     const aborting = { signal: stop.signal, onFile: () => stop.abort('enough') }
     await assert.rejects(warm(storage, aborting), { code: 'Aborted', cause: 'enough' })
+    const failure = Object.assign(new Error('mine'), { code: 'ECONNRESET' })
+    const onFile = () => {
+      throw failure
+    }
+    await assert.rejects(warm(storage, { onFile }), (error) => error === failure)
+  })
+
+  it('ends the listing also after an error', async () => {
+    const { storage } = await withCdn()
+    let isOpen = false
+    const listed = altered(storage, (inner) => ({
+      async *list(...given) {
+        isOpen = true
+        try {
+          yield* inner.list(...given)
+        } finally {
+          isOpen = false
+        }
+      },
+    }))
     const onFile = () => {
       throw new Error('mine')
     }
-    await assert.rejects(warm(storage, { onFile }), /mine/)
+    await assert.rejects(warm(listed, { onFile, concurrency: 1 }), /mine/)
+    assert.equal(isOpen, false)
+  })
+
+  it('counts whatever a cache says', async () => {
+    const { storage } = await withCdn({}, 'constructor')
+    assert.deepEqual((await warm(storage)).cacheStatus, { constructor: 3 })
   })
 })

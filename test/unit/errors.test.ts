@@ -223,6 +223,24 @@ describe('isStorageError', () => {
 })
 
 describe('no secret', () => {
+  it.each([
+    'https://cdn.example.com/a.png?X-Amz-Signature=hidden',
+    ' https://cdn.example.com/a.png?X-Amz-Signature=hidden',
+    '/uploads/a.png?signature=hidden&expires=1',
+    '\\\\host\\a.png?signature=hidden',
+  ])('of the address %s, which somebody takes for a name', async (address) => {
+    const storage = new MemoryStorage()
+    for (const call of [storage.open(address), storage.copy('a', address), storage.list(address)]) {
+      const failing = Symbol.asyncIterator in call ? call[Symbol.asyncIterator]().next() : call
+      const error = await failing.then(() => undefined).catch((thrown: unknown) => thrown)
+      assert.doesNotMatch(inspect(error), /hidden/)
+    }
+  })
+
+  it('but a name with a question mark is told as it is', async () => {
+    await assert.rejects(new MemoryStorage().open('what?.txt'), { file: 'what?.txt' })
+  })
+
   it('is in what a storage or its errors show of themselves', async () => {
     const secrets = {
       accessKeyId: 'AKIA-visible-id',

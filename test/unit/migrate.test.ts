@@ -14,12 +14,20 @@ import {
   type MigrateOptions,
   type MigrateProgress,
   migrate,
+  mirror,
   type OpenedFile,
+  orphans,
   Problem,
+  prefixed,
   R2Storage,
+  readOnly,
+  readThrough,
   type Storage,
   StorageError,
   setDefaultStorage,
+  sweep,
+  usage,
+  warm,
 } from 'stowage'
 import { afterAll, afterEach, beforeAll, describe, it, vi } from 'vitest'
 import { ofBytes } from '../../src/content.js'
@@ -132,6 +140,28 @@ describe('a migration', () => {
         { name: 'd', copied: 2, skipped: 1, failed: 1, bytes: 5, code: 'AlreadyExists' },
       ],
     )
+  })
+
+  it('ends with the error that onProgress throws, also about a name that is refused', async () => {
+    const location = await folder()
+    await writeFile(join(location, 'cafe\u0301'), 'NFD')
+    const failure = Object.assign(new Error('enough'), { code: 'ENOENT' })
+    const throwing = () => {
+      throw failure
+    }
+    const source = new FileSystemStorage({ location })
+    for (const transfer of [migrate, mirror]) {
+      const running = transfer(source, new MemoryStorage(), { onProgress: throwing })
+      await assert.rejects(running, (error) => error === failure)
+    }
+    for (const look of [
+      async () => {
+        for await (const _ of source.list('', { onInvalidName: throwing }));
+      },
+      () => source.listdir('', { onInvalidName: throwing }),
+    ]) {
+      await assert.rejects(look(), (error) => error === failure)
+    }
   })
 
   it('ends with the error that onProgress throws', async () => {
@@ -571,6 +601,25 @@ describe('what is refused', () => {
     )
   })
 
+  it('a prefix of null, of a variable that is not set, is InvalidName and not everything', async () => {
+    const none: string = JSON.parse('null')
+    const storage = await filled({ a: '1' })
+    for (const options of [{ prefix: none }, { targetPrefix: none }]) {
+      await assert.rejects(migrate(new MemoryStorage(), storage, options), code('InvalidName'))
+      await assert.rejects(
+        mirror(new MemoryStorage(), storage, { ...options, force: true }),
+        code('InvalidName'),
+      )
+    }
+    await assert.rejects(usage(storage, { prefix: none }), code('InvalidName'))
+    await assert.rejects(warm(storage, { prefix: none }), code('InvalidName'))
+    const asked = orphans(storage, () => [], { prefix: none, olderThan: 0 })
+    await assert.rejects(asked[Symbol.asyncIterator]().next(), code('InvalidName'))
+    assert.throws(() => new R2Storage({ ...R2_KEYS, prefix: none }), code('Misconfigured'))
+    await assert.rejects(sweep(storage, { olderThan: JSON.parse('null') }), code('InvalidArgument'))
+    assert.deepEqual(Object.keys(await contents(storage)), ['a'])
+  })
+
   const overlaps: [string | undefined, string | undefined][] = [
     [undefined, undefined],
     [undefined, 'backup'],
@@ -610,6 +659,39 @@ describe('what is refused', () => {
       await assert.rejects(migrate(source, target), code('InvalidArgument'))
       await assert.rejects(migrate(target, source), code('InvalidArgument'))
     }
+  })
+
+  it('by wrappers of one storage', async () => {
+    const makes = [
+      async () => new MemoryStorage(),
+      async () => new FileSystemStorage({ location: await folder(), fsync: false }),
+    ]
+    for (const make of makes) {
+      const storage = await make()
+      for (const name of ['a/x', 'b']) await storage.save(name, name)
+      const before = await contents(storage)
+      const pairs: [Storage, Storage, MigrateOptions?][] = [
+        [storage, prefixed(storage, 'a')],
+        [prefixed(storage, 'a'), storage],
+        [readOnly(storage), storage, { prefix: 'a' }],
+        [prefixed(readOnly(storage), 'a'), storage],
+        [readThrough(new MemoryStorage(), prefixed(storage, 'a')), storage],
+        [storage, prefixed(readThrough(new MemoryStorage(), storage), 'a'), { prefix: 'a/b' }],
+      ]
+      for (const [source, target, options] of pairs) {
+        await assert.rejects(migrate(source, target, options), code('InvalidArgument'))
+        await assert.rejects(mirror(source, target, options), code('InvalidArgument'))
+      }
+      assert.deepEqual(await contents(storage), before)
+    }
+  })
+
+  it('but the end of a move goes: from a readThrough storage to one of its own', async () => {
+    const newer = await filled({ new: '1' })
+    const older = await filled({ old: '1' })
+    const { copied, skipped } = await migrate(readThrough(newer, older), newer)
+    assert.deepEqual([copied, skipped], [1, 1])
+    assert.deepEqual(Object.keys(await contents(newer)), ['new', 'old'])
   })
 
   it('but within one storage, side by side, and between two storages, everything goes', async () => {

@@ -1,6 +1,6 @@
 import { isProblem, Problem } from '../../errors.js'
 import { isHeaderValue } from '../../headers.js'
-import { type Folder, toFolder } from '../../names.js'
+import { type Folder, toOptionalFolder } from '../../names.js'
 import { checkConstructorOptions } from '../../options.js'
 import {
   type Addressing,
@@ -170,7 +170,7 @@ function toCreateOnly(given: unknown): 'condition' | 'check' {
 
 function toPrefix(prefix: string | undefined): Folder {
   try {
-    return toFolder(prefix ?? '', true)
+    return toOptionalFolder(prefix)
   } catch (error) {
     throw isProblem(error) ? misconfigured(`the option prefix is no folder name: ${error.message}`) : error
   }

@@ -1,9 +1,9 @@
 import { Problem } from '../../errors.js'
 import { either } from '../../signals.js'
 import { marked } from './attributes.js'
-import { withinASecond } from './bounds.js'
+import { orAborted, withinASecond } from './bounds.js'
 import type { S3Connection } from './connection.js'
-import type { ObjectAttributes, Part, Upload } from './object-api.js'
+import type { CreateUploadRequest, ObjectAttributes, Part, Upload } from './object-api.js'
 import { type ContentPart, MAX_PARTS, type PartReader } from './parts.js'
 import type { MarkedWrite } from './write-once.js'
 
@@ -39,7 +39,7 @@ export async function inUpload(
 ): Promise<boolean> {
   const { api } = connection
   const request = { key: write.key, attributes: marked(attributes, write.writeId) }
-  const upload = await connection.run(write.signal, (call) => api.createUpload(request, call))
+  const upload = await createUpload(connection, request, write.signal)
   let completed = false
   try {
     completed = await work(upload)
@@ -47,6 +47,31 @@ export async function inUpload(
   } finally {
     // Parts that are left cost money until the bucket's lifecycle rule takes them, so it is worth a moment.
     if (!completed) await withinASecond(connection.attemptQuietly((call) => api.abortUpload(upload, call)))
+  }
+}
+
+/**
+ * Creates an upload. After an abort the answer is waited for, for a moment: the server may have begun the upload, and
+ * only its id can abort it.
+ */
+export async function createUpload(
+  connection: S3Connection,
+  request: CreateUploadRequest,
+  signal: AbortSignal | undefined,
+): Promise<Upload> {
+  signal?.throwIfAborted()
+  const { api } = connection
+  const stop = new AbortController()
+  const creating = connection.run(stop.signal, (call) => api.createUpload(request, call))
+  try {
+    return await orAborted(creating, signal)
+  } catch (error) {
+    const undone = creating.then((upload) =>
+      connection.attemptQuietly((call) => api.abortUpload(upload, call)),
+    )
+    await withinASecond(undone)
+    stop.abort(error)
+    throw error
   }
 }
 

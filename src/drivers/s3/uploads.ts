@@ -19,6 +19,7 @@ import { analyse } from './failures.js'
 import { headObject, type SizedObject } from './head.js'
 import { HiddenObject, type StageHidden } from './hidden-object.js'
 import { listKeys } from './listing.js'
+import { createUpload } from './multipart.js'
 import type { PartPage, Upload } from './object-api.js'
 import { abortUploads } from './stale-uploads.js'
 
@@ -51,7 +52,7 @@ export class S3Uploads implements UploadDriver {
   }
 
   async create({ name, attributes, signal }: CreateUploadRequest): Promise<string> {
-    const { api, config } = this.#connection
+    const { config } = this.#connection
     const mark = randomBytes(RANDOM_BYTES).toString('base64url')
     const own = `${mark}-${hashOf(name)}`
     const { headers, metadata } = toObjectAttributes(attributes, config.cacheControl)
@@ -59,7 +60,7 @@ export class S3Uploads implements UploadDriver {
       key: this.#start + own,
       attributes: { headers, metadata: { ...metadata, [UPLOAD_KEY]: mark } },
     }
-    const { uploadId } = await this.#connection.run(signal, (call) => api.createUpload(request, call))
+    const { uploadId } = await createUpload(this.#connection, request, signal)
     return `${own}.${encode(uploadId)}`
   }
 

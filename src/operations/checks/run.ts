@@ -30,13 +30,14 @@ export async function* runChecks(
 ): AsyncGenerator<CheckResult> {
   const done = new Map<string, CheckOutcome>()
   let blocked: string | undefined
-  for (const { group, check, needs, essential, run } of checks) {
+  for (const each of checks) {
+    const { group, check, needs, essential } = each
     signal?.throwIfAborted()
     const missing = needs.find((name) => isMissing(done.get(name))) ?? blocked
     const cause = missing === undefined ? undefined : done.get(missing)
     const outcome =
       missing === undefined
-        ? await within(timeout, signal, (both) => run({ folder, writable, signal: both }))
+        ? await within(timeout, signal, async (both) => each.run({ folder, writable, signal: both }))
         : cause?.status === 'skipped'
           ? skipped(cause.message)
           : skipped(`Not checked, because "${missing}" failed.`)
