@@ -53,7 +53,7 @@ export interface S3CommonOptions {
   maxAttempts?: number | undefined
   /** Connections at a time; further requests wait. Default 128. */
   maxConnections?: number | undefined
-  /** Bytes of a part of a large upload, 5 MiB to 5 GiB. 10,000 parts are the most: 78 GiB by default. Default 8 MiB. */
+  /** Bytes of a part of a large upload, 5 MiB to 5 GiB less 5 MiB. An upload has 10,000 parts at most: 78 GiB. Default 8 MiB. */
   partSize?: number | undefined
   /** Parts of one upload on their way at a time; each takes `partSize` of memory. Default 4. */
   uploadConcurrency?: number | undefined
