@@ -86,7 +86,10 @@ export interface S3StorageOptions extends S3CommonOptions {
    * Default: AWS in the region.
    */
   endpoint?: string | undefined
-  /** Default `us-east-1`; with AWS's default credential chain `AWS_REGION` or `AWS_DEFAULT_REGION`, if set. */
+  /**
+   * The region to sign for. Default `us-east-1`; with AWS's default credential chain `AWS_REGION` or
+   * `AWS_DEFAULT_REGION`, if set.
+   */
   region?: string | undefined
   /**
    * Where the bucket stands in addresses: `'path'` (default) for `https://s3.example.com/bucket/name`, `'virtual'` for
@@ -116,7 +119,7 @@ export interface R2StorageOptions extends S3CommonOptions {
    * shows it, is left out.
    */
   endpoint?: string | undefined
-  /** Default `auto`. */
+  /** The region to sign for. Default `auto`. */
   region?: string | undefined
   /**
    * Called with the public addresses of files that were overwritten, deleted or moved away, so that a CDN forgets them:
