@@ -13,7 +13,7 @@ export async function prepareUpload(filename: string, size: number, type: string
 // #endregion
 
 // #region browser
-/** In the browser: sends the file straight to the bucket, past your server. */
+/** In the browser: sends the file straight to the bucket. */
 export async function upload(file: Blob, { method, url, headers, name }: SignedUpload): Promise<string> {
   const response = await fetch(url, { method, headers, body: file })
   if (!response.ok) throw new Error(`The upload failed: HTTP ${response.status}`)
