@@ -13,7 +13,7 @@ export async function prepareUpload(filename: string, size: number, type: string
 // #endregion
 
 // #region browser
-/** In the browser: sends the file straight to the bucket, past your server. */
+/** In the browser: sends the file straight to the bucket. */
 export async function upload(file: Blob, { method, url, headers, name }: SignedUpload): Promise<string> {
   const response = await fetch(url, { method, headers, body: file })
   if (!response.ok) throw new Error(`The upload failed: HTTP ${response.status}`)
@@ -24,6 +24,7 @@ export async function upload(file: Blob, { method, url, headers, name }: SignedU
 // #region check
 /** On the server, when the browser has finished. Only the claimed type was signed; this checks the bytes. */
 export async function acceptUpload(name: string): Promise<string> {
+  if (!name.startsWith('chat_uploads/')) throw new Error('This is not an upload.') // a refused file is deleted
   return defaultStorage.accept(name, name.replace('chat_uploads/', 'accepted/'), chatUploadRules)
 }
 // #endregion

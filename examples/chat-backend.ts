@@ -8,30 +8,31 @@ const avatars = new Map<string, string>() // stands for your database: the name 
 
 export const app = express()
 app.use(toNodeListener(createFileHandler(defaultStorage))) // answers signed addresses; on R2 the bucket does
+app.use('/rooms/:room', members)
 
 const send = (name: string, req: Request, res: Response) =>
   toNodeListener((request) => serveFile(defaultStorage, name, request))(req, res)
 
-app.post('/rooms/:room/documents', members, async (req, res) => {
+app.post('/rooms/:room/documents', async (req, res) => {
   const name = ({ filename }: { filename: string }) => documentPath(req.params.room, filename)
   const { files } = await receiveUpload(defaultStorage, req, { ...chatUploadRules, name })
   res.status(201).json({ name: files[0].name, url: await defaultStorage.signedUrl(files[0].name) })
 })
-app.get('/rooms/:room/documents/:filename', members, (req, res) =>
+app.get('/rooms/:room/documents/:filename', (req, res) =>
   send(documentPath(req.params.room, req.params.filename), req, res),
 )
-app.delete('/rooms/:room/documents/:filename', members, async (req, res) => {
+app.delete('/rooms/:room/documents/:filename', async (req, res) => {
   await defaultStorage.delete(documentPath(req.params.room, req.params.filename))
   res.sendStatus(204)
 })
 
-app.post('/rooms/:room/voice-notes', members, async (req, res) => {
+app.post('/rooms/:room/voice-notes', async (req, res) => {
   const name = ({ filename }: { filename: string }) => voiceNotePath(req.params.room, filename)
   const rules = { maxSize: 10 * 1024 * 1024, allowedTypes: ['audio/*'] }
   const { files } = await receiveUpload(defaultStorage, req, { ...rules, name })
   res.status(201).json({ name: files[0].name, url: await defaultStorage.signedUrl(files[0].name) })
 })
-app.get('/rooms/:room/voice-notes/:filename', members, (req, res) =>
+app.get('/rooms/:room/voice-notes/:filename', (req, res) =>
   send(voiceNotePath(req.params.room, req.params.filename), req, res),
 )
 

@@ -3,6 +3,7 @@ import { createReadStream } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { pipeline } from 'node:stream/promises'
 import {
+  aiSpeechPath,
   type Content,
   chatUploadPath,
   chatUploadRules,
@@ -68,6 +69,19 @@ export async function saveVoiceNote(roomId: number, filename: string, recording:
     maxSize: 10 * 1024 * 1024,
     allowedTypes: ['audio/*'],
   })
+  // #endregion
+  return name
+}
+
+export async function playSpeech(
+  [roomId, messageId]: [number, number],
+  speech: Content,
+  response: NodeJS.WritableStream,
+): Promise<string> {
+  // #region tee
+  const { stream, saved } = defaultStorage.tee(aiSpeechPath(roomId, messageId), speech)
+  stream.pipe(response)
+  const name = await saved
   // #endregion
   return name
 }

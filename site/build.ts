@@ -8,6 +8,7 @@ import { Application, Converter, IndexEvent, JSX, LogLevel, PageEvent } from 'ty
 import { ROOT, readManifest, repositoryOf } from './links.js'
 import { writePages } from './pages.js'
 import { linkReferences } from './references.js'
+import { showThrownTypes } from './throws.js'
 
 /** For whoever comes for the first time. Some browsers keep nothing for files. */
 const UNFOLD_GUIDES = 'try { localStorage["tsd-accordion-Guides"] ??= "true" } catch {}'
@@ -102,6 +103,7 @@ async function build(): Promise<void> {
     // A browser shows the list of a folder's files.
     page.contents = (page.contents ?? '').replaceAll('href="../"', 'href="../index.html"')
   })
+  showThrownTypes(app)
   linkReferences(app)
   const project = await app.convert()
   if (project !== undefined) {

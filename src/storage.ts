@@ -251,8 +251,10 @@ export abstract class Storage {
 
   /**
    * An address that lets a browser send one file straight to the backend, which refuses any other size and type and,
-   * unless `ifExists` is `'overwrite'`, to replace a file.
+   * unless `ifExists` is `'overwrite'`, to replace a file. The bytes are not checked yet: see {@link accept}.
    *
+   * @throws {StorageError} `InvalidArgument` for a size, a type or a time out of range, `Unsupported` where the backend
+   * cannot sign.
    * @example
    * const upload = await storage.signedUpload(chatUploadPath('photo.png'), { size: file.size, contentType: file.type })
    * // in the browser:
@@ -313,6 +315,8 @@ export abstract class Storage {
   /**
    * Deletes everything below a folder, never a sibling: `users/1` leaves `users/10` alone. Refuses the root.
    * With `dryRun` it only counts.
+   *
+   * @throws {InvalidNameError} for the root, or a folder that breaks the naming rule.
    */
   async deletePrefix(
     prefix: string,
@@ -367,7 +371,10 @@ export abstract class Storage {
 
   /**
    * Copies a file with its content type, headers and metadata, on the server where the backend can. Returns the name
-   * that the copy got. @throws {FileNotFoundError} when the source is missing; the target is untouched then.
+   * that the copy got.
+   *
+   * @throws {FileNotFoundError} when the source is missing; the target is untouched then.
+   * @throws {FileExistsError} with `ifExists: 'error'`.
    */
   async copy(from: string, to: string, options: CopyOptions = {}): Promise<string> {
     return this.#copy('copy', from, to, options)
@@ -376,6 +383,9 @@ export abstract class Storage {
   /**
    * Moves a file; otherwise as {@link copy}. A move onto itself does nothing. On R2 and S3 a move is a copy and a
    * delete: if the delete fails, both files are there and the error says so.
+   *
+   * @throws {FileNotFoundError} when the source is missing; the target is untouched then.
+   * @throws {FileExistsError} with `ifExists: 'error'`; the source stays.
    */
   async move(from: string, to: string, options: CopyOptions = {}): Promise<string> {
     return this.#copy('move', from, to, options)

@@ -73,6 +73,25 @@ describe('the site', () => {
     }
   })
 
+  it('says which error a function throws, and links to it', async () => {
+    const unnamed: string[] = []
+    let count = 0
+    for (const page of pages.keys()) {
+      if (!/^(?:classes|functions|interfaces)\//.test(page)) continue
+      const html = await readFile(join(site, page), 'utf8')
+      for (const [, what = ''] of html.matchAll(/<h4[^>]*>Throws<[\s\S]*?<\/h4>([\s\S]{0,120})/g)) {
+        count += 1
+        const isNamed =
+          /^<p>(?:<a href="[^"]+" class="tsd-kind-class">\w+<\/a>|<code>\w+Error<\/code>)(?: |<\/p>)/.test(
+            what,
+          )
+        if (!isNamed) unnamed.push(`${page}: ${what}`)
+      }
+    }
+    assert.ok(count > 50, `${count} errors`)
+    assert.deepEqual(unnamed, [])
+  })
+
   it('has no link and no anchor that leads nowhere', () => {
     const broken: string[] = []
     let count = 0

@@ -17,6 +17,7 @@ import {
   MemoryStorage,
   Problem,
   R2Storage,
+  S3Storage,
   type Storage,
   setDefaultStorage,
 } from 'stowage'
@@ -80,6 +81,15 @@ async function runExample(args: readonly string[], variables: Record<string, str
   return stdout
 }
 
+function messageOf(work: () => unknown): string {
+  try {
+    work()
+  } catch (error) {
+    return String(error)
+  }
+  assert.fail('nothing was thrown')
+}
+
 async function filesBelow(path: string): Promise<string[]> {
   const entries = await readdir(path, { recursive: true, withFileTypes: true })
   return entries
@@ -128,6 +138,26 @@ describe('the documents', () => {
       const scripts = manifests.map((manifest) => JSON.parse(readFileSync(manifest, 'utf8')).scripts ?? {})
       if (!scripts.some((each) => Object.hasOwn(each, script))) missing.push(line)
     }
+    assert.deepEqual(missing, [])
+  })
+
+  it('explains every option of the storages', async () => {
+    const page = await readFile(join(root, 'docs/configuration.md'), 'utf8')
+    const unknown = JSON.parse('{ "unknown": true }')
+    const makers = [
+      () => new FileSystemStorage(unknown),
+      () => new MemoryStorage(unknown),
+      () => new R2Storage(unknown),
+      () => new S3Storage(unknown),
+    ]
+    const explained = new Set(
+      [...page.matchAll(/^\| (`.*?) \|/gm)].flatMap(([, cell = '']) => cell.match(/\w+/g) ?? []),
+    )
+    const missing = makers.flatMap((make) => {
+      const known = /there are (.*)$/.exec(messageOf(make))?.[1]?.split(', ') ?? []
+      assert.ok(known.length > 2)
+      return known.filter((option) => !explained.has(option))
+    })
     assert.deepEqual(missing, [])
   })
 
@@ -280,6 +310,17 @@ describe.each(['disk', 'R2'])('on %s', (place) => {
     const name = await using.saveVoiceNote(42, 'note.webm', await readFile(voiceNote))
     assert.equal((await defaultStorage.stat(name)).contentType, 'audio/webm')
     await assert.rejects(using.saveVoiceNote(42, 'note.webm', await readFile(photo)), { code: 'Rejected' })
+  })
+
+  it('speech is played while it is stored', async () => {
+    const response = new PassThrough()
+    const [played, name] = await Promise.all([
+      buffer(response),
+      using.playSpeech([42, 7], ['one ', 'two'], response),
+    ])
+    assert.equal(played.toString(), 'one two')
+    assert.equal(name, 'ai_speech/42/reply_7.mp3')
+    assert.equal(await (await defaultStorage.open(name)).text(), 'one two')
   })
 
   it('files are read whole, in part and as streams', async () => {

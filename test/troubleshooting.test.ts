@@ -151,6 +151,11 @@ const MESSAGES: readonly (readonly [message: string, provoke: () => unknown])[] 
     'the content is …, allowed are …',
     () => new MemoryStorage().save('a.png', '<html>', { allowedTypes: ['image/png'] }),
   ],
+  ['the content is empty', () => new MemoryStorage().save('a.png', '', { allowedTypes: ['image/png'] })],
+  [
+    'the server sends the request elsewhere: check the region and the endpoint',
+    async () => save({ endpoint: await serving((req, res) => refuse(res, 301, 'PermanentRedirect', req)) }),
+  ],
   ['the name must be relative: leave out the leading "/"', () => new MemoryStorage().open('/uploads/a.txt')],
 ]
 

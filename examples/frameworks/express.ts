@@ -5,8 +5,9 @@ import { members } from './may-enter.js'
 
 export const app = express()
 app.use(toNodeListener(createFileHandler(defaultStorage))) // answers signed addresses; on R2 the bucket does
+app.use('/rooms/:room', members)
 
-app.post('/rooms/:room/documents', members, async (req, res) => {
+app.post('/rooms/:room/documents', async (req, res) => {
   const { files } = await receiveUpload(defaultStorage, req, {
     ...chatUploadRules, // 50 MiB; PDF, JPEG, PNG, WebM audio
     name: ({ filename }) => documentPath(req.params.room, filename),
@@ -14,7 +15,7 @@ app.post('/rooms/:room/documents', members, async (req, res) => {
   res.status(201).json({ name: files[0].name, url: await defaultStorage.signedUrl(files[0].name) })
 })
 
-app.get('/rooms/:room/documents/:filename', members, (req, res) => {
+app.get('/rooms/:room/documents/:filename', (req, res) => {
   const name = documentPath(req.params.room, req.params.filename)
   toNodeListener((request) => serveFile(defaultStorage, name, request))(req, res)
 })

@@ -7,12 +7,8 @@ export function mayEnter(room: string | undefined, authorization: string | null 
 }
 
 /** The same for Express. */
-export function members<Params extends { room: string }>(
-  req: Request<Params>,
-  res: Response,
-  next: NextFunction,
-): void {
-  if (mayEnter(req.params.room, req.headers.authorization)) next()
+export function members(req: Request, res: Response, next: NextFunction): void {
+  if (mayEnter(String(req.params.room), req.headers.authorization)) next()
   else res.sendStatus(403)
 }
 

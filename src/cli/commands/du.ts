@@ -21,7 +21,7 @@ export function addDu(program: Command, run: Run): void {
       'Sums up files and bytes by folder, type and month, names the largest and the oldest files, and estimates the monthly cost on R2 and S3.',
     )
     .argument('[folder]', 'the folder; default: all files')
-    .option('--depth <levels>', 'levels of folders that are told apart; default: 1', toCount)
+    .option('--depth <levels>', 'levels of folders that are listed; default: 1', toCount)
     .option('--reads <number>', 'requests a month that read', toCount, 0)
     .option('--writes <number>', 'requests a month that write or list', toCount, 0)
     .option('--egress <GB>', 'gigabytes a month that are sent to the Internet', toGigabytes, 0)

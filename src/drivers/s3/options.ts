@@ -41,7 +41,7 @@ export interface S3CommonOptions {
   maxAttempts?: number | undefined
   /** Connections at a time; further requests wait. Default 128. */
   maxConnections?: number | undefined
-  /** Bytes of a part of a large upload, 5 MiB to 5 GiB. 10,000 parts are the most: 78 GiB by default. Default 8 MiB. */
+  /** Bytes of a part of a large upload, 5 MiB to 5 GiB less 5 MiB. An upload has 10,000 parts at most: 78 GiB. Default 8 MiB. */
   partSize?: number | undefined
   /** Parts of one upload on their way at a time; each takes `partSize` of memory. Default 4. */
   uploadConcurrency?: number | undefined
@@ -74,7 +74,10 @@ export interface S3StorageOptions extends S3CommonOptions {
    * Default: AWS in the region.
    */
   endpoint?: string | undefined
-  /** Default `us-east-1`; with AWS's default credential chain `AWS_REGION` or `AWS_DEFAULT_REGION`, if set. */
+  /**
+   * The region to sign for. Default `us-east-1`; with AWS's default credential chain `AWS_REGION` or
+   * `AWS_DEFAULT_REGION`, if set.
+   */
   region?: string | undefined
   /**
    * Where the bucket stands in addresses: `'path'` (default) for `https://s3.example.com/bucket/name`, `'virtual'` for
@@ -104,7 +107,7 @@ export interface R2StorageOptions extends S3CommonOptions {
    * shows it, is left out.
    */
   endpoint?: string | undefined
-  /** Default `auto`. */
+  /** The region to sign for. Default `auto`. */
   region?: string | undefined
   /**
    * Called with the public addresses of files that were overwritten, deleted or moved away, so that a CDN forgets them:
