@@ -31,6 +31,12 @@ export interface UploadDriver {
    * together are a `BadRequest`.
    */
   complete(request: CompleteUploadRequest): Promise<CompletedUpload>
+  /**
+   * Whether the file `as` became of this upload. It is asked when the upload is gone, or a name is taken: the process that
+   * published it may have died before it could answer. So what tells this MUST become visible together with the file. An id
+   * of another name has no file.
+   */
+  isPublished(upload: UploadRequest, as: Name): Promise<boolean>
   /** Discards an upload and its parts. */
   abort(upload: UploadRequest): Promise<void>
   /** Discards all uploads without a change since `before`, complete or not. Returns their number. */
@@ -116,10 +122,11 @@ export interface CompletedUpload {
   sample(): Promise<Uint8Array>
   /**
    * Prepares the publication under this type. When it is published, the upload is gone. If two completions of one upload
-   * come to this, there MUST be one file in the end.
+   * come to this, there MUST be one file in the end. If a process dies in the midst, the upload MUST still be there, or
+   * published.
    */
   stage(contentType: string): Promise<Staged>
-  /** Discards the upload: the content was refused. */
+  /** Discards the upload: the content was refused, or is published already. */
   discard(): Promise<void>
 }
 

@@ -26,6 +26,7 @@ import type { UploadDriver } from '../upload-driver.js'
 import { type LocalSigner, type LocalSigningOptions, localSigner } from './local-signer.js'
 import { MemoryUploads } from './memory-uploads.js'
 import { joinUrl } from './options.js'
+import { withoutMark } from './upload-mark.js'
 
 interface StoredBytes {
   readonly bytes: Buffer
@@ -44,7 +45,11 @@ export class MemoryDriver implements StorageDriver {
   constructor(baseUrl: string, signing: LocalSigningOptions) {
     this.#baseUrl = baseUrl
     this.#signer = localSigner(baseUrl, signing)
-    this.uploads = new MemoryUploads(this.#signer, (request) => this.stage(request))
+    this.uploads = new MemoryUploads(
+      this.#signer,
+      (request) => this.stage(request),
+      (name) => this.#files.get(name)?.state,
+    )
   }
 
   async stage({ body, attributes, signal, progress }: StageRequest): Promise<Staged> {
@@ -186,5 +191,6 @@ function toFile(bytes: Buffer, attributes: Attributes): StoredBytes {
 
 /** A copy for callers: a change to it changes no file. */
 function copyState(state: FileState): FileState {
-  return { ...state, lastModified: new Date(state.lastModified), metadata: { ...state.metadata } }
+  const { metadata } = withoutMark(state)
+  return { ...state, lastModified: new Date(state.lastModified), metadata: { ...metadata } }
 }

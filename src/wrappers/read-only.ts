@@ -143,6 +143,7 @@ const REFUSED_UPLOADS: UploadDriver = {
   list: refuse,
   signPart: refuse,
   complete: refuse,
+  isPublished: refuse,
   abort: refuse,
   sweep: refuse,
 }

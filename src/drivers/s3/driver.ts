@@ -133,6 +133,7 @@ function uploadsOf(load: () => Promise<UploadDriver>): UploadDriver {
     list: async (request) => (await load()).list(request),
     signPart: async (request) => (await load()).signPart(request),
     complete: async (request) => (await load()).complete(request),
+    isPublished: async (request, as) => (await load()).isPublished(request, as),
     abort: async (request) => (await load()).abort(request),
     sweep: async (before, signal) => (await load()).sweep(before, signal),
   }

@@ -17,7 +17,7 @@ import type { S3Connection } from './connection.js'
 import { deleteKeys } from './delete.js'
 import { analyse } from './failures.js'
 import { headObject, type SizedObject } from './head.js'
-import { HiddenObject, type StageHidden } from './hidden-object.js'
+import { HiddenObject, hasMark, type StageHidden } from './hidden-object.js'
 import { listKeys } from './listing.js'
 import type { PartPage, Upload } from './object-api.js'
 import { abortUploads } from './stale-uploads.js'
@@ -118,6 +118,10 @@ export class S3Uploads implements UploadDriver {
     const object = await headObject(this.#connection, key, signal)
     if (object?.metadata[UPLOAD_KEY] !== mark) throw noSuchUpload()
     return object
+  }
+
+  async isPublished(request: UploadRequest, as: Name): Promise<boolean> {
+    return hasMark(this.#connection, as, this.#find(request).mark, request.signal)
   }
 
   async abort(request: UploadRequest): Promise<void> {
