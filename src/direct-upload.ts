@@ -181,18 +181,20 @@ function isGone(error: unknown, driver: StorageDriver): boolean {
   return code === 'NotFound' || code === 'BadRequest'
 }
 
+/** Free names after which no more are looked at: some of those that were taken may be free again, or crashes held them. */
+const FREE_NAMES = 3
+
 /** The name that an upload was published under, as long as the file is there. */
 async function publishedName(
   driver: StorageDriver,
   uploads: UploadDriver,
   request: UploadRequest,
 ): Promise<Name | undefined> {
-  let attempt = 0
+  let free = 0
   for (const name of candidates(driver, request.name, request.id)) {
     request.signal?.throwIfAborted()
     if (await uploads.isPublished(request, name)) return name
-    // The name that was asked for may have been free again since.
-    if (attempt++ > 0 && !(await hasFile(driver, name, request.signal))) return undefined
+    if (!(await hasFile(driver, name, request.signal)) && ++free === FREE_NAMES) return undefined
   }
   return undefined
 }

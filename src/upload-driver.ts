@@ -11,6 +11,7 @@ import type { Attributes } from './types.js'
  * - An upload has a name and an id. With an id that is unknown, or belongs to another name, every method MUST throw
  *   `NotFound` and change nothing. Only `signPart` and `verify` may leave this to the request that uses the address.
  * - All state MUST be in the backend, so that another process can continue an upload.
+ * - `StorageDriver.sweep` of the root discards the uploads without a change since its time, complete or not.
  */
 export interface UploadDriver {
   /**
@@ -39,8 +40,6 @@ export interface UploadDriver {
   isPublished(upload: UploadRequest, as: Name): Promise<boolean>
   /** Discards an upload and its parts. */
   abort(upload: UploadRequest): Promise<void>
-  /** Discards all uploads without a change since `before`, complete or not. Returns their number. */
-  sweep(before: Date, signal: AbortSignal | undefined): Promise<number>
   /** Takes the parts, where they come through the application. */
   readonly receiver?: PartReceiver | undefined
 }

@@ -71,9 +71,7 @@ export class S3Storage extends Storage {
         throw new Problem('InvalidArgument', 'olderThan must be a whole number of seconds, 1 or more')
       }
       const before = new Date(Date.now() - olderThan * 1000)
-      const aborted = await this.#driver.abortUploads(this.#prefix, before, signal)
-      // Direct uploads that were complete, and never published.
-      return { aborted: aborted + (await this.#driver.uploads.sweep(before, signal)) }
+      return { aborted: await this.#driver.abortUploads(this.#prefix, before, signal) }
     })
   }
 

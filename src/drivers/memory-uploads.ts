@@ -120,7 +120,8 @@ export class MemoryUploads implements UploadDriver {
     this.#uploads.delete(request.id)
   }
 
-  async sweep(before: Date): Promise<number> {
+  /** Discards the uploads without a change since a time. Returns their number. */
+  sweep(before: Date): number {
     const stale = [...this.#uploads].filter(([, { changedAt }]) => changedAt < before.getTime())
     for (const [id] of stale) this.#uploads.delete(id)
     return stale.length

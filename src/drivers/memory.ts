@@ -22,7 +22,6 @@ import { compareNames, type Folder, MAX_NAME_BYTES, type Name } from '../names.j
 import { resolveRange } from '../ranges.js'
 import { nextTurn } from '../timers.js'
 import type { Attributes, ListedFile } from '../types.js'
-import type { UploadDriver } from '../upload-driver.js'
 import { type LocalSigner, type LocalSigningOptions, localSigner } from './local-signer.js'
 import { MemoryUploads } from './memory-uploads.js'
 import { joinUrl } from './options.js'
@@ -37,7 +36,7 @@ interface StoredBytes {
 export class MemoryDriver implements StorageDriver {
   readonly label = 'MemoryStorage'
   readonly nameLimit = MAX_NAME_BYTES
-  readonly uploads: UploadDriver
+  readonly uploads: MemoryUploads
   readonly #files = new Map<string, StoredBytes>()
   readonly #baseUrl: string
   readonly #signer: LocalSigner
@@ -123,7 +122,7 @@ export class MemoryDriver implements StorageDriver {
 
   /** A crash leaves nothing of it; only direct uploads can be given up. */
   async sweep(folder: Folder, before: Date): Promise<number> {
-    return folder === '' ? this.uploads.sweep(before, undefined) : 0
+    return folder === '' ? this.uploads.sweep(before) : 0
   }
 
   async *list(folder: Folder, _signal?: AbortSignal, after = ''): AsyncIterable<readonly ListedFile[]> {

@@ -145,7 +145,6 @@ const REFUSED_UPLOADS: UploadDriver = {
   complete: refuse,
   isPublished: refuse,
   abort: refuse,
-  sweep: refuse,
 }
 
 async function refuse(): Promise<never> {

@@ -26,7 +26,6 @@ export function renamed(
     },
     isPublished: (request, as) => inner.isPublished(to(request), full(as)),
     abort: (request) => inner.abort(to(request)),
-    sweep: (before, signal) => inner.sweep(before, signal),
     receiver: receiver && renamedReceiver(receiver, to, relative),
   }
 }
@@ -59,7 +58,6 @@ export function guarded(
       staging(await inner.complete(request), (staged) => guard(staged, request.signal)),
     isPublished: (request, as) => inner.isPublished(request, as),
     abort: (request) => inner.abort(request),
-    sweep: (before, signal) => inner.sweep(before, signal),
     receiver: inner.receiver,
   }
 }

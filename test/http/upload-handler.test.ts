@@ -17,6 +17,7 @@ import {
 } from 'stowage'
 import { createUploadHandler, toNodeListener } from 'stowage/http'
 import { afterAll, beforeAll, describe, it, onTestFinished } from 'vitest'
+import { sweepBelow } from '../../src/driver.js'
 import { AS_R2, Bucket, optionsOf, type StrictR2, startStrictR2 } from '../servers/r2.js'
 import { type Begun, json, namesOf, PART, PNG, picture, refusal, UploadClient } from './upload-client.js'
 
@@ -54,7 +55,7 @@ const BACKENDS: Record<string, () => Promise<Storage>> = {
     readThrough(new MemoryStorage({ signingSecret: SECRET }), new MemoryStorage({ signingSecret: SECRET })),
 }
 
-describe.each(Object.entries(BACKENDS))('uploads to %s', (_, makeStorage) => {
+describe.each(Object.entries(BACKENDS))('uploads to %s', (backend, makeStorage) => {
   it('store a file in parts, under its name and with its type, and nobody sees it before', async () => {
     const storage = await makeStorage()
     const client = new UploadClient(storage)
@@ -244,10 +245,14 @@ describe.each(Object.entries(BACKENDS))('uploads to %s', (_, makeStorage) => {
     const client = new UploadClient(storage)
     const upload = await client.begin('a.png')
     await client.put(upload, 1, PNG)
-    const { uploads } = driverOf(storage)
-    assert.equal(await uploads?.sweep(new Date(Date.now() - 60_000), undefined), 0)
+    const sweep = (seconds: number) =>
+      sweepBelow(driverOf(storage), '', new Date(Date.now() + seconds * 1000), undefined)
+    assert.equal(await sweep(-60), 0)
     await json(await client.list(upload))
-    assert.equal(await uploads?.sweep(new Date(Date.now() + 60_000), undefined), 1)
+    // A part of a storage cannot tell which uploads are its own.
+    const swept = backend.startsWith('a folder of') ? 0 : 1
+    assert.equal(await sweep(60), swept)
+    if (swept === 0) return
     assert.equal((await client.list(upload)).status, 404)
   })
 })
@@ -615,7 +620,7 @@ describe.each([
     failing('CopyObject', { status: 503, code: 'ServiceUnavailable' }, 100)
     await client.complete(upload, parts)
     r2.behaviour.onRequest = undefined
-    assert.equal(await driverOf(storage).uploads?.sweep(new Date(Date.now() + 60_000), undefined), 1)
+    assert.equal(await sweepBelow(driverOf(storage), '', new Date(Date.now() + 60_000), undefined), 1)
     const [bucket] = [...r2.buckets.values()].slice(-1)
     assert.equal(bucket?.size, 0)
   })

@@ -19,7 +19,7 @@ import { hasMark, withMark } from '../upload-mark.js'
 import type { Context } from './context.js'
 import { readPart, writePart } from './part-file.js'
 import type { Reader } from './reader.js'
-import { sweepUploads, UploadFolder } from './upload-folder.js'
+import { UploadFolder } from './upload-folder.js'
 
 /** Direct uploads: a folder each, out of sight, until the parts are put together as the content of a save. */
 export class FileSystemUploads implements UploadDriver {
@@ -81,10 +81,6 @@ export class FileSystemUploads implements UploadDriver {
 
   async abort(request: UploadRequest): Promise<void> {
     await (await this.#open(request)).folder.remove()
-  }
-
-  sweep(before: Date): Promise<number> {
-    return sweepUploads(this.#context, before.getTime())
   }
 
   async #store(request: StorePartRequest): Promise<string> {
