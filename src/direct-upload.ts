@@ -7,7 +7,7 @@ import { perform } from './operation.js'
 import { toSigningTimes } from './options.js'
 import { candidates, publish } from './publish.js'
 import { driverOf, type Storage } from './storage.js'
-import type { UploadRules } from './types.js'
+import type { SaveOptions, UploadRules } from './types.js'
 import type {
   CompletedUpload,
   PartAddress,
@@ -46,9 +46,13 @@ export class DirectUploads {
   }
 
   /** Begins an upload. Returns the name in its checked form, and the id. */
-  begin(name: string, contentType: string | undefined, signal: AbortSignal) {
+  begin(
+    name: string,
+    file: Pick<SaveOptions, 'contentType' | 'metadata'>,
+    signal: AbortSignal,
+  ): Promise<{ readonly name: Name; readonly id: string }> {
     return this.#perform('begin', { name, signal }, async (uploads, target) => {
-      const attributes = await toAttributes(target, { contentType })
+      const attributes = await toAttributes(target, file)
       return { name: target, id: await uploads.create({ name: target, attributes, signal }) }
     })
   }

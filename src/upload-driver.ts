@@ -107,7 +107,7 @@ export interface SignPartRequest extends UploadRequest {
 
 /** A completion. */
 export interface CompleteUploadRequest extends UploadRequest {
-  /** The parts of the file, one or more, in the order of their numbers. Others are left out. */
+  /** The parts of the file, one or more, in the order of their numbers. Others are left out, or a `BadRequest`. */
   readonly parts: readonly UploadedPart[]
 }
 

@@ -308,6 +308,32 @@ describe('an upload handler', () => {
     assert.equal((await refusal(await client.create('x/'))).status, 400)
   })
 
+  it('stores the metadata that the application chooses', async () => {
+    const files = storage()
+    const client = new UploadClient(files, {
+      metadata: async ({ filename, metadata: { caption = '' } }, request) => ({
+        caption,
+        filename,
+        method: request.method,
+      }),
+    })
+    const upload: Begun = await json(await client.create('a.png', '', { caption: 'Grüße', admin: 'yes' }))
+    await json(await client.complete(upload, [await client.put(upload, 1, PNG)]))
+    const { metadata } = await files.stat(upload.key)
+    assert.deepEqual({ ...metadata }, { caption: 'Grüße', filename: 'a.png', method: 'POST' })
+    const careless = new UploadClient(files, { metadata: (file) => file.metadata })
+    for (const metadata of [
+      { 'a b': 'c' },
+      { 'stowage-upload': 'x' },
+      { a: 'b\n' },
+      { a: 'x'.repeat(9000) },
+    ]) {
+      assert.equal((await refusal(await careless.create('b.png', '', metadata))).status, 400)
+    }
+    const wrong = Object.assign({}, { metadata: {} })
+    assert.throws(() => new UploadClient(files, Object(wrong)), /the option metadata must be a function/)
+  })
+
   it('answers malformed requests, other methods and other paths', async () => {
     const client = new UploadClient(storage())
     const upload = await client.begin('a.png')
