@@ -28,6 +28,7 @@ const SLOW = [
   'test/integration/s3-hostile.test.ts',
   'test/integration/s3-lost-answers.test.ts',
   'test/integration/secrets.test.ts',
+  'test/integration/upload-kills.test.ts',
   'test/operations/diagnose-server.test.ts',
   'test/operations/undoable-sqlite.test.ts',
   'test/package.test.ts',

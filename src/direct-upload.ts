@@ -1,13 +1,20 @@
 import type { Body } from './content.js'
-import { Problem, RejectedUpload } from './errors.js'
+import { hasFile, type Staged, type StorageDriver } from './driver.js'
+import { isProblem, Problem, RejectedUpload } from './errors.js'
 import { toAttributes } from './headers.js'
 import { type Name, toName } from './names.js'
 import { perform } from './operation.js'
 import { toSigningTimes } from './options.js'
-import { publish } from './publish.js'
+import { candidates, publish } from './publish.js'
 import { driverOf, type Storage } from './storage.js'
-import type { UploadRules } from './types.js'
-import type { CompletedUpload, PartAddress, UploadDriver, UploadedPart } from './upload-driver.js'
+import type { SaveOptions, UploadRules } from './types.js'
+import type {
+  CompletedUpload,
+  PartAddress,
+  UploadDriver,
+  UploadedPart,
+  UploadRequest,
+} from './upload-driver.js'
 import { judge } from './uploads.js'
 
 /** An upload, by what its client says. */
@@ -39,9 +46,13 @@ export class DirectUploads {
   }
 
   /** Begins an upload. Returns the name in its checked form, and the id. */
-  begin(name: string, contentType: string | undefined, signal: AbortSignal) {
+  begin(
+    name: string,
+    file: Pick<SaveOptions, 'contentType' | 'metadata'>,
+    signal: AbortSignal,
+  ): Promise<{ readonly name: Name; readonly id: string }> {
     return this.#perform('begin', { name, signal }, async (uploads, target) => {
-      const attributes = await toAttributes(target, { contentType })
+      const attributes = await toAttributes(target, file)
       return { name: target, id: await uploads.create({ name: target, attributes, signal }) }
     })
   }
@@ -80,23 +91,45 @@ export class DirectUploads {
 
   /**
    * Completes an upload: puts the parts together, judges them, and publishes the file create-only. Returns the name that
-   * the file got. A refused upload is discarded. After any other failure it can be completed again.
+   * the file got; the same one when it is completed again, since the answer may have been lost. A refused upload is
+   * discarded. After any other failure it can be completed again.
    */
   complete(upload: UploadReference, wanted: readonly WantedPart[]): Promise<Name> {
     return this.#perform('complete', upload, async (uploads, name, driver) => {
       const { id, signal } = upload
       const request = { name, id, signal }
-      const parts = chosenParts(await uploads.list(request), wanted)
-      const { maxSize } = this.#rules
-      const size = sizeOf(parts)
-      if (maxSize !== undefined && size > maxSize) {
-        await uploads.abort(request)
-        throw new RejectedUpload({ reason: 'size', limit: maxSize, found: size })
+      try {
+        const completed = await this.#putTogether(uploads, request, wanted)
+        const staged = await completed.stage(await this.#judge(completed))
+        return await publish(
+          driver,
+          onceOnly(staged, completed, uploads, request),
+          name,
+          'rename',
+          signal,
+          id,
+        )
+      } catch (error) {
+        const published = isGone(error, driver) && (await publishedName(driver, uploads, request))
+        if (!published) throw error
+        return published
       }
-      const completed = await uploads.complete({ ...request, parts })
-      const staged = await completed.stage(await this.#judge(completed))
-      return publish(driver, staged, name, 'rename', signal, id)
     })
+  }
+
+  async #putTogether(
+    uploads: UploadDriver,
+    request: UploadRequest,
+    wanted: readonly WantedPart[],
+  ): Promise<CompletedUpload> {
+    const parts = chosenParts(await uploads.list(request), wanted)
+    const { maxSize } = this.#rules
+    const size = sizeOf(parts)
+    if (maxSize !== undefined && size > maxSize) {
+      await uploads.abort(request)
+      throw new RejectedUpload({ reason: 'size', limit: maxSize, found: size })
+    }
+    return uploads.complete({ ...request, parts })
   }
 
   /** The type that the bytes have. */
@@ -126,6 +159,48 @@ export class DirectUploads {
       return work(uploads, toName(name, driver.nameLimit), driver)
     })
   }
+}
+
+/** A publication that finds the name taken by the same upload is done: a process died before it could remove the upload. */
+function onceOnly(
+  staged: Staged,
+  completed: CompletedUpload,
+  uploads: UploadDriver,
+  request: UploadRequest,
+): Staged {
+  return {
+    publish: async (name, createOnly) => {
+      if (await staged.publish(name, createOnly)) return true
+      if (!(await uploads.isPublished(request, name))) return false
+      await completed.discard()
+      return true
+    },
+    discard: () => staged.discard(),
+  }
+}
+
+/** Whether an upload, or a part of it, may be missing because it was published before. */
+function isGone(error: unknown, driver: StorageDriver): boolean {
+  const { code } = isProblem(error) ? error : driver.classify(error)
+  return code === 'NotFound' || code === 'BadRequest'
+}
+
+/** Free names after which no more are looked at: some of those that were taken may be free again, or crashes held them. */
+const FREE_NAMES = 3
+
+/** The name that an upload was published under, as long as the file is there. */
+async function publishedName(
+  driver: StorageDriver,
+  uploads: UploadDriver,
+  request: UploadRequest,
+): Promise<Name | undefined> {
+  let free = 0
+  for (const name of candidates(driver, request.name, request.id)) {
+    request.signal?.throwIfAborted()
+    if (await uploads.isPublished(request, name)) return name
+    if (!(await hasFile(driver, name, request.signal)) && ++free === FREE_NAMES) return undefined
+  }
+  return undefined
 }
 
 /** The stored parts that are wanted, in their order. */

@@ -9,7 +9,7 @@ const RENAME_ATTEMPTS = 100
 
 /**
  * The collision loop. Only the write itself finds out that a name is taken, so no other writer can come between.
- * `seed`: gives the same alternative names each time.
+ * `seed`: see {@link candidates}.
  */
 export async function publish(
   driver: StorageDriver,
@@ -20,17 +20,23 @@ export async function publish(
   seed?: string,
 ): Promise<Name> {
   try {
-    let name = target
-    for (let attempt = 0; attempt < RENAME_ATTEMPTS; attempt++) {
+    for (const name of candidates(driver, target, seed)) {
       signal?.throwIfAborted()
       if (await staged.publish(name, ifExists !== 'overwrite')) return name
       if (ifExists === 'error') throw new Problem('AlreadyExists', `${JSON.stringify(target)} already exists`)
-      const suffix = seed === undefined ? undefined : seededSuffix(`${seed}/${attempt}`)
-      name = alternativeName(target, driver.nameLimit, suffix)
     }
     throw noFreeName()
   } finally {
     await staged.discard()
+  }
+}
+
+/** The names that are tried, in their order: the target, then alternatives. `seed`: the same ones each time. */
+export function* candidates(driver: StorageDriver, target: Name, seed?: string): Generator<Name> {
+  yield target
+  for (let attempt = 0; attempt < RENAME_ATTEMPTS - 1; attempt++) {
+    const suffix = seed === undefined ? undefined : seededSuffix(`${seed}/${attempt}`)
+    yield alternativeName(target, driver.nameLimit, suffix)
   }
 }
 
@@ -47,10 +53,8 @@ export async function freeName(
   target: Name,
   signal: AbortSignal | undefined,
 ): Promise<Name> {
-  let name = target
-  for (let attempt = 0; attempt < RENAME_ATTEMPTS; attempt++) {
+  for (const name of candidates(driver, target)) {
     if (!(await isKnown(driver, name, signal))) return name
-    name = alternativeName(target, driver.nameLimit)
   }
   throw noFreeName()
 }

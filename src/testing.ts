@@ -10,6 +10,7 @@ import type { ConformanceCase } from './testing/case.js'
 import { concurrencyCases } from './testing/concurrency.js'
 import { copyCases } from './testing/copy.js'
 import { deleteCases } from './testing/delete.js'
+import { directUploadCases } from './testing/direct-uploads.js'
 import { errorCases } from './testing/errors.js'
 import { etagCases } from './testing/etag.js'
 import { listCases } from './testing/list.js'
@@ -63,4 +64,5 @@ export const conformanceCases: readonly ConformanceCase[] = Object.freeze([
   ...signedUrlCases,
   ...signedUploadCases,
   ...acceptCases,
+  ...directUploadCases,
 ])

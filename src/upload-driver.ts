@@ -11,6 +11,7 @@ import type { Attributes } from './types.js'
  * - An upload has a name and an id. With an id that is unknown, or belongs to another name, every method MUST throw
  *   `NotFound` and change nothing. Only `signPart` and `verify` may leave this to the request that uses the address.
  * - All state MUST be in the backend, so that another process can continue an upload.
+ * - `StorageDriver.sweep` of the root discards the uploads without a change since its time, complete or not.
  */
 export interface UploadDriver {
   /**
@@ -31,10 +32,14 @@ export interface UploadDriver {
    * together are a `BadRequest`.
    */
   complete(request: CompleteUploadRequest): Promise<CompletedUpload>
+  /**
+   * Whether the file `as` became of this upload. It is asked when the upload is gone, or a name is taken: the process that
+   * published it may have died before it could answer. So what tells this MUST become visible together with the file. An id
+   * of another name has no file.
+   */
+  isPublished(upload: UploadRequest, as: Name): Promise<boolean>
   /** Discards an upload and its parts. */
   abort(upload: UploadRequest): Promise<void>
-  /** Discards all uploads without a change since `before`, complete or not. Returns their number. */
-  sweep(before: Date, signal: AbortSignal | undefined): Promise<number>
   /** Takes the parts, where they come through the application. */
   readonly receiver?: PartReceiver | undefined
 }
@@ -102,7 +107,7 @@ export interface SignPartRequest extends UploadRequest {
 
 /** A completion. */
 export interface CompleteUploadRequest extends UploadRequest {
-  /** The parts of the file, one or more, in the order of their numbers. Others are left out. */
+  /** The parts of the file, one or more, in the order of their numbers. Others are left out, or a `BadRequest`. */
   readonly parts: readonly UploadedPart[]
 }
 
@@ -116,10 +121,11 @@ export interface CompletedUpload {
   sample(): Promise<Uint8Array>
   /**
    * Prepares the publication under this type. When it is published, the upload is gone. If two completions of one upload
-   * come to this, there MUST be one file in the end.
+   * come to this, there MUST be one file in the end. If a process dies in the midst, the upload MUST still be there, or
+   * published.
    */
   stage(contentType: string): Promise<Staged>
-  /** Discards the upload: the content was refused. */
+  /** Discards the upload: the content was refused, or is published already. */
   discard(): Promise<void>
 }
 

@@ -30,7 +30,7 @@ const FLOORS: readonly (readonly RegExp[])[] = [
   [/^storage\.ts$/],
   [/^direct-upload\.ts$/, /^observed\.ts$/],
   // What drivers share.
-  [/^drivers\/(?:options|semaphore|resting-readers|local-signer|claimed-upload)\.ts$/],
+  [/^drivers\/(?:options|semaphore|resting-readers|local-signer|claimed-upload|upload-mark)\.ts$/],
   // The I/O of one backend, and storages made of storages.
   [/^drivers\/memory(?:-uploads)?\.ts$/, /^drivers\/filesystem\//, /^drivers\/s3\//, /^wrappers\//],
   // Thin classes: options in, a driver out. R2Storage is a preset of S3Storage.
@@ -66,7 +66,7 @@ const PRIVATE: readonly { what: RegExp; to: RegExp }[] = [
     to: /^(?:drivers\/s3\/|backends\/(?:s3|r2)\.ts$)/,
   },
   {
-    what: /^drivers\/(?:options|semaphore|resting-readers|local-signer|claimed-upload)\.ts$/,
+    what: /^drivers\/(?:options|semaphore|resting-readers|local-signer|claimed-upload|upload-mark)\.ts$/,
     to: /^(?:drivers|backends)\//,
   },
   // A prefix is a wrapper, also inside a backend.

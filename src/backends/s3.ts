@@ -67,9 +67,7 @@ export class S3Storage extends Storage {
     return this.perform('abortStaleUploads', undefined, options, async (signal) => {
       checkOptions(options, STALE_UPLOADS_OPTIONS)
       const before = toCutoff(options.olderThan, 1)
-      const aborted = await this.#driver.abortUploads(this.#prefix, before, signal)
-      // Direct uploads that were complete, and never published.
-      return { aborted: aborted + (await this.#driver.uploads.sweep(before, signal)) }
+      return { aborted: await this.#driver.abortUploads(this.#prefix, before, signal) }
     })
   }
 

@@ -5,7 +5,7 @@ export type Stage = (request: StageRequest) => Promise<Staged>
 
 /** How one of several completions of an upload gets to publish it. */
 export interface Claim {
-  /** Takes the upload in one step. MUST throw `NotFound` where another has done so. */
+  /** Takes the upload in one step. Waits for another that has; MUST throw `NotFound` where that has published it. */
   take(): Promise<void>
   /** The upload was not published: it can be completed again. MUST NOT fail. */
   giveBack(): Promise<void>

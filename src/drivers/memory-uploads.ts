@@ -18,13 +18,19 @@ import {
 import { SAMPLE_BYTES } from '../uploads.js'
 import { claimed, type Stage } from './claimed-upload.js'
 import type { LocalSigner } from './local-signer.js'
+import { hasMark, withMark } from './upload-mark.js'
 
 interface MemoryUpload {
   readonly name: Name
   readonly attributes: Attributes
   readonly parts: Map<number, { readonly etag: string; readonly bytes: Buffer }>
   changedAt: number
+  /** The completion that publishes it now. */
+  publication?: Promise<void> | undefined
 }
+
+/** The attributes of a file. */
+type Find = (name: Name) => Attributes | undefined
 
 /** Direct uploads in a `Map`. */
 export class MemoryUploads implements UploadDriver {
@@ -32,10 +38,12 @@ export class MemoryUploads implements UploadDriver {
   readonly #uploads = new Map<string, MemoryUpload>()
   readonly #signer: LocalSigner
   readonly #stage: Stage
+  readonly #find: Find
 
-  constructor(signer: LocalSigner, stage: Stage) {
+  constructor(signer: LocalSigner, stage: Stage, find: Find) {
     this.#signer = signer
     this.#stage = stage
+    this.#find = find
     this.receiver = {
       verify: (address) => signer.verifyPart(address),
       store: (request) => this.#store(request),
@@ -68,21 +76,31 @@ export class MemoryUploads implements UploadDriver {
       return part.bytes
     })
     const bytes = Buffer.concat(parts)
+    let end = () => {}
     const claim = {
       take: async () => {
-        if (!this.#uploads.delete(id)) throw noSuchUpload()
+        while (upload.publication) await upload.publication
+        if (!this.#uploads.has(id)) throw noSuchUpload()
+        upload.publication = new Promise((resolve) => {
+          end = resolve
+        })
       },
       giveBack: async () => {
-        this.#uploads.set(id, upload)
+        upload.publication = undefined
+        end()
       },
-      remove: async () => {},
+      remove: async () => {
+        this.#uploads.delete(id)
+        upload.publication = undefined
+        end()
+      },
     }
     return {
       size: bytes.byteLength,
       contentType: upload.attributes.contentType,
       sample: async () => bytes.subarray(0, SAMPLE_BYTES),
       stage: async (contentType) => {
-        const attributes = { ...upload.attributes, contentType }
+        const attributes = withMark({ ...upload.attributes, contentType }, request)
         const staged = await this.#stage({ name, body: ofBytes(bytes), attributes, signal, progress() {} })
         return claimed(staged, claim)
       },
@@ -92,12 +110,18 @@ export class MemoryUploads implements UploadDriver {
     }
   }
 
+  async isPublished(request: UploadRequest, as: Name): Promise<boolean> {
+    const attributes = this.#find(as)
+    return attributes !== undefined && hasMark(attributes, request)
+  }
+
   async abort(request: UploadRequest): Promise<void> {
     this.#get(request)
     this.#uploads.delete(request.id)
   }
 
-  async sweep(before: Date): Promise<number> {
+  /** Discards the uploads without a change since a time. Returns their number. */
+  sweep(before: Date): number {
     const stale = [...this.#uploads].filter(([, { changedAt }]) => changedAt < before.getTime())
     for (const [id] of stale) this.#uploads.delete(id)
     return stale.length

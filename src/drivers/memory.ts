@@ -22,10 +22,10 @@ import { compareNames, type Folder, MAX_NAME_BYTES, type Name } from '../names.j
 import { resolveRange } from '../ranges.js'
 import { nextTurn } from '../timers.js'
 import type { Attributes, ListedFile } from '../types.js'
-import type { UploadDriver } from '../upload-driver.js'
 import { type LocalSigner, type LocalSigningOptions, localSigner } from './local-signer.js'
 import { MemoryUploads } from './memory-uploads.js'
 import { joinUrl } from './options.js'
+import { withoutMark } from './upload-mark.js'
 
 interface StoredBytes {
   readonly bytes: Buffer
@@ -36,7 +36,7 @@ interface StoredBytes {
 export class MemoryDriver implements StorageDriver {
   readonly label = 'MemoryStorage'
   readonly nameLimit = MAX_NAME_BYTES
-  readonly uploads: UploadDriver
+  readonly uploads: MemoryUploads
   readonly #files = new Map<string, StoredBytes>()
   readonly #baseUrl: string
   readonly #signer: LocalSigner
@@ -44,7 +44,11 @@ export class MemoryDriver implements StorageDriver {
   constructor(baseUrl: string, signing: LocalSigningOptions) {
     this.#baseUrl = baseUrl
     this.#signer = localSigner(baseUrl, signing)
-    this.uploads = new MemoryUploads(this.#signer, (request) => this.stage(request))
+    this.uploads = new MemoryUploads(
+      this.#signer,
+      (request) => this.stage(request),
+      (name) => this.#files.get(name)?.state,
+    )
   }
 
   async stage({ body, attributes, signal, progress }: StageRequest): Promise<Staged> {
@@ -118,7 +122,7 @@ export class MemoryDriver implements StorageDriver {
 
   /** A crash leaves nothing of it; only direct uploads can be given up. */
   async sweep(folder: Folder, before: Date): Promise<number> {
-    return folder === '' ? this.uploads.sweep(before, undefined) : 0
+    return folder === '' ? this.uploads.sweep(before) : 0
   }
 
   async *list(folder: Folder, _signal?: AbortSignal, after = ''): AsyncIterable<readonly ListedFile[]> {
@@ -186,5 +190,6 @@ function toFile(bytes: Buffer, attributes: Attributes): StoredBytes {
 
 /** A copy for callers: a change to it changes no file. */
 function copyState(state: FileState): FileState {
-  return { ...state, lastModified: new Date(state.lastModified), metadata: { ...state.metadata } }
+  const { metadata } = withoutMark(state)
+  return { ...state, lastModified: new Date(state.lastModified), metadata: { ...metadata } }
 }

@@ -33,5 +33,10 @@ function explain(error: unknown, action: UploadRoute['action'] | undefined) {
     return { status: 400, code: 'BadRequest', message: 'The upload was cut.', headers: {} }
   }
   const found = httpError(error)
+  if (action === 'create' && found.code === 'InvalidArgument') {
+    // Most of it comes from the client.
+    const message = 'The metadata of this file cannot be stored.'
+    return { status: 400, code: 'BadRequest', message, headers: {} }
+  }
   return { ...found, message: MESSAGES[found.code] ?? found.message }
 }

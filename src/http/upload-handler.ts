@@ -34,6 +34,16 @@ export interface UploadHandlerOptions extends UploadRules {
   authorize: (request: Request, action: UploadAction) => boolean | Promise<boolean>
   /** Gives each file its name in the storage. A taken name gets a suffix when the upload is complete. */
   name: (file: AnnouncedFile, request: Request) => string | Promise<string>
+  /**
+   * Gives each file its metadata, as `save` takes it; what `save` would refuse is a 400. Choose what you store of
+   * `file.metadata`: a client may send anything. Default: none.
+   */
+  metadata?:
+    | ((
+        file: AnnouncedFile,
+        request: Request,
+      ) => Readonly<Record<string, string>> | Promise<Readonly<Record<string, string>>>)
+    | undefined
   /** Seconds until the address of a part expires, 1 to 604,800. Default 3,600. */
   expiresIn?: number | undefined
   /** Origins of other sites whose pages may upload, such as `['https://app.example.com']`. Default: none. */
@@ -123,8 +133,9 @@ class UploadRoutes {
     await this.#authorize(request, { action: 'create' })
     const file = toAnnouncedFile(await readJson(request, CREATE_BYTES))
     const wanted = await this.#settings.name(file, request)
-    const claimed = isMediaType(file.contentType) ? file.contentType : undefined
-    const { name, id } = await this.#uploads.begin(wanted, claimed, request.signal)
+    const metadata = await this.#settings.metadata?.(file, request)
+    const contentType = isMediaType(file.contentType) ? file.contentType : undefined
+    const { name, id } = await this.#uploads.begin(wanted, { contentType, metadata }, request.signal)
     return jsonResponse({ key: name, uploadId: id })
   }
 
@@ -176,6 +187,7 @@ const OPTIONS: OptionNames<UploadHandlerOptions> = {
   basePath: true,
   authorize: true,
   name: true,
+  metadata: true,
   maxSize: true,
   allowedTypes: true,
   expiresIn: true,
@@ -187,14 +199,19 @@ type Settings = ReturnType<typeof checked>
 
 function checked(options: UploadHandlerOptions) {
   checkConstructorOptions(options, OPTIONS)
-  const { authorize, name, expiresIn = 3600, trustProxy = false } = options
-  for (const [option, value] of Object.entries({ authorize, name })) {
+  const { authorize, name, metadata, expiresIn = 3600, trustProxy = false } = options
+  for (const [option, value] of Object.entries({
+    authorize,
+    name,
+    ...(metadata !== undefined && { metadata }),
+  })) {
     if (typeof value !== 'function') throw misconfigured(`the option ${option} must be a function`)
   }
   if (typeof trustProxy !== 'boolean') throw misconfigured('the option trustProxy must be true or false')
   return {
     authorize,
     name,
+    metadata,
     trustProxy,
     expiresIn: toSigningTimes(expiresIn, undefined).expiresIn,
     rules: toUploadRules(options),

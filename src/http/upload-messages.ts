@@ -14,7 +14,7 @@ export interface AnnouncedFile {
   readonly filename: string
   /** The type that the client claims. Empty if it claims none. The bytes are judged later. */
   readonly contentType: string
-  /** Other fields that the client sent with the file. They are not stored. */
+  /** Other fields that the client sent with the file. Only what the option `metadata` returns is stored. */
   readonly metadata: Readonly<Record<string, string>>
 }
 

@@ -148,8 +148,8 @@ const REFUSED_UPLOADS: UploadDriver = {
   list: refuse,
   signPart: refuse,
   complete: refuse,
+  isPublished: refuse,
   abort: refuse,
-  sweep: refuse,
 }
 
 async function refuse(): Promise<never> {

@@ -24,8 +24,8 @@ export function renamed(
       })
       return staging(await inner.complete(to(request)), publishing)
     },
+    isPublished: (request, as) => inner.isPublished(to(request), full(as)),
     abort: (request) => inner.abort(to(request)),
-    sweep: (before, signal) => inner.sweep(before, signal),
     receiver: receiver && renamedReceiver(receiver, to, relative),
   }
 }
@@ -56,8 +56,8 @@ export function guarded(
     signPart: (request) => inner.signPart(request),
     complete: async (request) =>
       staging(await inner.complete(request), (staged) => guard(staged, request.signal)),
+    isPublished: (request, as) => inner.isPublished(request, as),
     abort: (request) => inner.abort(request),
-    sweep: (before, signal) => inner.sweep(before, signal),
     receiver: inner.receiver,
   }
 }

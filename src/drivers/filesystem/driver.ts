@@ -83,7 +83,9 @@ export class FileSystemDriver implements StorageDriver {
     this.#checks = new DiskChecks(this.#context, directoryMode)
     this.#baseUrl = baseUrl
     this.#signer = localSigner(baseUrl, config)
-    this.uploads = new FileSystemUploads(this.#context, this.#signer, (request) => this.stage(request))
+    this.uploads = new FileSystemUploads(this.#context, this.#signer, this.#reader, (request) =>
+      this.stage(request),
+    )
     this.label = `FileSystemStorage(${root.path})`
   }
 

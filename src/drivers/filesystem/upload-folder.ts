@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { Problem } from '../../errors.js'
 import { type Name, RESERVED_SEGMENT } from '../../names.js'
+import { sleep } from '../../timers.js'
 import type { Attributes } from '../../types.js'
 import { noSuchUpload, type UploadedPart } from '../../upload-driver.js'
 import type { Claim } from '../claimed-upload.js'
@@ -22,6 +23,10 @@ export interface AboutUpload {
 /** As ids are made: no path can be hidden in one. */
 const ID = /^[\w-]{22}$/
 const NUMBER = /^[1-9]\d{0,4}$/
+
+/** Milliseconds between looks at a completion that has taken the upload, and how often it is looked at. */
+const CLAIM_WAIT = 250
+const CLAIM_LOOKS = 20
 
 function uploadsFolder(root: Root): string {
   return join(root.path, RESERVED_SEGMENT, 'uploads')
@@ -73,11 +78,23 @@ export class UploadFolder {
 
   /** @throws {Problem} `NotFound` where the upload does not exist, or is of another name. */
   async read(name: Name): Promise<AboutUpload> {
-    const text = await readText(this.#about)
+    const text = await this.#readAbout()
     if (text === null) throw noSuchUpload()
     const about = parse(text)
     if (about.name !== name) throw noSuchUpload()
     return about
+  }
+
+  /** Waits for a completion that has taken the upload. One that does not end has died: it can be completed again. */
+  async #readAbout(): Promise<string | null> {
+    for (let look = 0; look < CLAIM_LOOKS; look++) {
+      const text = await readText(this.#about)
+      if (text !== null) return text
+      if ((await lstatIfThere(this.#taken)) === null) return readText(this.#about)
+      await sleep(CLAIM_WAIT)
+    }
+    await this.claim.giveBack()
+    return readText(this.#about)
   }
 
   async list(): Promise<UploadedPart[]> {
@@ -106,15 +123,27 @@ export class UploadFolder {
   /** How a completion takes the upload: by one rename. */
   get claim(): Claim {
     return {
-      take: () => rename(this.#about, this.#taken).catch(asMissing),
+      take: () => this.#take(),
       giveBack: () => rename(this.#taken, this.#about).catch(() => {}),
       remove: () => this.remove(),
     }
   }
 
+  async #take(): Promise<void> {
+    for (;;) {
+      try {
+        return await rename(this.#about, this.#taken)
+      } catch (error) {
+        if (!hasCode(error, 'ENOENT', 'ENOTDIR')) throw error
+        if ((await this.#readAbout()) === null) throw noSuchUpload()
+      }
+    }
+  }
+
   /** Discards all of it. Whatever is left is found by the sweep. */
   async remove(): Promise<void> {
-    await unlink(this.#about).catch(() => {})
+    // If this process dies in the midst, nobody takes what is left for an upload.
+    for (const path of [this.#about, this.#taken]) await unlink(path).catch(() => {})
     const entries = await readdirIfThere(this.#path).catch(() => [])
     await eachOf(entries, ({ name }) => unlink(join(this.#path, name)).catch(() => {}))
     await rmdir(this.#path).catch(() => {})

@@ -1,5 +1,6 @@
 import type { Body } from '../../content.js'
 import { crypto } from '../../crypto.js'
+import type { Name } from '../../names.js'
 import type {
   CompletedUpload,
   CompleteUploadRequest,
@@ -14,9 +15,11 @@ import type {
 import { SAMPLE_BYTES } from '../../uploads.js'
 import { claimed, type Stage } from '../claimed-upload.js'
 import type { LocalSigner } from '../local-signer.js'
+import { hasMark, withMark } from '../upload-mark.js'
 import type { Context } from './context.js'
 import { readPart, writePart } from './part-file.js'
-import { sweepUploads, UploadFolder } from './upload-folder.js'
+import type { Reader } from './reader.js'
+import { UploadFolder } from './upload-folder.js'
 
 /** Direct uploads: a folder each, out of sight, until the parts are put together as the content of a save. */
 export class FileSystemUploads implements UploadDriver {
@@ -24,10 +27,12 @@ export class FileSystemUploads implements UploadDriver {
   readonly #context: Context
   readonly #signer: LocalSigner
   readonly #stage: Stage
+  readonly #reader: Reader
 
-  constructor(context: Context, signer: LocalSigner, stage: Stage) {
+  constructor(context: Context, signer: LocalSigner, reader: Reader, stage: Stage) {
     this.#context = context
     this.#signer = signer
+    this.#reader = reader
     this.#stage = stage
     this.receiver = {
       verify: (address) => signer.verifyPart(address),
@@ -59,9 +64,9 @@ export class FileSystemUploads implements UploadDriver {
       contentType: attributes.contentType,
       sample: () => sampleOf(folder, parts),
       stage: async (contentType) => {
-        const typed = { ...attributes, contentType }
+        const marked = withMark({ ...attributes, contentType }, request)
         return claimed(
-          await this.#stage({ name, body, attributes: typed, signal, progress() {} }),
+          await this.#stage({ name, body, attributes: marked, signal, progress() {} }),
           folder.claim,
         )
       },
@@ -69,12 +74,13 @@ export class FileSystemUploads implements UploadDriver {
     }
   }
 
-  async abort(request: UploadRequest): Promise<void> {
-    await (await this.#open(request)).folder.remove()
+  async isPublished(request: UploadRequest, as: Name): Promise<boolean> {
+    const found = await this.#reader.describe(as)
+    return found !== null && hasMark(found.attributes, request)
   }
 
-  sweep(before: Date): Promise<number> {
-    return sweepUploads(this.#context, before.getTime())
+  async abort(request: UploadRequest): Promise<void> {
+    await (await this.#open(request)).folder.remove()
   }
 
   async #store(request: StorePartRequest): Promise<string> {

@@ -68,7 +68,10 @@ export class S3Driver implements StorageDriver {
     return (this.#engine ?? (await this.#load())).removeBelow(folder, dryRun, signal)
   }
 
-  /** Aborts the multipart uploads of keys below `prefix` that were begun before a time. Returns their number. */
+  /**
+   * Aborts the multipart uploads of keys below `prefix` that were begun before a time, and removes the direct uploads that
+   * were complete. Returns their number.
+   */
   async abortUploads(prefix: string, before: Date, signal: AbortSignal | undefined): Promise<number> {
     return (this.#engine ?? (await this.#load())).abortUploads(prefix, before, signal)
   }
@@ -133,7 +136,7 @@ function uploadsOf(load: () => Promise<UploadDriver>): UploadDriver {
     list: async (request) => (await load()).list(request),
     signPart: async (request) => (await load()).signPart(request),
     complete: async (request) => (await load()).complete(request),
+    isPublished: async (request, as) => (await load()).isPublished(request, as),
     abort: async (request) => (await load()).abort(request),
-    sweep: async (before, signal) => (await load()).sweep(before, signal),
   }
 }

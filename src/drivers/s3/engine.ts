@@ -14,7 +14,6 @@ import type {
 import type { Problem } from '../../errors.js'
 import { type Folder, type Name, RESERVED_SEGMENT } from '../../names.js'
 import type { ListedFile } from '../../types.js'
-import type { UploadDriver } from '../../upload-driver.js'
 import { toObjectAttributes } from './attributes.js'
 import { BucketConfig } from './bucket-config.js'
 import { S3Checks } from './checks.js'
@@ -38,7 +37,7 @@ import { Writer } from './writer.js'
 
 /** The work of {@link S3Driver}, loaded with its first use. Names are keys. */
 export class S3Engine {
-  readonly uploads: UploadDriver
+  readonly uploads: S3Uploads
   readonly #api: ObjectApi
   readonly #connection: S3Connection
   readonly #publishers: PublisherChoice
@@ -99,9 +98,13 @@ export class S3Engine {
     return deleted
   }
 
-  /** Aborts the multipart uploads of keys below `prefix` that were begun before a time. Returns their number. */
-  abortUploads(prefix: string, before: Date, signal: AbortSignal | undefined): Promise<number> {
-    return abortUploads(this.#connection, prefix, before, signal)
+  /**
+   * Aborts the multipart uploads of keys below `prefix` that were begun before a time, and removes the direct uploads that
+   * were complete. Returns their number.
+   */
+  async abortUploads(prefix: string, before: Date, signal: AbortSignal | undefined): Promise<number> {
+    const aborted = await abortUploads(this.#connection, prefix, before, signal)
+    return aborted + (await this.uploads.removeStale(before, signal))
   }
 
   /** The settings of the bucket. */

@@ -77,23 +77,13 @@ export class HiddenObject implements CompletedUpload {
 
   async #copy(staged: Staged, name: Name, createOnly: boolean): Promise<boolean> {
     try {
-      return (await staged.publish(name, createOnly)) || (await this.#isPublished(name))
+      return await staged.publish(name, createOnly)
     } catch (error) {
       // The other completion may have removed the source.
       const isGone = analyse(error).status === 404 || isProblem(error)
-      if (isGone && !this.#hidden.signal?.aborted && (await this.#isPublished(name))) return true
+      const { mark, signal } = this.#hidden
+      if (isGone && !signal?.aborted && (await hasMark(this.#connection, name, mark, signal))) return true
       throw error
-    }
-  }
-
-  async #isPublished(name: Name): Promise<boolean> {
-    const { mark, signal } = this.#hidden
-    for (let look = 1; ; look++) {
-      const found = await headObject(this.#connection, name, signal)
-      if (found === null) return false
-      // It may become this file, or another.
-      if (!isPlaceholder(found) || look === PLACEHOLDER_LOOKS) return found.metadata[UPLOAD_KEY] === mark
-      await sleep(PLACEHOLDER_WAIT, undefined, signal ? { signal } : {})
     }
   }
 
@@ -101,5 +91,21 @@ export class HiddenObject implements CompletedUpload {
     const { key } = this.#hidden
     const [failure] = await deleteKeys(this.#connection, [key], undefined)
     if (failure) throw failure.error
+  }
+}
+
+/** Whether the object of a key is that of the upload of a mark. */
+export async function hasMark(
+  connection: S3Connection,
+  key: string,
+  mark: string,
+  signal: AbortSignal | undefined,
+): Promise<boolean> {
+  for (let look = 1; ; look++) {
+    const found = await headObject(connection, key, signal)
+    if (found === null) return false
+    // It may become this file, or another.
+    if (!isPlaceholder(found) || look === PLACEHOLDER_LOOKS) return found.metadata[UPLOAD_KEY] === mark
+    await sleep(PLACEHOLDER_WAIT, undefined, signal ? { signal } : {})
   }
 }

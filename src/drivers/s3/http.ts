@@ -173,8 +173,12 @@ export class HttpObjectApi implements api.ObjectApi {
     return readParts(await this.#sendForXml({ method: 'GET', key, query }, 'ListPartsResult', call, PARTS))
   }
 
-  async listUploads({ prefix, after }: api.ListUploadsRequest, call: api.Call): Promise<api.UploadPage> {
-    const query: Record<string, string> = { uploads: '', 'encoding-type': 'url', prefix }
+  async listUploads(
+    { prefix, after, plain }: api.ListUploadsRequest,
+    call: api.Call,
+  ): Promise<api.UploadPage> {
+    const query: Record<string, string> = { uploads: '', prefix }
+    if (!plain) query['encoding-type'] = 'url'
     if (after) {
       query['key-marker'] = after.key
       query['upload-id-marker'] = after.uploadId

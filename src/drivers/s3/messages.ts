@@ -73,7 +73,8 @@ export function readParts({ root, rows }: XmlDocument): PartPage {
 
 /** A page of ListMultipartUploads. */
 export function readUploads({ root }: XmlDocument): UploadPage {
-  const decode = keyDecoder(textOf(root, 'EncodingType'))
+  const encoding = textOf(root, 'EncodingType')
+  const decode = keyDecoder(encoding)
   const uploads = childrenOf(root, 'Upload').flatMap((each) => {
     const [key, uploadId] = [textOf(each, 'Key'), textOf(each, 'UploadId')]
     const initiated = toDate(textOf(each, 'Initiated'))
@@ -85,7 +86,11 @@ export function readUploads({ root }: XmlDocument): UploadPage {
     key: decode(textOf(root, 'NextKeyMarker') ?? ''),
     uploadId: textOf(root, 'NextUploadIdMarker') ?? '',
   }
-  return { uploads, next: textOf(root, 'IsTruncated') === 'true' ? next : undefined }
+  return {
+    uploads,
+    saysEncoding: encoding !== undefined,
+    next: textOf(root, 'IsTruncated') === 'true' ? next : undefined,
+  }
 }
 
 /** The root elements of the settings of a bucket. */

@@ -236,6 +236,8 @@ export interface PartPage {
 export interface ListUploadsRequest {
   readonly prefix: string
   readonly after?: UploadMarker | undefined
+  /** Whether keys are to come as they are, and not encoded. */
+  readonly plain?: boolean | undefined
 }
 
 /** A place in a list of uploads. */
@@ -247,6 +249,8 @@ export interface UploadMarker {
 /** Open uploads. Uploads without key, id or date are left out. */
 export interface UploadPage {
   readonly uploads: readonly (Upload & { readonly initiated: Date })[]
+  /** Whether the server says how it has encoded the keys. Ceph encodes them and does not. */
+  readonly saysEncoding: boolean
   /** Where the next page begins; undefined at the end. */
   readonly next: UploadMarker | undefined
 }

@@ -214,9 +214,13 @@ export class SdkObjectApi implements api.ObjectApi {
     }
   }
 
-  async listUploads({ prefix, after }: api.ListUploadsRequest, call: api.Call): Promise<api.UploadPage> {
+  async listUploads(
+    { prefix, after, plain }: api.ListUploadsRequest,
+    call: api.Call,
+  ): Promise<api.UploadPage> {
     const marker = after && { KeyMarker: after.key, UploadIdMarker: after.uploadId }
-    const input = { Bucket: this.#bucket, Prefix: prefix, EncodingType: 'url' as const, ...marker }
+    const encoding = plain ? {} : { EncodingType: 'url' as const }
+    const input = { Bucket: this.#bucket, Prefix: prefix, ...encoding, ...marker }
     const page = await this.#send((sdk) => new sdk.ListMultipartUploadsCommand(input), call, SMALL)
     if (page.Bucket === undefined && isAnswer(page)) throw notFromS3(200)
     const decode = keyDecoder(page.EncodingType)
@@ -227,6 +231,7 @@ export class SdkObjectApi implements api.ObjectApi {
           ? []
           : [{ key: decode(Key), uploadId: UploadId, initiated: Initiated }],
       ),
+      saysEncoding: page.EncodingType !== undefined,
       next: page.IsTruncated ? next : undefined,
     }
   }

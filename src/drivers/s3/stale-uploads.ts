@@ -14,9 +14,15 @@ export async function abortUploads(
   const { api } = connection
   let aborted = 0
   let after: UploadMarker | undefined
+  let plain = false
   for (;;) {
-    const request = { prefix, after }
+    const request = { prefix, after, plain }
     const page: UploadPage = await connection.run(signal, (call) => api.listUploads(request, call))
+    // Nobody could say whether a `%` belongs to the key.
+    if (!plain && !page.saysEncoding && page.uploads.some(({ key }) => key.includes('%'))) {
+      plain = true
+      continue
+    }
     for (const { key, uploadId, initiated } of page.uploads) {
       if (initiated >= before) continue
       checkKey(key, prefix)

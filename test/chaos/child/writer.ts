@@ -3,7 +3,7 @@ import fs from 'node:fs'
 import { randomFrom } from '../form.js'
 import { Expectation, openingStep, perform, randomStep, type Step } from '../steps.js'
 import type { Version } from '../version.js'
-import { interceptChanges } from './calls.js'
+import { interceptChanges, killOnChange } from './calls.js'
 
 export type Job =
   /** Random steps in several lanes side by side, until it is killed. */
@@ -94,27 +94,11 @@ async function record(job: Extract<Job, { job: 'record' }>): Promise<void> {
 }
 
 async function killedAt({ root, setup, step, nth }: Extract<Job, { job: 'killedAt' }>): Promise<void> {
-  let left = Number.POSITIVE_INFINITY
-  interceptChanges((call, args, run) => {
-    left -= 1
-    if (left > 0) return run()
-    if (call === 'write') {
-      const [fd, bytes, offset, length, position] = args
-      writeSync(
-        fd as number,
-        bytes as Uint8Array,
-        offset as number,
-        Math.ceil((length as number) / 2),
-        position as number | null,
-      )
-    }
-    process.kill(process.pid, 'SIGKILL')
-    for (;;); // The signal takes a moment.
-  })
+  const killAt = killOnChange()
   const { FileSystemStorage } = await import('stowage')
   const storage = new FileSystemStorage(root)
   for (const [id, each] of [...setup, step].entries()) {
-    if (id === setup.length) left = nth
+    if (id === setup.length) killAt(nth)
     tell({ begin: id, step: each })
     tell({ end: id, name: await perform(storage, each) })
   }

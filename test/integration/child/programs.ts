@@ -24,6 +24,7 @@ import type {
   S3StorageOptions,
   Storage,
 } from 'stowage'
+import { killOnChange } from '../../chaos/child/calls.js'
 import { failEachCallOf } from './broken-disk.js'
 import {
   afterOpen,
@@ -74,6 +75,17 @@ export interface Migration {
   storage: StorageChoice
   log: string
   shard?: { index: number; of: number }
+}
+
+export interface Completion {
+  storage: StorageChoice
+  /** The address of the completion. */
+  url: string
+  parts: readonly object[]
+  /** A file that is written when it begins. */
+  log?: string
+  /** The change to files by which the process dies. */
+  killAt?: number
 }
 
 export interface Outcome {
@@ -249,6 +261,21 @@ export const programs = {
       { shard, onProgress: ({ name }) => appendFileSync(log, `${name}\n`) },
     )
     return { ...counts, failed: failed.map(({ name, error }) => `${name}: ${error.message}`) }
+  },
+
+  /** Completes a direct upload, as a server does. */
+  async completeUpload({ storage, url, parts, log, killAt }: Completion) {
+    const kill = killAt === undefined ? undefined : killOnChange()
+    const { createUploadHandler } = await import('stowage/http')
+    const handler = createUploadHandler(await storageOf(storage), {
+      authorize: () => true,
+      name: ({ filename }) => filename,
+      allowedTypes: ['image/png'],
+    })
+    if (log !== undefined) writeFileSync(log, 'begun')
+    if (killAt !== undefined) kill?.(killAt)
+    const response = await handler(new Request(url, { method: 'POST', body: JSON.stringify({ parts }) }))
+    return { status: response?.status, body: await response?.text() }
   },
 
   /** The calls that make a save, an overwrite with metadata, a move and a delete durable. */
