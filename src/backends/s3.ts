@@ -136,7 +136,7 @@ export class S3Storage extends Storage {
         'origins',
         origins,
         /^(?:\*|https?:\/\/[^/?#\s]+)$/,
-        'origins such as "https://app.example.com", or "*"',
+        'origins such as "https://app.example.com", without a path or a slash at the end, or "*"',
       )
       if (origins.length === 0) throw new Problem('InvalidArgument', 'origins must not be empty')
       expectAll('headers', headers, /^[\w-]+$/, 'names of headers, such as "x-amz-meta-user"')
@@ -147,7 +147,8 @@ export class S3Storage extends Storage {
 
 function expectAll(option: string, values: unknown, pattern: RegExp, what: string): void {
   const isRight = (value: unknown) => typeof value === 'string' && pattern.test(value)
-  if (!Array.isArray(values) || !values.every(isRight)) {
-    throw new Problem('InvalidArgument', `${option} must be an array of ${what}`)
-  }
+  if (Array.isArray(values) && values.every(isRight)) return
+  const wrong: unknown = Array.isArray(values) ? values.find((value) => !isRight(value)) : undefined
+  const which = typeof wrong === 'string' ? `; ${JSON.stringify(wrong)} is none` : ''
+  throw new Problem('InvalidArgument', `${option} must be an array of ${what}${which}`)
 }

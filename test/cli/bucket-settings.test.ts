@@ -125,6 +125,11 @@ describe('settings of a bucket', () => {
     ],
     ['lifecycle --storage memory:', 64, /lifecycle rules are settings of a bucket/],
     ['cors --set example.com', 64, /origins such as "https:\/\/app\.example\.com"/],
+    [
+      'cors --set https://a.example/',
+      64,
+      /--set takes origins .* slash at the end.*; "https:\/\/a\.example\/" is none/,
+    ],
     ['lifecycle --rule documents', 64, /"documents" is not a rule such as documents=90/],
     ['lifecycle --rule tmp=0', 64, /"tmp=0" is not a rule/],
     ['lifecycle --rule tmp=1 --rule tmp=2', 64, /there are two rules for tmp/],

@@ -82,6 +82,20 @@ describe('stowage du', () => {
     assert.match(screen(), /prices of \d{4}-\d\d/)
   })
 
+  it('tells types that begin alike apart in 40 columns', async () => {
+    await fill({ 'a.exe': 1, 'b.bin': 2, 'c.tar': 3 })
+    const { screen, ended } = program.startInTerminal(['du'], { cwd, columns: 40, env: { NO_COLOR: '1' } })
+    assert.equal(await ended, 0, screen())
+    const types = [...screen().matchAll(/^ {2}(application\S+)/gm)].map(([, type]) => type)
+    assert.deepEqual([types.length, new Set(types).size], [3, 3], screen())
+  })
+
+  it('says that a file is no folder', async () => {
+    await fill({ 'docs/a.txt': 1 })
+    const { code, stderr } = await run('du docs/a.txt')
+    assert.deepEqual([code, stderr], [64, 'error: docs/a.txt is a file: stowage stat says its size\n'])
+  })
+
   it('gives every odd name back in one object, and none of them forges a line', async () => {
     const names = Object.values(LEGAL_NAMES).flat()
     await fill(Object.fromEntries(names.map((name, index) => [`${index}/${name}/x`, index])))
