@@ -174,6 +174,12 @@ function isEnabled(value: string | undefined): boolean {
 export function createStorage(address: string, env: Environment = process.env): Storage {
   return inContext({ operation: 'createStorage' }, () => {
     const [, scheme = '', rest = ''] = /^([a-z0-9]+):(.*)$/s.exec(String(address)) ?? []
+    if (/^(?:r2|s3)$/.test(scheme) && rest.startsWith('//')) {
+      throw new Problem(
+        'Misconfigured',
+        `an address has no "//": write ${scheme}:bucket, and the folder as ?prefix=…`,
+      )
+    }
     if (!Object.hasOwn(SCHEMES, scheme)) {
       throw new Problem(
         'Misconfigured',

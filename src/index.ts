@@ -7,7 +7,12 @@
 export { FileSystemStorage, type FileSystemStorageOptions } from './backends/filesystem.js'
 export { MemoryStorage, type MemoryStorageOptions } from './backends/memory.js'
 export { R2Storage } from './backends/r2.js'
-export { type CorsOptions, S3Storage, type StaleUploadsOptions } from './backends/s3.js'
+export {
+  type CorsOptions,
+  type LifecycleOptions,
+  S3Storage,
+  type StaleUploadsOptions,
+} from './backends/s3.js'
 export type { Check, CheckOutcome, CheckRequest, CheckResult, CheckStatus } from './checks.js'
 export { type CloudflarePurgeOptions, cloudflarePurge } from './cloudflare-purge.js'
 export type { Body, Chunk, Content } from './content.js'
@@ -32,7 +37,7 @@ export type {
   StorageDriver,
 } from './driver.js'
 export type { Addressing } from './drivers/s3/address.js'
-export type { CorsRule } from './drivers/s3/bucket-config.js'
+export type { CorsRule, LifecycleRule } from './drivers/s3/bucket-config.js'
 export type {
   R2StorageOptions,
   S3CommonOptions,

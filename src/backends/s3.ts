@@ -1,9 +1,10 @@
-import type { CorsRule } from '../drivers/s3/bucket-config.js'
+import type { CorsRule, LifecycleRule } from '../drivers/s3/bucket-config.js'
 import { toS3Config } from '../drivers/s3/config.js'
 import { S3Driver } from '../drivers/s3/driver.js'
 import type { S3StorageOptions } from '../drivers/s3/options.js'
 import { inContext, Problem } from '../errors.js'
 import { type ExpiryRule, toExpiryRules } from '../expiry-rules.js'
+import { toFolder } from '../names.js'
 import { ABORT_OPTIONS, checkOptions, type OptionNames, toCutoff } from '../options.js'
 import { Storage } from '../storage.js'
 import type { AbortOptions, Purge } from '../types.js'
@@ -16,6 +17,12 @@ export interface StaleUploadsOptions extends AbortOptions {
   olderThan?: number | undefined
 }
 
+/** Options of {@link S3Storage.setLifecycle}. */
+export interface LifecycleOptions extends AbortOptions {
+  /** Folders that shall have no rule of this package any more. Default none. */
+  remove?: readonly string[] | undefined
+}
+
 /** Options of {@link S3Storage.setCors}. */
 export interface CorsOptions extends AbortOptions {
   /** Origins of the pages that upload: scheme, host and port, no path. `'*'` for all. */
@@ -25,6 +32,7 @@ export interface CorsOptions extends AbortOptions {
 }
 
 const CORS_OPTIONS: OptionNames<CorsOptions> = { ...ABORT_OPTIONS, origins: true, headers: true }
+const LIFECYCLE_OPTIONS: OptionNames<LifecycleOptions> = { ...ABORT_OPTIONS, remove: true }
 const STALE_UPLOADS_OPTIONS: OptionNames<StaleUploadsOptions> = { ...ABORT_OPTIONS, olderThan: true }
 
 /**
@@ -84,9 +92,22 @@ export class S3Storage extends Storage {
   }
 
   /**
+   * All lifecycle rules of the bucket, also those of other folders and other programs.
+   *
+   * @throws {StorageError} `PermissionDenied`, `Unavailable`, …
+   */
+  async getLifecycleRules(options: AbortOptions = {}): Promise<LifecycleRule[]> {
+    return this.perform('getLifecycleRules', undefined, options, async (signal) => {
+      checkOptions(options, ABORT_OPTIONS)
+      return (await this.#driver.config()).lifecycle(signal)
+    })
+  }
+
+  /**
    * Writes expiry rules into the bucket, so that the server deletes files by itself, within a day or so. Takes the rules
    * of `expire`. Replaces this package's own rules for the same folders; all other rules stay as they are. Uploads that
-   * were never completed are aborted after 7 days. Two calls at the same moment may undo each other.
+   * were never completed are aborted after 7 days. With `remove` the rules of these folders go; the one that aborts uploads
+   * stays. Two calls at the same moment may undo each other.
    *
    * The keys need the right to change the bucket: on R2 an "Admin Read & Write" token.
    *
@@ -94,11 +115,16 @@ export class S3Storage extends Storage {
    * @throws {StorageError} `InvalidArgument` for a rule, `PermissionDenied`, `Unavailable`, …
    * @example await storage.setLifecycle(defaultExpiry)
    */
-  async setLifecycle(rules: readonly ExpiryRule[], options: AbortOptions = {}): Promise<void> {
+  async setLifecycle(rules: readonly ExpiryRule[], options: LifecycleOptions = {}): Promise<void> {
     return this.perform('setLifecycle', undefined, options, async (signal) => {
-      checkOptions(options, ABORT_OPTIONS)
+      checkOptions(options, LIFECYCLE_OPTIONS)
       const checked = toExpiryRules(rules)
-      await (await this.#driver.config()).setExpiry(this.#prefix, checked, signal)
+      const removed = toFolders(options.remove ?? [])
+      const both = removed.find((folder) => checked.some(({ prefix }) => prefix === folder))
+      if (both !== undefined) {
+        throw new Problem('InvalidArgument', `${JSON.stringify(both)} has a rule, and is to be removed`)
+      }
+      await (await this.#driver.config()).setExpiry(this.#prefix, checked, removed, signal)
     })
   }
 
@@ -130,7 +156,7 @@ export class S3Storage extends Storage {
         'origins',
         origins,
         /^(?:\*|https?:\/\/[^/?#\s]+)$/,
-        'origins such as "https://app.example.com", or "*"',
+        'origins such as "https://app.example.com", without a path or a slash at the end, or "*"',
       )
       if (origins.length === 0) throw new Problem('InvalidArgument', 'origins must not be empty')
       expectAll('headers', headers, /^[\w-]+$/, 'names of headers, such as "x-amz-meta-user"')
@@ -139,9 +165,15 @@ export class S3Storage extends Storage {
   }
 }
 
+function toFolders(folders: unknown): string[] {
+  if (!Array.isArray(folders)) throw new Problem('InvalidArgument', 'remove must be an array of folders')
+  return folders.map((folder: unknown) => toFolder(folder, false))
+}
+
 function expectAll(option: string, values: unknown, pattern: RegExp, what: string): void {
   const isRight = (value: unknown) => typeof value === 'string' && pattern.test(value)
-  if (!Array.isArray(values) || !values.every(isRight)) {
-    throw new Problem('InvalidArgument', `${option} must be an array of ${what}`)
-  }
+  if (Array.isArray(values) && values.every(isRight)) return
+  const wrong: unknown = Array.isArray(values) ? values.find((value) => !isRight(value)) : undefined
+  const which = typeof wrong === 'string' ? `; ${JSON.stringify(wrong)} is none` : ''
+  throw new Problem('InvalidArgument', `${option} must be an array of ${what}${which}`)
 }

@@ -1,4 +1,4 @@
-import { printable } from './printable.js'
+import { clipped, printable } from './printable.js'
 import type { Terminal } from './terminal.js'
 import { bytesText, countText } from './units.js'
 
@@ -29,11 +29,16 @@ export async function chartLines(
   const room = terminal.columns - 3 - (numbers[0]?.length ?? 0)
   const names = rows.map(({ name }) => printable(name))
   const longest = Math.max(0, ...names.map((name) => stringWidth(name)))
-  const nameWidth = Math.min(longest, Math.max(8, room - LEAST_BAR - 4))
+  const clippedTo = (width: number) => names.map((name) => clipped(name, width, stringWidth))
+  const besideBar = Math.min(longest, Math.max(8, room - LEAST_BAR - 4))
+  // Types begin alike: in a narrow window, names that can be told apart are worth more than bars.
+  const isTelling = new Set(clippedTo(besideBar)).size === new Set(names).size
+  const nameWidth = isTelling ? besideBar : Math.min(longest, Math.max(8, room - 2))
+  const shownNames = clippedTo(nameWidth)
   const barWidth = Math.min(MOST_BAR, room - nameWidth - 4)
   const most = Math.max(1, ...rows.map(({ bytes }) => bytes))
   const lines = rows.map(({ bytes }, index) => {
-    const name = clipped(names[index] ?? '', nameWidth, stringWidth)
+    const name = shownNames[index] ?? ''
     const space = ' '.repeat(Math.max(0, nameWidth - stringWidth(name)))
     const full = Math.round((bytes / most) * barWidth)
     const bar = barWidth < LEAST_BAR ? '' : `${'█'.repeat(full)}${' '.repeat(barWidth - full)}  `
@@ -58,15 +63,4 @@ function columnsOf(rows: readonly Charted[]): string[] {
   }
   const padded = pad(counts)
   return pad(sizes).map((size, index) => `${size}  ${padded[index]}`)
-}
-
-/** The start of a text that fits into so many columns. Characters are up to two columns wide. */
-function clipped(text: string, columns: number, widthOf: (text: string) => number): string {
-  if (widthOf(text) <= columns) return text
-  let start = ''
-  for (const character of text) {
-    if (widthOf(start + character) > columns - 1) break
-    start += character
-  }
-  return `${start}…`
 }

@@ -51,6 +51,9 @@ export class Cli {
         'give --from or --to, such as --from fs:./uploads; the other one is the storage of the environment',
       )
     }
+    if (from !== undefined && to !== undefined && this.hasAddress) {
+      throw usage('--storage stands for a missing --from or --to: leave it out')
+    }
     return {
       source: await this.#open(from ?? this.#options.storage),
       target: await this.#open(to ?? this.#options.storage),

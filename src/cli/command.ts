@@ -16,10 +16,9 @@ export function examples(...lines: readonly string[]): string {
   return `\nExamples:\n${lines.map((line) => `  $ ${line}`).join('\n')}`
 }
 
-/** `--if-exists`. */
-export function ifExistsOption(program: Command, standard: 'rename' | 'error'): Option {
+/** `--if-exists`, with the default of `save`. */
+export function ifExistsOption(program: Command, condition = ''): Option {
   return program
-    .createOption('--if-exists <choice>', 'what to do when the name is taken')
+    .createOption('--if-exists <choice>', `${condition}what to do when the name is taken; default: rename`)
     .choices(['rename', 'overwrite', 'error'])
-    .default(standard)
 }

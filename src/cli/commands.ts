@@ -60,6 +60,6 @@ export function addCommands(program: Command, run: Run): void {
   for (const add of COMMANDS) add(program, run)
   program.addHelpText(
     'after',
-    '\nExit codes: 0 ok, 1 missing, 2 the storage failed, 3 not authorised, 4 conflict, 64 usage, 130 interrupted.',
+    '\nExit codes: 0 ok, 1 missing, 2 the storage failed, 3 not authorised, 4 conflict,\n64 usage, 130 interrupted.',
   )
 }

@@ -15,14 +15,17 @@ export async function confirm({ terminal, signal }: Cli, question: string): Prom
   stdin.setEncoding('utf8')
   const answered = new AbortController()
   const either = AbortSignal.any([signal, answered.signal])
+  let answer = ''
   try {
     const data = once(stdin, 'data', { signal: either }).then(([text]) => String(text))
     const end = once(stdin, 'end', { signal: either }).then(() => '')
     data.catch(() => {})
     end.catch(() => {})
-    return /^\s*y(?:es)?\s*$/i.test(await Promise.race([data, end]))
+    answer = await Promise.race([data, end])
+    return /^\s*y(?:es)?\s*$/i.test(answer)
   } finally {
     answered.abort()
+    if (!answer.endsWith('\n')) terminal.stderr.write('\n') // After Ctrl-C and Ctrl-D the cursor is still behind the question.
     stdin.destroy()
   }
 }

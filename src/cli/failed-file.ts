@@ -1,6 +1,7 @@
 import type { StorageError } from '../index.js'
 import type { Cli } from './cli.js'
 import { EXIT, type ExitCode } from './exit-code.js'
+import { inFlags } from './flags.js'
 import { printable } from './printable.js'
 
 /** One file that a command could not work on. */
@@ -20,15 +21,4 @@ export async function tellFailure({ terminal }: Cli, { name, error }: FailedFile
 export function exitCodeAfter(failed: readonly FailedFile[]): ExitCode {
   if (failed.length === 0) return EXIT.ok
   return failed.every(({ error }) => error.code === 'AlreadyExists') ? EXIT.conflict : EXIT.failed
-}
-
-const FLAGS: readonly (readonly [option: RegExp, flag: string])[] = [
-  [/ifExists: '(\w+)'/g, '--if-exists $1'],
-  [/force: true/g, '--force'],
-  [/maxDeletes/g, '--max-deletes'],
-]
-
-/** A message of the library in the words of the command line. */
-export function inFlags(message: string): string {
-  return FLAGS.reduce((text, [option, flag]) => text.replace(option, flag), message)
 }

@@ -1,5 +1,6 @@
 import { getSystemErrorMap } from 'node:util'
 import { EXIT, type ExitCode, exitCodeOf } from './exit-code.js'
+import { inFlags } from './flags.js'
 
 /** A failure in the words of the command line. Nothing in it is a secret. */
 export class Failure extends Error {
@@ -30,7 +31,7 @@ export function localFailure(path: string, error: unknown): unknown {
 export async function toFailure(error: unknown): Promise<Failure> {
   if (error instanceof Failure) return error
   const { isStorageError } = await import('../index.js')
-  if (isStorageError(error)) return new Failure(error.code, error.message)
+  if (isStorageError(error)) return new Failure(error.code, inFlags(error.message))
   const code = systemCodeOf(error)
   if (code !== undefined) return new Failure(code, descriptionOf(code))
   return new Failure('Unknown', error instanceof Error ? error.message : String(error))

@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { refuseAddresses } from './addresses.js'
 import { Cli } from './cli.js'
 import { addCommands } from './commands.js'
 import { EXIT, type ExitCode } from './exit-code.js'
@@ -28,12 +29,13 @@ export async function main(
     .exitOverride()
     .configureOutput({
       writeOut: (text) => streams.stdout.write(text),
-      writeErr: (text) => streams.stderr.write(text),
+      writeErr: (text) => terminal.json || streams.stderr.write(text), // The help of a missing command.
       outputError: () => {}, // Told below, as every other error.
       getOutHelpWidth: () => streams.stdout.columns ?? 80,
       getErrHelpWidth: () => streams.stderr.columns ?? 80,
     })
   addCommands(program, (work) => async (...given) => {
+    refuseAddresses(namesIn(given))
     cli = new Cli(terminal, program.opts(), signal)
     exitCode = (await work(cli, ...given)) ?? EXIT.ok
   })
@@ -46,8 +48,9 @@ export async function main(
     return exitCode
   } catch (error) {
     if (error instanceof CommanderError) {
-      if (error.code === 'commander.help') return EXIT.usage
-      return fail(usage(error.message.replace(/^error: /, '')))
+      const message = error.message.replace(/^error: /, '')
+      if (error.code !== 'commander.help') return fail(usage(message + adviceFor(error)))
+      return terminal.json ? fail(usage('there is no command; stowage --help shows them')) : EXIT.usage
     }
     const reason: unknown = signal.aborted ? signal.reason : error
     if (reason === CLOSED_PIPE) return EXIT.ok
@@ -55,6 +58,21 @@ export async function main(
     terminal.complain('Interrupted', `interrupted: ${cli?.doneSoFar() ?? 'nothing was changed'}`)
     return reason.exitCode
   }
+}
+
+/** Arguments, and options that are folders. Commander gives the arguments, then the options and the command. */
+function namesIn(given: readonly unknown[]): readonly unknown[] {
+  const options: unknown = given.at(-2)
+  const folders = ['prefix', 'targetPrefix'].map((option): unknown =>
+    typeof options === 'object' && options !== null ? Reflect.get(options, option) : undefined,
+  )
+  return [...given.slice(0, -2), ...folders]
+}
+
+/** What people try who know `aws s3 sync` or `rclone sync`. */
+function adviceFor({ code, message }: { readonly code: string; readonly message: string }): string {
+  const hasTwo = code === 'commander.excessArguments' && /'(?:migrate|mirror|compare)'/.test(message)
+  return hasTwo ? ' Give --from and --to.' : ''
 }
 
 /** Errors of the command line itself are told in the form that `--json` asks for. */

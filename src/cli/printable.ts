@@ -18,6 +18,17 @@ export function toJsonLine(value: unknown): string {
   )
 }
 
+/** The start of a text that fits into so many columns. Characters are up to two columns wide. */
+export function clipped(text: string, columns: number, widthOf: (text: string) => number): string {
+  if (widthOf(text) <= columns) return text
+  let start = ''
+  for (const character of text) {
+    if (widthOf(start + character) > columns - 1) break
+    start += character
+  }
+  return `${start}…`
+}
+
 function codeOf(character: string): string {
   return (character.codePointAt(0) ?? 0).toString(16)
 }

@@ -1,4 +1,5 @@
 import type { Params, SingleBar } from 'cli-progress'
+import { clipped } from './printable.js'
 import type { Terminal } from './terminal.js'
 import { bytesText, durationText } from './units.js'
 
@@ -25,7 +26,7 @@ export class Progress {
   static async start(terminal: Terminal, { label, unit, total }: Counted): Promise<Progress> {
     if (!terminal.hasBars) return new Progress(undefined, terminal.stderr)
     terminal.isSilent = false
-    const { SingleBar } = await import('../vendor/cli-progress.js')
+    const { SingleBar, stringWidth: widthOf } = await import('../vendor/cli-progress.js')
     const begun = performance.now()
     const bar = new SingleBar({
       stream: terminal.stderr,
@@ -36,7 +37,7 @@ export class Progress {
       etaAsynchronousUpdate: true,
       format: (_, params) => {
         const rate = params.value / ((performance.now() - begun) / 1000)
-        return lineOf({ label, unit, columns: terminal.stderr.columns ?? 80, rate }, params)
+        return lineOf({ label, unit, columns: terminal.stderr.columns || 80, rate, widthOf }, params)
       },
     })
     bar.start(total ?? 0, 0)
@@ -68,24 +69,29 @@ interface Line {
   readonly unit: string
   readonly columns: number
   readonly rate: number
+  readonly widthOf: (text: string) => number
 }
 
-/** `report.pdf  ████░░░░  50%  1.0 MiB  512.0 KiB/s  2 s left`. What does not fit is left out, the bar first. */
-function lineOf({ label, unit, columns, rate }: Line, { value, total, progress }: Params): string {
+/**
+ * `report.pdf  ████░░░░  50%  1.0 MiB  512.0 KiB/s  2 s left`. What does not fit is left out: the bar first, then the name,
+ * the rate, the time left.
+ */
+function lineOf({ label, unit, columns, rate, widthOf }: Line, { value, total, progress }: Params): string {
   const amount = unit === 'bytes' ? bytesText : (count: number) => Math.round(count).toLocaleString('en-US')
   const isKnown = total > 0
   const left = isKnown && rate > 0 ? `${durationText((total - value) / rate)} left` : ''
   const done = unit === 'bytes' ? amount(value) : `${amount(value)} ${unit}`
-  const parts = [isKnown ? `${Math.floor(progress * 100)}%`.padStart(4) : '', done, `${amount(rate)}/s`, left]
-  const numbers = parts.filter((part) => part !== '').join('  ')
+  const percent = isKnown ? `${Math.floor(progress * 100)}%`.padStart(4) : ''
+  const lines = [
+    [percent, done, `${amount(rate)}/s`, left],
+    [percent, done, left],
+    [percent, done],
+  ].map((parts) => parts.filter((part) => part !== '').join('  '))
+  const numbers = lines.find(({ length }) => length < columns) ?? percent
   const room = columns - 1 - numbers.length
-  const name = room >= 12 ? `${clipped(label, Math.min(30, room - 2))}  ` : ''
-  const width = Math.min(24, room - name.length - 2)
+  const name = room >= 12 ? `${clipped(label, Math.min(30, room - 2), widthOf)}  ` : ''
+  const width = Math.min(24, room - widthOf(name) - 2)
   const full = Math.round(width * progress)
   const bar = isKnown && width >= 6 ? `${'█'.repeat(full)}${'░'.repeat(width - full)}  ` : ''
   return (name + bar + numbers).slice(0, columns - 1)
-}
-
-function clipped(text: string, length: number): string {
-  return text.length <= length ? text : `${text.slice(0, length - 1)}…`
 }

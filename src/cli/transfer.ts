@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import type { MigrateProgress, Storage, StorageError, TransferOptions } from '../index.js'
 import type { Cli, TwoStorages } from './cli.js'
-import { type FailedFile, inFlags, tellFailure } from './failed-file.js'
+import { type FailedFile, tellFailure } from './failed-file.js'
 import { Failure } from './failure.js'
 import { Progress } from './progress.js'
 import { bytesText, countText, durationText, toCount } from './units.js'
@@ -130,15 +130,4 @@ interface EmptyOrNot {
   readonly copied: number
   readonly skipped: number
   readonly failed: readonly unknown[]
-}
-
-/** An error of the whole command, in the words of the command line. */
-export async function inWordsOfFlags<T>(work: Promise<T>): Promise<T> {
-  const { isStorageError } = await import('../index.js')
-  try {
-    return await work
-  } catch (error) {
-    if (!isStorageError(error)) throw error
-    throw new Failure(error.code, inFlags(error.message))
-  }
 }

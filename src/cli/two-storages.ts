@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import type { IfExists, Storage } from '../index.js'
+import { refuseAddressedTarget } from './addresses.js'
 import type { Cli, TwoStorages } from './cli.js'
 import { examples, ifExistsOption, type Run } from './command.js'
 import { Failure } from './failure.js'
@@ -8,7 +9,7 @@ import { Progress } from './progress.js'
 
 /** The options of `cp` and `mv`. */
 interface CopyOptions extends TwoStorages {
-  readonly ifExists: IfExists
+  readonly ifExists?: IfExists
 }
 
 interface CopyRequest {
@@ -40,7 +41,7 @@ export function addCopyCommand(
     .description(description)
     .argument('<from>', 'the name of the file')
     .argument('<to>', 'its new name; after a folder ending in / it keeps its own')
-    .addOption(ifExistsOption(program, 'rename'))
+    .addOption(ifExistsOption(program))
     .addHelpText(
       'after',
       examples(
@@ -50,6 +51,7 @@ export function addCopyCommand(
     )
     .action(
       run(async (cli, from: string, to: string, options: CopyOptions) => {
+        refuseAddressedTarget(to)
         const stored = await copyFile(cli, { from, to, options, move })
         await cli.terminal.record({ name: stored, from }, printable(stored))
         return undefined

@@ -45,7 +45,7 @@ export function bytesText(bytes: number): string {
     amount /= 1024
     unit += 1
   }
-  return `${unit === 0 ? amount : amount.toFixed(1)} ${UNITS[unit]}`
+  return `${unit === 0 ? Math.round(amount) : amount.toFixed(1)} ${UNITS[unit]}`
 }
 
 /** `1 file`, `2 files`. */

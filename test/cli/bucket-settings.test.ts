@@ -1,29 +1,16 @@
 import assert from 'node:assert/strict'
 import { CreateBucketCommand, PutBucketLifecycleConfigurationCommand, S3Client } from '@aws-sdk/client-s3'
-import { R2Storage, S3Storage } from 'stowage'
-import { afterAll, beforeAll, beforeEach, describe, inject, it } from 'vitest'
-import { newFolder } from '../integration/child/folders.js'
-import { AS_R2, optionsOf, type StrictR2, startStrictR2 } from '../servers/r2.js'
-import { environmentOf, recordsOf, seen } from './ended.js'
-import { Program } from './program.js'
+import { S3Storage } from 'stowage'
+import { describe, inject, it } from 'vitest'
+import { seen } from './ended.js'
+import { recordsOf, usePlace, useServer } from './program.js'
 
-let program: Program
-let server: StrictR2
-let cwd: string
-beforeAll(async () => {
-  ;[program, server] = await Promise.all([Program.build(), startStrictR2()])
-})
-afterAll(async () => {
-  await Promise.all([program.remove(), server.stop()])
-})
-beforeEach(async () => {
-  server.reset()
-  cwd = await newFolder()
-})
+const place = usePlace()
+const r2 = useServer()
 
 const run = (command: string, more: Readonly<Record<string, string>> = {}) =>
-  program.run(command.split(' '), { cwd, env: { ...environmentOf(server), ...more } })
-const storage = () => new R2Storage({ ...optionsOf(server), ...AS_R2, bucket: 'test-bucket' })
+  place.program.run(command.split(' '), { cwd: place.cwd, env: { ...r2.env, ...more } })
+const { storage } = r2
 
 describe('stowage cors', () => {
   it('writes the rule for uploads from browsers, and shows what it allows', async () => {
@@ -39,7 +26,7 @@ describe('stowage cors', () => {
       /^https:\/\/app\.example\.com, http:\/\/localhost:3000\n {2}methods: GET, PUT, HEAD\n/,
     )
     assert.match(written.stdout, / {2}exposed: ETag\n {2}fits uploads from browsers\n$/)
-    const [rule] = recordsOf(await run('cors --json'))
+    const [rule] = recordsOf((await run('cors --json')).stdout)
     assert.deepEqual([rule?.fitsUploads, rule?.lacks], [true, []])
     assert.deepEqual(await storage().getCors(), [
       {
@@ -54,7 +41,7 @@ describe('stowage cors', () => {
   it('says what a rule of somebody else lacks', async () => {
     const rule =
       '<AllowedOrigin>*</AllowedOrigin><AllowedMethod>GET</AllowedMethod><AllowedHeader>*</AllowedHeader>'
-    server
+    r2.server
       .bucket()
       .settings.set('cors', `<CORSConfiguration><CORSRule>${rule}</CORSRule></CORSConfiguration>`)
     const shown = await run('cors')
@@ -62,7 +49,7 @@ describe('stowage cors', () => {
   })
 
   it('finds the bucket behind a folder that is read through to', async () => {
-    assert.equal((await run('cors --set https://app.example.com', { R2_FALLBACK_ROOT: cwd })).code, 0)
+    assert.equal((await run('cors --set https://app.example.com', { R2_FALLBACK_ROOT: place.cwd })).code, 0)
     assert.equal((await storage().getCors()).length, 1)
   })
 })
@@ -79,7 +66,7 @@ describe('stowage lifecycle', () => {
     assert.deepEqual(await storage().getLifecycle(), [])
     assert.equal((await run('lifecycle --default --yes')).code, 0)
     const changed = await run('lifecycle --rule documents=30 --rule tmp/=7 --yes --json')
-    assert.deepEqual(recordsOf(changed), [
+    assert.deepEqual(recordsOf(changed.stdout), [
       { change: '=', prefix: 'voice_notes', days: 30 },
       { change: '-', prefix: 'documents', days: 90 },
       { change: '+', prefix: 'documents', days: 30 },
@@ -91,16 +78,66 @@ describe('stowage lifecycle', () => {
     assert.deepEqual(shown.stdout.split('\n').sort(), [
       '',
       'documents: 30 days',
+      'the whole bucket: unfinished uploads 7 days',
       'tmp: 7 days',
       'voice_notes: 30 days',
     ])
   })
 
+  it('shows what a rule of others is for and does', async () => {
+    const filter = '<And><Prefix>old/</Prefix><Tag><Key>a</Key><Value>b</Value></Tag></And>'
+    const action = '<Transition><Days>9</Days><StorageClass>GLACIER</StorageClass></Transition>'
+    const rule = `<Rule><ID>cold</ID><Filter>${filter}</Filter><Status>Disabled</Status>${action}</Rule>`
+    r2.server.bucket().settings.set('lifecycle', `<LifecycleConfiguration>${rule}</LifecycleConfiguration>`)
+    const shown = await run('lifecycle')
+    assert.equal(shown.stdout, 'old/: Transition, Tag, switched off (rule "cold" of another program)\n')
+  })
+
+  it('shows rules of others, and takes only its own away', async () => {
+    const theirs =
+      '<Rule><ID>their &#x202e;</ID><Filter><Prefix>logs/</Prefix></Filter><Status>Enabled</Status><Expiration><Days>3</Days></Expiration></Rule>'
+    r2.server.bucket().settings.set('lifecycle', `<LifecycleConfiguration>${theirs}</LifecycleConfiguration>`)
+    assert.equal((await run('lifecycle --default --yes')).code, 0)
+    const line = 'logs/: 3 days (rule "their \\u{202e}" of another program)'
+    assert.ok((await run('lifecycle')).stdout.split('\n').includes(line))
+    const dry = await run('lifecycle --remove documents tmp/ --dry-run')
+    assert.deepEqual(dry, {
+      code: 0,
+      stdout: '= voice_notes: 30 days\n- documents: 90 days\n- tmp: 7 days\n',
+      stderr: 'nothing was changed\n',
+    })
+    const unasked = await run('lifecycle --remove documents')
+    assert.deepEqual([unasked.code, unasked.stderr.includes('give --yes')], [64, true])
+    assert.equal((await storage().getLifecycle()).length, 3)
+    const removed = await run('lifecycle --remove documents tmp/ --rule voice_notes=10 --yes --json')
+    assert.deepEqual(recordsOf(removed.stdout), [
+      { change: '-', prefix: 'documents', days: 90 },
+      { change: '-', prefix: 'tmp', days: 7 },
+      { change: '-', prefix: 'voice_notes', days: 30 },
+      { change: '+', prefix: 'voice_notes', days: 10 },
+    ])
+    const missing = await run('lifecycle --remove logs --yes')
+    assert.deepEqual(
+      [missing.code, missing.stderr],
+      [1, 'error: R2Storage(test-bucket) has no rule of stowage for logs\n'],
+    )
+    assert.equal((await run('lifecycle --remove tmp --rule tmp=1 --yes')).code, 64)
+    const [own, ...others] = recordsOf((await run('lifecycle --json')).stdout)
+    assert.deepEqual(own, { own: true, prefix: 'voice_notes', days: 10 })
+    assert.deepEqual(
+      others.map(({ id, own, prefix, days, abortDays }) => [id, own, prefix, days ?? abortDays]),
+      [
+        ['their \u202e', false, 'logs/', 3],
+        ['stowage-abort-', true, '', 7],
+      ],
+    )
+  })
+
   it('asks on a terminal', async () => {
     const start = () =>
-      program.startInTerminal(['lifecycle', '--rule', 'tmp=1'], {
-        cwd,
-        env: environmentOf(server),
+      place.program.startInTerminal(['lifecycle', '--rule', 'tmp=1'], {
+        cwd: place.cwd,
+        env: r2.env,
         columns: 40,
       })
     const first = start()
@@ -125,6 +162,11 @@ describe('settings of a bucket', () => {
     ],
     ['lifecycle --storage memory:', 64, /lifecycle rules are settings of a bucket/],
     ['cors --set example.com', 64, /origins such as "https:\/\/app\.example\.com"/],
+    [
+      'cors --set https://a.example/',
+      64,
+      /--set takes origins .* slash at the end.*; "https:\/\/a\.example\/" is none/,
+    ],
     ['lifecycle --rule documents', 64, /"documents" is not a rule such as documents=90/],
     ['lifecycle --rule tmp=0', 64, /"tmp=0" is not a rule/],
     ['lifecycle --rule tmp=1 --rule tmp=2', 64, /there are two rules for tmp/],
@@ -138,7 +180,7 @@ describe('settings of a bucket', () => {
   })
 
   it('says that the keys may not change them', async () => {
-    server.behaviour.onRequest = () => ({ status: 403, code: 'AccessDenied' })
+    r2.server.behaviour.onRequest = () => ({ status: 403, code: 'AccessDenied' })
     const ended = await Promise.all([run('cors'), run('lifecycle --default --yes')])
     assert.deepEqual(
       ended.map(({ code }) => code),
@@ -175,16 +217,22 @@ describe.skipIf(ceph === null)('settings of a bucket on Ceph', () => {
     client.destroy()
     const env = { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey }
     const on = (...args: string[]) =>
-      program.run([...args, '--storage', `s3:${bucket}?endpoint=${endpoint}`], { cwd, env })
+      place.program.run([...args, '--storage', `s3:${bucket}?endpoint=${endpoint}`], { cwd: place.cwd, env })
     assert.equal((await on('lifecycle', '--default', '--yes')).code, 0)
     const again = await on('lifecycle', '--default', '--json')
     assert.deepEqual(
-      recordsOf(again).map(({ change }) => change),
+      recordsOf(again.stdout).map(({ change }) => change),
       ['=', '=', '='],
     )
     const cors = await on('cors', '--json', '--set', 'https://app.example.com')
-    assert.deepEqual([cors.code, recordsOf(cors)[0]?.fitsUploads], [0, true])
+    assert.deepEqual([cors.code, recordsOf(cors.stdout)[0]?.fitsUploads], [0, true])
     const storage = new S3Storage({ ...ceph, bucket })
     assert.equal((await storage.getLifecycle()).length, 3)
+    assert.equal((await on('lifecycle', '--remove', 'documents', 'tmp', 'voice_notes', '--yes')).code, 0)
+    const left = await on('lifecycle')
+    assert.deepEqual(left.stdout.split('\n').filter(Boolean).sort(), [
+      'logs/: 3 days (rule "theirs" of another program)',
+      'the whole bucket: unfinished uploads 7 days',
+    ])
   })
 })

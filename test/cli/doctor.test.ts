@@ -1,32 +1,19 @@
 import assert from 'node:assert/strict'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { FileSystemStorage, R2Storage } from 'stowage'
-import { afterAll, beforeAll, beforeEach, describe, it } from 'vitest'
-import { newFolder, temporaryFilesIn } from '../integration/child/folders.js'
+import { FileSystemStorage } from 'stowage'
+import { describe, it } from 'vitest'
+import { temporaryFilesIn } from '../integration/child/folders.js'
 import { namesIn } from '../operations/storages.js'
-import { AS_R2, optionsOf, type StrictR2, startStrictR2 } from '../servers/r2.js'
-import { environmentOf, recordsOf } from './ended.js'
-import { Program } from './program.js'
+import { recordsOf, usePlace, useServer } from './program.js'
 
-let program: Program
-let server: StrictR2
-let cwd: string
-beforeAll(async () => {
-  ;[program, server] = await Promise.all([Program.build(), startStrictR2({ cors: true })])
-})
-afterAll(async () => {
-  await Promise.all([program.remove(), server.stop()])
-})
-beforeEach(async () => {
-  server.reset()
-  cwd = await newFolder()
-})
+const place = usePlace()
+const r2 = useServer({ cors: true })
 
 const run = (command: string, env: Readonly<Record<string, string>> = {}) =>
-  program.run(command.split(' '), { cwd, env })
+  place.program.run(command.split(' '), { cwd: place.cwd, env })
 const onR2 = (command: string, more: Readonly<Record<string, string>> = {}) =>
-  run(command, { ...environmentOf(server), ...more })
+  run(command, { ...r2.env, ...more })
 
 describe('stowage doctor', () => {
   it('tells of each check by groups, says what to do, and leaves nothing', async () => {
@@ -38,7 +25,7 @@ describe('stowage doctor', () => {
     )
     assert.match(stdout, /\nDisk\n {2}\[✓\] .*\nFiles\n {2}\[✓\] .*\nAddresses\n {2}\[-\] /s)
     assert.match(stdout, /\n\nNo problems found, 1 warning, \d+ checks skipped\.\n$/)
-    const root = join(cwd, 'uploads')
+    const root = join(place.cwd, 'uploads')
     assert.deepEqual(await namesIn(new FileSystemStorage({ location: root })), [])
     assert.deepEqual(await temporaryFilesIn(root), [])
   })
@@ -49,16 +36,13 @@ describe('stowage doctor', () => {
 
   it('gives a record for each check with --json', async () => {
     const ended = await onR2('doctor --json --origin https://app.example.com')
-    const records = recordsOf(ended)
+    const records = recordsOf(ended.stdout)
     assert.equal(ended.code, 0)
     for (const record of records)
       assert.deepEqual(Object.keys(record).slice(0, 4), ['group', 'check', 'status', 'message'])
     assert.ok(records.some(({ check, status }) => check === 'signed-put' && status === 'ok'))
     assert.ok(records.some(({ group }) => group === 'Environment'))
-    assert.deepEqual(
-      await namesIn(new R2Storage({ ...optionsOf(server), ...AS_R2, bucket: 'test-bucket' })),
-      [],
-    )
+    assert.deepEqual(await namesIn(r2.storage()), [])
   })
 
   it.each([
@@ -85,14 +69,14 @@ describe('stowage doctor', () => {
   })
 
   it('tells keys without any right on the bucket', async () => {
-    server.behaviour.onRequest = () => ({ status: 403, code: 'AccessDenied' })
+    r2.server.behaviour.onRequest = () => ({ status: 403, code: 'AccessDenied' })
     const ended = await onR2('doctor -q')
     assert.equal(ended.code, 3, ended.stdout)
     assert.match(ended.stdout, /\[✗\] The keys have no right on the bucket "test-bucket"\.\n/)
   })
 
   it('tells a root that is a file, and an address that is none', async () => {
-    await writeFile(join(cwd, 'uploads'), '')
+    await writeFile(join(place.cwd, 'uploads'), '')
     const [file, none] = await Promise.all([run('doctor -q'), run('doctor --storage uploads')])
     assert.deepEqual([file.code, none.code, none.stdout], [2, 64, ''])
     assert.match(file.stdout, /\[✗\] .* is not a folder\.\n {6}→ /)
@@ -100,7 +84,7 @@ describe('stowage doctor', () => {
 
   it('fits into a terminal of 40 columns', async () => {
     const env = { NO_COLOR: '1' }
-    const { screen, ended } = program.startInTerminal(['doctor'], { cwd, columns: 40, env })
+    const { screen, ended } = place.program.startInTerminal(['doctor'], { cwd: place.cwd, columns: 40, env })
     assert.equal(await ended, 0, screen())
     const lines = screen().split('\r\n')
     assert.ok(lines.length > 20)

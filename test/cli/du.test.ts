@@ -4,8 +4,7 @@ import { FileSystemStorage } from 'stowage'
 import { afterAll, beforeAll, beforeEach, describe, it } from 'vitest'
 import { LEGAL_NAMES } from '../../src/testing/odd-names.js'
 import { newFolder } from '../integration/child/folders.js'
-import { recordsOf } from './ended.js'
-import { Program } from './program.js'
+import { Program, recordsOf } from './program.js'
 
 let program: Program
 let cwd: string
@@ -61,7 +60,7 @@ describe('stowage du', () => {
 
   it('tells deeper folders apart, and looks at one folder only', async () => {
     await fill(FILES)
-    const [found] = recordsOf(await run('du documents --depth 1 --json'))
+    const [found] = recordsOf((await run('du documents --depth 1 --json')).stdout)
     assert.deepEqual(found?.folders, [
       { name: 'documents/42', files: 1, bytes: 3000 },
       { name: 'documents/7', files: 1, bytes: 1000 },
@@ -82,11 +81,25 @@ describe('stowage du', () => {
     assert.match(screen(), /prices of \d{4}-\d\d/)
   })
 
+  it('tells types that begin alike apart in 40 columns', async () => {
+    await fill({ 'a.exe': 1, 'b.bin': 2, 'c.tar': 3 })
+    const { screen, ended } = program.startInTerminal(['du'], { cwd, columns: 40, env: { NO_COLOR: '1' } })
+    assert.equal(await ended, 0, screen())
+    const types = [...screen().matchAll(/^ {2}(application\S+)/gm)].map(([, type]) => type)
+    assert.deepEqual([types.length, new Set(types).size], [3, 3], screen())
+  })
+
+  it('says that a file is no folder', async () => {
+    await fill({ 'docs/a.txt': 1 })
+    const { code, stderr } = await run('du docs/a.txt')
+    assert.deepEqual([code, stderr], [64, 'error: docs/a.txt is a file: stowage stat says its size\n'])
+  })
+
   it('gives every odd name back in one object, and none of them forges a line', async () => {
     const names = Object.values(LEGAL_NAMES).flat()
     await fill(Object.fromEntries(names.map((name, index) => [`${index}/${name}/x`, index])))
     const [json, plain] = await Promise.all([run('du --depth 3 --json'), run('du --depth 3')])
-    const [found, ...others] = recordsOf(json)
+    const [found, ...others] = recordsOf(json.stdout)
     assert.deepEqual(others, [])
     const folders = ((found?.folders ?? []) as { name: string }[]).map(({ name }) => name)
     for (const [index, name] of names.entries()) {
@@ -117,7 +130,7 @@ describe('stowage du', () => {
   })
 
   it('says of an empty storage that there is nothing', async () => {
-    const [found] = recordsOf(await run('du --json'))
+    const [found] = recordsOf((await run('du --json')).stdout)
     assert.deepEqual([found?.files, found?.bytes], [0, 0])
   })
 })

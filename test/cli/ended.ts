@@ -1,15 +1,6 @@
 /** What processes have written. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { StrictR2 } from '../servers/r2.js'
-import type { Ended } from './program.js'
-
-/** The lines of `--json`. */
-export function recordsOf({ stdout }: Ended): Record<string, unknown>[] {
-  return stdout
-    .split('\n')
-    .filter((line) => line !== '')
-    .map((line) => JSON.parse(line))
-}
 
 /** Waits until a screen shows something, for half a minute. */
 export async function seen(screen: () => string, pattern: RegExp): Promise<void> {

@@ -8,9 +8,11 @@ import { text } from 'node:stream/consumers'
 import { setTimeout } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { spawn as spawnTerminal } from '@lydell/node-pty'
-import { FileSystemStorage } from 'stowage'
+import { FileSystemStorage, R2Storage } from 'stowage'
 import { build } from 'tsup'
 import { afterAll, afterEach, beforeAll, beforeEach } from 'vitest'
+import { AS_R2, optionsOf, type StrictR2, type StrictR2Options, startStrictR2 } from '../servers/r2.js'
+import { environmentOf } from './ended.js'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
@@ -132,6 +134,34 @@ export function usePlace(): Place {
   return place
 }
 
+/** The strict stand-in for R2 of a test file, empty in each test. */
+export interface Server {
+  readonly server: StrictR2
+  /** The variables of its bucket. */
+  readonly env: ReturnType<typeof environmentOf>
+  /** Its bucket. */
+  storage(): R2Storage
+}
+
+/** Sets the hooks of a test file. The fields are there in its tests. */
+export function useServer(options: StrictR2Options = {}): Server {
+  let server: StrictR2
+  beforeAll(async () => {
+    server = await startStrictR2(options)
+  })
+  afterAll(() => server.stop())
+  beforeEach(() => server.reset())
+  return {
+    get server() {
+      return server
+    },
+    get env() {
+      return environmentOf(server)
+    },
+    storage: () => new R2Storage({ ...optionsOf(server), ...AS_R2, bucket: 'test-bucket' }),
+  }
+}
+
 /** The content of a stored file. */
 export async function textOf(storage: { open: FileSystemStorage['open'] }, name: string): Promise<string> {
   return (await storage.open(name)).text()
@@ -140,7 +170,7 @@ export async function textOf(storage: { open: FileSystemStorage['open'] }, name:
 /** The records of `--json`. */
 export function recordsOf(lines: string) {
   return lines
-    .trimEnd()
     .split('\n')
+    .filter((line) => line !== '')
     .map((line) => JSON.parse(line))
 }

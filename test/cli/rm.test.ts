@@ -44,9 +44,11 @@ describe('stowage rm', () => {
     }
     const no = await answer('\r')
     assert.match(no.screen, /Delete 1 file below tmp\? \[y\/N\] [\r\n]*nothing was deleted/)
+    const end = await answer('\u0004')
+    assert.match(end.screen, /\[y\/N\] \r\nnothing was deleted/)
     assert.deepEqual([no.code, await there('tmp/a')], [0, [true]])
     const interrupted = await answer('\u0003')
-    assert.match(interrupted.screen, /error:.* interrupted: nothing was changed/)
+    assert.match(interrupted.screen, /\[y\/N\] (?:\^C)?\r\n\S*error:.* interrupted: nothing was changed/)
     assert.deepEqual([interrupted.code, await there('tmp/a')], [130, [true]])
     const yes = await answer('y\r')
     assert.deepEqual([yes.code, await there('tmp/a')], [0, [false]])

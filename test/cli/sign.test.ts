@@ -49,7 +49,8 @@ describe('stowage url and sign', () => {
   })
 
   it('says that the application answers addresses of the disk', async () => {
-    const { code, stdout, stderr } = await place.run(['sign', 'a.txt'])
+    const env = { STORAGE_SIGNING_SECRET: 'secret'.repeat(8) }
+    const { code, stdout, stderr } = await place.run(['sign', 'a.txt'], { env })
     assert.equal(code, 0)
     assert.match(stdout, /^\/uploads\/a\.txt\?signed=/)
     assert.match(stderr, /^note: the application has to answer this address/)

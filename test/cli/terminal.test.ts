@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import stringWidth from 'string-width'
 import { describe, it } from 'vitest'
 import { usePlace } from './program.js'
 
@@ -30,6 +31,29 @@ describe('in a terminal', () => {
     const got = await shown(['get', 'b.bin'], {}, 40)
     assert.match(got.screen, /b\.bin.*B\/s/)
     assert.equal(linesOf(got.screen).filter(Boolean).at(-1), 'b.bin')
+  })
+
+  it('cuts no number of a bar, and rounds the rate', async () => {
+    await writeFile(join(place.cwd, 'small'), 'abc')
+    await writeFile(join(place.cwd, 'large'), Buffer.alloc(200_000_000))
+    for (const columns of [24, 33, 40]) {
+      for (const file of ['small', 'large']) {
+        const { screen } = await shown(['put', file, file], {}, columns)
+        const bars = linesOf(screen).filter((line) => /%|\/s/.test(line))
+        assert.ok(bars.length > 0, screen)
+        for (const bar of bars) {
+          assert.match(bar, /(?: (?:\d+|\d+\.\d) (?:B|[KMG]iB)(?:\/s)?| (?:s|min) left)$/)
+          assert.doesNotMatch(bar, /\.\d\d/)
+        }
+      }
+    }
+  })
+
+  it('counts the columns of a wide name', async () => {
+    const name = '日本語の長い名前のファイル.txt'
+    await writeFile(join(place.cwd, name), 'x')
+    const { screen } = await shown(['put', name, 'a'], {}, 60)
+    for (const line of linesOf(screen)) assert.ok(stringWidth(line) < 60, line)
   })
 
   it('takes what is typed', async () => {

@@ -3,43 +3,30 @@ import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { FileSystemStorage, R2Storage } from 'stowage'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, it } from 'vitest'
+import { FileSystemStorage } from 'stowage'
+import { afterEach, describe, it } from 'vitest'
 import { LEGAL_NAMES } from '../../src/testing/odd-names.js'
 import { mountSmall, unmountAll, whyNoMounts } from '../chaos/mounts.js'
-import { newFolder } from '../integration/child/folders.js'
-import { AS_R2, optionsOf, type StrictR2, startStrictR2 } from '../servers/r2.js'
-import { environmentOf, recordsOf, seen } from './ended.js'
-import { type Ended, Program } from './program.js'
+import { seen } from './ended.js'
+import { type Ended, recordsOf, usePlace, useServer } from './program.js'
 
-let program: Program
-let server: StrictR2
-let cwd: string
-beforeAll(async () => {
-  ;[program, server] = await Promise.all([Program.build(), startStrictR2()])
-})
-afterAll(async () => {
-  await Promise.all([program.remove(), server.stop()])
-})
-beforeEach(async () => {
-  server.reset()
-  cwd = await newFolder()
-})
+const place = usePlace()
+const r2 = useServer()
 
 const fill = async (folder: string, files: Readonly<Record<string, string>>) => {
-  const storage = new FileSystemStorage({ location: join(cwd, folder), fsync: false })
+  const storage = new FileSystemStorage({ location: join(place.cwd, folder), fsync: false })
   for (const [name, content] of Object.entries(files))
     await storage.save(name, content, { ifExists: 'overwrite' })
   return storage
 }
 const contentsOf = async (folder: string) => {
-  const storage = new FileSystemStorage({ location: join(cwd, folder) })
+  const storage = new FileSystemStorage({ location: join(place.cwd, folder) })
   const found: Record<string, string> = {}
   for await (const { name } of storage.list()) found[name] = await (await storage.open(name)).text()
   return found
 }
 const run = (command: string, more: Readonly<Record<string, string>> = {}): Promise<Ended> =>
-  program.run(command.split(' '), { cwd, env: more })
+  place.program.run(command.split(' '), { cwd: place.cwd, env: more })
 const withoutTime = (text: string) =>
   text.replace(/in \d+ s$/m, 'in … s').replace(/"seconds":[\d.]+/, '"seconds":0')
 
@@ -57,7 +44,7 @@ describe('stowage migrate', () => {
     )
     assert.match(first.stderr, /^failed: .*"a\.txt".*--if-exists overwrite would replace it\n$/)
     const json = await run('migrate --from fs:./old --to fs:./new --json')
-    const [failure, summary] = recordsOf(json)
+    const [failure, summary] = recordsOf(json.stdout)
     assert.deepEqual([json.code, json.stderr, failure?.name], [4, '', 'a.txt'])
     assert.match(JSON.stringify(failure?.error), /^\{"code":"AlreadyExists","message":/)
     assert.deepEqual({ ...summary, seconds: 0 }, { copied: 0, skipped: 2, failed: 1, bytes: 0, seconds: 0 })
@@ -80,7 +67,7 @@ describe('stowage migrate', () => {
       [0, 0, 0],
     )
     assert.equal(
-      parts.reduce((sum, part) => sum + Number(recordsOf(part)[0]?.copied), 0),
+      parts.reduce((sum, part) => sum + Number(recordsOf(part.stdout)[0]?.copied), 0),
       2,
     )
     assert.deepEqual(await contentsOf('new'), { '7/x/b.txt': 'bb', '7/x/c.txt': 'ccc' })
@@ -91,10 +78,14 @@ describe('stowage migrate', () => {
       'old',
       Object.fromEntries(Array.from({ length: 40 }, (_, index) => [`${index}.txt`, `${index}`])),
     )
-    server.behaviour.delayMs = 100
+    r2.server.behaviour.delayMs = 100
     const { env, target } = onServer()
     const args = ['migrate', '--from', 'fs:./old', '--concurrency', '4']
-    const { terminal, screen, ended } = program.startInTerminal(args, { cwd, env, columns: 60 })
+    const { terminal, screen, ended } = place.program.startInTerminal(args, {
+      cwd: place.cwd,
+      env,
+      columns: 60,
+    })
     await seen(screen, / [4-9] files/)
     terminal.write('\u0003')
     assert.equal(await ended, 130, screen())
@@ -104,8 +95,8 @@ describe('stowage migrate', () => {
     )
     const stored = await namesOf(target)
     assert.ok(stored.length >= 4 && stored.length < 40, String(stored.length))
-    server.behaviour.delayMs = 0
-    const [summary] = recordsOf(await run('migrate --from fs:./old --json', env))
+    r2.server.behaviour.delayMs = 0
+    const [summary] = recordsOf((await run('migrate --from fs:./old --json', env)).stdout)
     assert.deepEqual([summary?.copied, summary?.skipped], [40 - stored.length, stored.length])
     assert.equal((await run('compare --from fs:./old', env)).code, 0)
   })
@@ -114,7 +105,7 @@ describe('stowage migrate', () => {
     await fill('old', FILES)
     await fill('new', { 'a.txt': 'b' })
     const args = ['migrate', '--from', 'fs:./old', '--to', 'fs:./new']
-    const { screen, ended } = program.startInTerminal(args, { cwd, columns: 40 })
+    const { screen, ended } = place.program.startInTerminal(args, { cwd: place.cwd, columns: 40 })
     assert.equal(await ended, 4, screen())
     assert.match(screen(), /copying .*3 files.*copied 2 files/s)
     assert.match(screen(), /\r\u001B\[K.*failed:.* migrate "a\.txt"/)
@@ -177,14 +168,14 @@ describe('stowage mirror', () => {
       ['n\r', 0],
       ['\u0003', 130],
     ] as const) {
-      const { terminal, screen, ended } = program.startInTerminal(args, { cwd, columns: 40 })
+      const { terminal, screen, ended } = place.program.startInTerminal(args, { cwd: place.cwd, columns: 40 })
       await seen(screen, /Delete 1 file of .*\[y\/N\] /s)
       terminal.write(answer)
       assert.equal(await ended, code, screen())
       assert.match(screen(), /nothing was changed/)
     }
     assert.deepEqual(await contentsOf('new'), { 'extra.txt': 'x' })
-    const { terminal, screen, ended } = program.startInTerminal(args, { cwd, columns: 40 })
+    const { terminal, screen, ended } = place.program.startInTerminal(args, { cwd: place.cwd, columns: 40 })
     await seen(screen, /\[y\/N\] /)
     terminal.write('y\r')
     assert.equal(await ended, 0, screen())
@@ -204,7 +195,7 @@ describe('stowage mirror', () => {
     assert.deepEqual([few.code, few.stderr.includes('--max-deletes allows more')], [64, true])
     const done = await run(`mirror ${options} --yes --json`)
     assert.deepEqual(
-      { ...recordsOf(done)[0], seconds: 0 },
+      { ...recordsOf(done.stdout)[0], seconds: 0 },
       { copied: 3, skipped: 0, deleted: 1, failed: 0, bytes: 6, seconds: 0 },
     )
     const again = await run(`mirror ${options}`)
@@ -232,7 +223,7 @@ describe('stowage compare', () => {
       '1 same, 1 missing at the target, 1 only at the target, 1 different, 0 not compared\n',
     )
     const differences = await run('compare --from fs:./old --to fs:./new --differences --json')
-    assert.deepEqual(recordsOf(differences), [
+    assert.deepEqual(recordsOf(differences.stdout), [
       { name: 'changed.txt', status: 'differs' },
       { name: 'extra.txt', status: 'extra' },
       { name: 'missing.txt', status: 'missing' },
@@ -253,7 +244,7 @@ describe('stowage compare', () => {
       inTerminal(command),
     ])
     assert.deepEqual(
-      recordsOf(json).map(({ name }) => name),
+      recordsOf(json.stdout).map(({ name }) => name),
       expected,
     )
     for (const text of [json.stdout, plain.stdout, terminal]) {
@@ -274,7 +265,9 @@ describe('stowage compare', () => {
   it('ends quietly when nobody reads on', async () => {
     const files = Array.from({ length: 400 }, (_, index) => [`${'long'.repeat(50)}-${index}.txt`, ''])
     await fill('old', Object.fromEntries(files))
-    const child = program.start(['compare', '--from', 'fs:./old', '--to', 'fs:./nothing'], { cwd })
+    const child = place.program.start(['compare', '--from', 'fs:./old', '--to', 'fs:./nothing'], {
+      cwd: place.cwd,
+    })
     child.stdin.end()
     let talk = ''
     child.stderr.on('data', (data) => {
@@ -288,15 +281,15 @@ describe('stowage compare', () => {
 })
 
 async function inTerminal(command: string): Promise<string> {
-  const { screen, ended } = program.startInTerminal(command.split(' '), { cwd, columns: 40 })
+  const { screen, ended } = place.program.startInTerminal(command.split(' '), { cwd: place.cwd, columns: 40 })
   await ended
   await sleep(50) // The last of the screen.
   return screen()
 }
 
 function onServer() {
-  const target = new R2Storage({ ...optionsOf(server), ...AS_R2, bucket: 'test-bucket' })
-  return { env: environmentOf(server), target }
+  const target = r2.storage()
+  return { env: r2.env, target }
 }
 
 async function namesOf(storage: { list(): AsyncIterable<{ name: string }> }): Promise<string[]> {

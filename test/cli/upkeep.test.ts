@@ -7,8 +7,8 @@ import { FileSystemStorage } from 'stowage'
 import { afterAll, beforeAll, beforeEach, describe, it } from 'vitest'
 import { newFolder, temporaryFilesIn } from '../integration/child/folders.js'
 import { namesIn } from '../operations/storages.js'
-import { recordsOf, seen } from './ended.js'
-import { Program } from './program.js'
+import { seen } from './ended.js'
+import { Program, recordsOf } from './program.js'
 
 let program: Program
 let cdn: Server
@@ -56,7 +56,7 @@ describe('stowage expire', () => {
     const unasked = await run('expire --default')
     assert.deepEqual([unasked.code, unasked.stderr.includes('give --yes')], [64, true])
     assert.equal((await namesIn(storage)).length, 3)
-    const [done] = recordsOf(await run('expire --rule documents=30 --rule tmp=30 --yes --json'))
+    const [done] = recordsOf((await run('expire --rule documents=30 --rule tmp=30 --yes --json')).stdout)
     assert.deepEqual(done, {
       deleted: 1,
       bytes: 3,
@@ -99,7 +99,7 @@ describe('stowage sweep', () => {
     await mkdir(join(root, '.stowage', 'tmp'), { recursive: true })
     await writeFile(draft, 'x')
     assert.equal((await run('sweep')).stdout, 'removed 0 leftovers of crashes\n')
-    assert.deepEqual(recordsOf(await run('sweep --older-than 0 --json')), [{ removed: 1 }])
+    assert.deepEqual(recordsOf((await run('sweep --older-than 0 --json')).stdout), [{ removed: 1 }])
     assert.deepEqual([await temporaryFilesIn(root), await namesIn(storage)], [[], ['a.txt']])
     assert.equal((await run('sweep --older-than soon')).code, 64)
   })
@@ -120,7 +120,7 @@ describe('stowage warm', () => {
   it('tells the files that are not served', async () => {
     await Promise.all([save('a.txt'), save('lost.txt')])
     const ended = await run('warm --json', atCdn())
-    const [failure, summary] = recordsOf(ended)
+    const [failure, summary] = recordsOf(ended.stdout)
     assert.equal(ended.code, 2)
     assert.equal(failure?.name, 'lost.txt')
     assert.deepEqual(summary, { files: 1, bytes: 5, cacheStatus: { HIT: 1 }, failed: 1 })

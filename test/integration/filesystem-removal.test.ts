@@ -25,6 +25,32 @@ it.runIf(process.platform === 'linux')('deletes a folder with names that are not
   expect(await readdir(root)).toEqual(['.stowage'])
 })
 
+it.runIf(process.platform === 'linux')('tells names that are not UTF-8, each by itself', async () => {
+  await storage.save('d/replacement\ufffd', 'x')
+  const latin1 = (path: string) => Buffer.from(path, 'latin1')
+  for (const folder of ['', 'd/']) await writeFile(latin1(join(root, `${folder}café`)), 'x')
+  await writeFile(latin1(join(root, 'cafè')), 'x')
+  await mkdir(latin1(join(root, 'dépôt')))
+  await writeFile(latin1(join(root, 'dépôt/file')), 'x')
+  const told: string[] = []
+  const listed: string[] = []
+  const onInvalidName = (name: string) => void told.push(name)
+  for await (const { name } of storage.list('', { onInvalidName })) listed.push(name)
+  expect(listed).toEqual(['d/replacement\ufffd'])
+  expect(told.sort()).toEqual(['caf\udce8', 'caf\udce9', 'd/caf\udce9', 'd\udce9p\udcf4t/'])
+  told.length = 0
+  expect(await storage.listdir('', { onInvalidName })).toEqual({ directories: ['d'], files: [] })
+  expect(told.sort()).toEqual(['caf\udce8', 'caf\udce9', 'd\udce9p\udcf4t/'])
+})
+
+it('says that its folder is a file, and does not call it empty', async () => {
+  await writeFile(join(root, 'file'), 'x')
+  const storage = new FileSystemStorage({ location: join(root, 'file') })
+  const refusal = { code: 'Misconfigured', message: expect.stringContaining('is not a folder') }
+  await expect(storage.listdir()).rejects.toMatchObject(refusal)
+  await expect(storage.list()[Symbol.asyncIterator]().next()).rejects.toMatchObject(refusal)
+})
+
 it('deletes nothing outside when the folder is swapped for a link after its files were listed', async () => {
   const outside = await newFolder()
   await writeFile(join(outside, 'x.txt'), 'outside')

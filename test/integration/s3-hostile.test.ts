@@ -311,3 +311,29 @@ describe.each([true, false])('fastPath %s', (fastPath) => {
     await expect(storage.stat('a')).rejects.toMatchObject({ code: 'Unavailable' })
   })
 })
+
+it('takes the page of a website for no answer about files', async () => {
+  const html = { 'Content-Type': 'text/html' }
+  const server = await startRawServer(({ method }, socket) => {
+    const status = method === 'PUT' ? 501 : 404
+    socket.write(
+      method === 'HEAD' ? rawAnswer(status, html) : rawAnswer(status, html, '<!DOCTYPE HTML>\n<html>'),
+    )
+  })
+  servers.push(server)
+  const keys = { accessKeyId: 'id', secretAccessKey: 'secret', bucket: 'test-bucket' }
+  const storage = new R2Storage({ ...keys, endpoint: server.endpoint })
+  const work: readonly (() => Promise<unknown>)[] = [
+    () => storage.listdir(),
+    () => storage.open('a.txt'),
+    () => storage.stat('a.txt'),
+    () => storage.exists('a.txt'),
+    () => storage.save('a.txt', 'a'),
+    () => storage.deletePrefix('a'),
+    () => storage.getCors(),
+  ]
+  for (const run of work) {
+    const message = expect.stringContaining('the response is not from an S3 server: check the endpoint')
+    await expect(run()).rejects.toMatchObject({ code: 'Unavailable', message })
+  }
+})

@@ -98,6 +98,61 @@ function cases(server: () => Server): void {
     )
   })
 
+  it('shows the rules of everybody, and takes its own away folder by folder', async () => {
+    const { client, bucket, storage } = server()
+    const theirs = {
+      ID: 'theirs',
+      Status: 'Disabled',
+      Filter: { Prefix: 'logs/' },
+      Expiration: { Date: new Date('2030-01-01T00:00:00Z') },
+    } as const
+    await client().send(
+      new PutBucketLifecycleConfigurationCommand({
+        Bucket: bucket,
+        LifecycleConfiguration: { Rules: [theirs] },
+      }),
+    )
+    await storage().setLifecycle(defaultExpiry)
+    await storage('app').setLifecycle([{ prefix: 'tmp', days: 1 }])
+    const rules = await storage().getLifecycleRules()
+    assert.deepEqual(
+      rules.find(({ id }) => id === 'theirs'),
+      {
+        id: 'theirs',
+        prefix: 'logs/',
+        own: false,
+        enabled: false,
+        days: undefined,
+        abortDays: undefined,
+        others: ['Expiration'],
+      },
+    )
+    assert.deepEqual(
+      rules
+        .filter(({ own, abortDays }) => own && abortDays === 7)
+        .map(({ prefix }) => prefix)
+        .sort(),
+      ['', 'app/'],
+    )
+    await storage().setLifecycle([{ prefix: 'new', days: 9 }], {
+      remove: ['documents/', 'tmp', 'never there'],
+    })
+    assert.deepEqual((await storage().getLifecycle()).map(({ prefix, days }) => `${prefix} ${days}`).sort(), [
+      'app/tmp 1',
+      'new 9',
+      'voice_notes 30',
+    ])
+    await storage().setLifecycle([], { remove: ['app/tmp', 'new', 'voice_notes'] })
+    assert.deepEqual(await lifecycle(), [
+      ['stowage-abort-', 'Enabled', '', 7],
+      ['stowage-abort-app/', 'Enabled', 'app/', 7],
+      ['theirs', 'Disabled', 'logs/', undefined],
+    ])
+    const both = storage().setLifecycle([{ prefix: 'a', days: 1 }], { remove: ['a/'] })
+    await assert.rejects(both, { code: 'InvalidArgument' })
+    await assert.rejects(storage().setLifecycle([], { remove: [''] }), { code: 'InvalidName' })
+  })
+
   it('writes the rule for uploads from browsers, and leaves others as they are', async () => {
     const { client, bucket, storage } = server()
     const foreign = {

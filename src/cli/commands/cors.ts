@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 import type { CorsRule } from '../../index.js'
 import { bucketOf } from '../bucket.js'
 import { examples, type Run } from '../command.js'
+import { usage } from '../failure.js'
 import { printable } from '../printable.js'
 
 interface CorsFlags {
@@ -25,6 +26,7 @@ export function addCors(program: Command, run: Run): void {
     )
     .action(
       run(async (cli, { set: origins, header: headers }: CorsFlags) => {
+        if (headers !== undefined && origins === undefined) throw usage('--header goes with --set')
         const storage = await bucketOf(cli, 'CORS rules')
         const { terminal, signal } = cli
         if (origins !== undefined) await storage.setCors({ origins, headers, signal })

@@ -40,7 +40,11 @@ export function addDu(program: Command, run: Run): void {
         const { terminal } = cli
         const storage = await cli.storage()
         const found = await usage(storage, { prefix: folder, depth, signal: cli.signal })
-        if (found.files === 0 && folder) throw new Failure('NotFound', `there are no files in ${folder}`)
+        if (found.files === 0 && folder) {
+          const isFile = !folder.endsWith('/') && (await storage.exists(folder, { signal: cli.signal }))
+          if (isFile) throw misused(`${folder} is a file: stowage stat says its size`)
+          throw new Failure('NotFound', `there are no files in ${folder}`)
+        }
         const cost = monthlyCost(found, { reads, writes, egressGb: egress })
         const title = printable(folder ? `${folder} of ${storage}` : `${storage}`)
         const lines = terminal.isInteractive

@@ -6,7 +6,6 @@ import { usage } from '../failure.js'
 import {
   addTransferOptions,
   CopyReport,
-  inWordsOfFlags,
   refuseEmpty,
   type TransferFlags,
   toTransferOptions,
@@ -58,7 +57,7 @@ export function addMigrate(program: Command, run: Run): void {
             shard,
             onProgress: report.onFile,
           }
-          const result = await inWordsOfFlags(migrate(source, target, options))
+          const result = await migrate(source, target, options)
           if (shard === undefined) refuseEmpty(source, result, prefix)
           await report.end(dryRun)
           return exitCodeAfter(result.failed)

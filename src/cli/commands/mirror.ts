@@ -8,7 +8,6 @@ import { Progress } from '../progress.js'
 import {
   addTransferOptions,
   CopyReport,
-  inWordsOfFlags,
   refuseEmpty,
   type TransferFlags,
   toTransferOptions,
@@ -50,7 +49,7 @@ export function addMirror(program: Command, run: Run): void {
         const report = await CopyReport.start(cli, source, { prefix })
         try {
           const settings = { ...options, dryRun, onProgress: report.onFile }
-          const result = await inWordsOfFlags(mirror(source, target, settings))
+          const result = await mirror(source, target, settings)
           if (!force) refuseEmpty(source, result, prefix)
           await report.end(dryRun)
           return exitCodeAfter(result.failed)
@@ -76,7 +75,7 @@ async function mayDelete(
       progress.update(copied + skipped + failed)
     }
     const dry = { ...options, dryRun: true, onProgress }
-    deleted = (await inWordsOfFlags(mirror(source, target, dry))).deleted
+    deleted = (await mirror(source, target, dry)).deleted
   } finally {
     progress.stop()
   }

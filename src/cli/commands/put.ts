@@ -3,6 +3,7 @@ import { access, stat } from 'node:fs/promises'
 import { basename } from 'node:path'
 import type { Command } from 'commander'
 import type { Content, IfExists } from '../../index.js'
+import { refuseAddressedTarget } from '../addresses.js'
 import { examples, ifExistsOption, type Run } from '../command.js'
 import { EXIT } from '../exit-code.js'
 import { Failure, localFailure, usage } from '../failure.js'
@@ -10,7 +11,7 @@ import { printable } from '../printable.js'
 import { Progress } from '../progress.js'
 
 interface PutOptions {
-  readonly ifExists: IfExists
+  readonly ifExists?: IfExists
   readonly type?: string
   readonly cacheControl?: string
 }
@@ -23,7 +24,7 @@ export function addPut(program: Command, run: Run): void {
     .description('Stores a local file, or standard input, and prints the name that it really got.')
     .argument('<file>', 'a local file, or - for standard input')
     .argument('<name>', 'its name in the storage; after a folder ending in / the file keeps its own name')
-    .addOption(ifExistsOption(program, 'rename'))
+    .addOption(ifExistsOption(program))
     .option('--type <type>', 'the content type; default: by the extension')
     .option('--cache-control <value>', 'how caches may keep the file')
     .addHelpText(
@@ -32,6 +33,7 @@ export function addPut(program: Command, run: Run): void {
     )
     .action(
       run(async (cli, file: string, name: string, options: PutOptions) => {
+        refuseAddressedTarget(name)
         const target = toName(file, name)
         const { content, size } = await openSource(cli.terminal.stdin, file)
         const storage = await cli.storage()

@@ -12,7 +12,7 @@ interface SignOptions {
   readonly put?: boolean
   readonly size?: string
   readonly type?: string
-  readonly ifExists: IfExists
+  readonly ifExists?: IfExists
 }
 
 /** `stowage sign NAME` */
@@ -32,7 +32,7 @@ export function addSign(program: Command, run: Run): void {
     .option('--put', 'for an upload')
     .option('--size <bytes>', 'with --put: the exact size, such as 5MB or 1048576')
     .option('--type <type>', 'with --put: the content type; default: by the extension')
-    .addOption(ifExistsOption(program, 'rename'))
+    .addOption(ifExistsOption(program, 'with --put: '))
     .addHelpText(
       'after',
       examples(
@@ -52,8 +52,9 @@ export function addSign(program: Command, run: Run): void {
 }
 
 async function signDownload(cli: Cli, name: string, expiresIn: number, options: SignOptions): Promise<void> {
-  if (options.size !== undefined || options.type !== undefined) throw usage('--size and --type go with --put')
-  const storage = await cli.storage()
+  const { size, type, ifExists } = options
+  if ((size ?? type ?? ifExists) !== undefined) throw usage('--size, --type and --if-exists go with --put')
+  const storage = await storageToSign(cli)
   const url = await storage.signedUrl(name, { expiresIn, download: options.download, signal: cli.signal })
   const expiresAt = new Date(Date.now() + expiresIn * 1000)
   await cli.terminal.record({ name, method: 'GET', url, expiresAt }, url)
@@ -63,7 +64,7 @@ async function signDownload(cli: Cli, name: string, expiresIn: number, options: 
 async function signUpload(cli: Cli, name: string, expiresIn: number, options: SignOptions): Promise<void> {
   if (options.download !== undefined) throw usage('--download does not go with --put')
   if (options.size === undefined) throw usage('--put needs --size: the exact size of the file, such as 48213')
-  const storage = await cli.storage()
+  const storage = await storageToSign(cli)
   const upload = await storage.signedUpload(name, {
     size: toBytes(options.size),
     contentType: options.type ?? '', // By the extension.
@@ -91,8 +92,22 @@ function quoted(text: string): string {
 }
 
 /** Addresses of the disk are answered by the application, and only if both have the same secret. */
+async function storageToSign(cli: Cli): Promise<Storage> {
+  const storage = await cli.storage()
+  if (isLocal(storage) && !process.env.STORAGE_SIGNING_SECRET?.trim()) {
+    throw usage(
+      'nobody could use the address: set STORAGE_SIGNING_SECRET to the secret of the application that answers it',
+    )
+  }
+  return storage
+}
+
+function isLocal(storage: Storage): boolean {
+  return /^(?:FileSystem|Memory)Storage\b/.test(String(storage))
+}
+
 function sayWhoAnswers({ terminal }: Cli, storage: Storage): void {
-  if (!/^(?:FileSystem|Memory)Storage\(/.test(String(storage))) return
+  if (!isLocal(storage)) return
   terminal.say(
     'note: the application has to answer this address, by createFileHandler and with the same STORAGE_SIGNING_SECRET',
   )

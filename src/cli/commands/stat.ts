@@ -42,7 +42,7 @@ function linesOf({ name, size, contentType, lastModified, etag, metadata, ...hea
     ['content-encoding', headers.contentEncoding],
     ...Object.entries(metadata).map(([key, value]): [string, string] => [`metadata ${key}`, value]),
   ]
-  return fields.flatMap(([label, value]) =>
-    value === undefined ? [] : [`${`${label}:`.padEnd(10)} ${printable(value)}`],
-  )
+  const shown = fields.filter((field): field is [string, string] => field[1] !== undefined)
+  const width = Math.max(...shown.map(([label]) => label.length)) + 1
+  return shown.map(([label, value]) => `${`${label}:`.padEnd(width)} ${printable(value)}`)
 }

@@ -1,10 +1,11 @@
 import type { BigIntStats, Dirent } from 'node:fs'
 import type { Entry } from '../../driver.js'
+import { Problem } from '../../errors.js'
 import { compareNames, type Folder, isName, RESERVED_SEGMENT } from '../../names.js'
 import type { ListedFile } from '../../types.js'
 import { Pace } from './pace.js'
 import type { Root } from './root.js'
-import { lstatIfThere, lstatNow, readdir } from './syscalls.js'
+import { lstatIfThere, lstatNow, type RawEntry, readdir, readdirRaw } from './syscalls.js'
 import { hasCode } from './system-errors.js'
 import { stateOf } from './version.js'
 
@@ -79,14 +80,46 @@ async function level(root: Root, folder: string): Promise<string[]> {
 
 const SURROGATE = /[\ud800-\udfff]/
 
-/** At the root of a disk there is the folder of its repairs, which only the superuser may read. */
-async function readableEntries(root: Root, folder: string): Promise<Dirent[]> {
+type NamedEntry = Pick<Dirent, 'name' | 'isFile' | 'isDirectory'>
+
+async function readableEntries(root: Root, folder: string): Promise<readonly NamedEntry[]> {
+  const path = root.pathOfListed(folder)
   try {
-    return await readdirIfThere(root.pathOfListed(folder))
+    const entries = await readdir(path)
+    return entries.some(({ name }) => name.includes(UNDECODED))
+      ? decoded(await readdirRaw(Buffer.from(path)))
+      : entries
   } catch (error) {
+    if (hasCode(error, 'ENOENT')) return []
+    if (hasCode(error, 'ENOTDIR')) {
+      if (folder !== '') return []
+      throw new Problem('Misconfigured', 'the storage folder (location) is not a folder', { cause: error })
+    }
+    // At the root of a disk there is the folder of its repairs, which only the superuser may read.
     if (folder === 'lost+found' && hasCode(error, 'EACCES')) return []
     throw error
   }
+}
+
+/** What Node reads for bytes that are not UTF-8. Names may also have this character itself. */
+const UNDECODED = '\ufffd'
+
+/** Gives each name that is not UTF-8 a form of its own, with lone surrogates: the naming rule refuses it. */
+function decoded(entries: readonly RawEntry[]): NamedEntry[] {
+  return entries.map((entry) => ({
+    name: textOf(entry.name),
+    isFile: () => entry.isFile(),
+    isDirectory: () => entry.isDirectory(),
+  }))
+}
+
+/** In a name that is not UTF-8, U+DC80 to U+DCFF for the bytes above ASCII, as Python does it. */
+function textOf(name: Buffer): string {
+  const text = name.toString()
+  if (Buffer.from(text).equals(name)) return text
+  return name
+    .toString('latin1')
+    .replace(/[\x80-\xff]/g, (byte) => String.fromCharCode(0xdc00 + byte.charCodeAt(0)))
 }
 
 /** A missing folder is empty. */
@@ -117,14 +150,19 @@ async function toFiles(root: Root, names: readonly string[]): Promise<ListedFile
 /** Undefined where there is none, and where {@link toFile} has to say what is wrong. */
 function toFileNow(root: Root, name: string): ListedFile | undefined {
   try {
-    return name.endsWith('/') ? undefined : toListed(name, lstatNow(root.pathOfListed(name)))
+    return isUnreachable(name) ? undefined : toListed(name, lstatNow(root.pathOfListed(name)))
   } catch {
     return undefined
   }
 }
 
+/** Whether it stands for a folder that the naming rule refuses, or has no path as a string. It is told by its name only. */
+function isUnreachable(name: string): boolean {
+  return name.endsWith('/') || !name.isWellFormed()
+}
+
 function toFile(root: Root, name: string): ListedFile | Promise<ListedFile | null> {
-  if (name.endsWith('/')) return { name, size: 0, lastModified: new Date(0), etag: '""' }
+  if (isUnreachable(name)) return { name, size: 0, lastModified: new Date(0), etag: '""' }
   const looking = lstatIfThere(root.pathOfListed(name)).then((stats) => toListed(name, stats) ?? null)
   looking.catch(() => {}) // It may fail before somebody waits for it.
   return looking

@@ -16,6 +16,24 @@ export interface CorsRule {
   readonly exposedHeaders: readonly string[]
 }
 
+/** One lifecycle rule of a bucket, whoever wrote it. */
+export interface LifecycleRule {
+  /** Its id. `''` if it has none. */
+  readonly id: string
+  /** It is for the keys that begin with this. The prefix of the storage is a part of it. `''` is the whole bucket. */
+  readonly prefix: string
+  /** Whether `setLifecycle` has written it. */
+  readonly own: boolean
+  /** Whether the server follows it. */
+  readonly enabled: boolean
+  /** Days after the last write that files are deleted. Undefined: it deletes none by their age. */
+  readonly days: number | undefined
+  /** Days after their begin that multipart uploads are aborted. Undefined: it aborts none. */
+  readonly abortDays: number | undefined
+  /** What else it says, by the names that S3 has for it, such as `Transition` or `Tag`. */
+  readonly others: readonly string[]
+}
+
 /** Ids of the rules that this package writes begin with these. All other rules are somebody else's. */
 const EXPIRE = 'stowage-expire-'
 const ABORT = 'stowage-abort-'
@@ -54,14 +72,24 @@ export class BucketConfig {
     })
   }
 
-  /** Writes expiry rules below a prefix, and one that aborts uploads there that were left open. */
+  /** All lifecycle rules. */
+  async lifecycle(signal: AbortSignal | undefined): Promise<LifecycleRule[]> {
+    return (await this.#rules('lifecycle', signal)).map(toLifecycleRule)
+  }
+
+  /**
+   * Writes expiry rules below a prefix, and one that aborts uploads there that were left open. Takes away the rules of
+   * folders that get none any more.
+   */
   async setExpiry(
     prefix: string,
     rules: readonly ExpiryRule[],
+    removed: readonly string[],
     signal: AbortSignal | undefined,
   ): Promise<void> {
     const found = await this.#rules('lifecycle', signal)
-    const starts = new Set(rules.map((rule) => `${prefix}${rule.prefix}/`))
+    const folders = [...rules.map((rule) => rule.prefix), ...removed]
+    const starts = new Set(folders.map((folder) => `${prefix}${folder}/`))
     const kept = found.filter(
       (rule) =>
         !(isOwn(rule, EXPIRE) && starts.has(prefixOf(rule))) &&
@@ -138,6 +166,29 @@ export class BucketConfig {
   }
 }
 
+function toLifecycleRule(rule: XmlElement): LifecycleRule {
+  const daysOf = (action: string, field: string) => {
+    const [days] = childrenOf(rule, action).map((each) => textOf(each, field))
+    return days === undefined ? undefined : Number(days)
+  }
+  const days = daysOf('Expiration', 'Days')
+  const abortDays = daysOf('AbortIncompleteMultipartUpload', 'DaysAfterInitiation')
+  const known = new Set(['ID', 'Prefix', 'Status', 'Filter'])
+  if (days !== undefined) known.add('Expiration')
+  if (abortDays !== undefined) known.add('AbortIncompleteMultipartUpload')
+  return {
+    id: textOf(rule, 'ID') ?? '',
+    prefix: prefixOf(rule),
+    own: isOwn(rule, EXPIRE) || isOwn(rule, ABORT),
+    enabled: textOf(rule, 'Status') === 'Enabled',
+    days,
+    abortDays,
+    others: [...rule.children, ...conditionsOf(rule)]
+      .map(({ name }) => name)
+      .filter((name) => !known.has(name)),
+  }
+}
+
 function leaf(name: string, content: string | number | readonly XmlElement[]): XmlElement {
   return typeof content === 'object'
     ? { name, text: '', children: content }
@@ -171,8 +222,14 @@ function abortsUploads(rule: XmlElement): boolean {
 
 /** In a `Filter`, or right in the rule as in old configurations. */
 function prefixOf(rule: XmlElement): string {
+  return conditionsOf(rule).find(({ name }) => name === 'Prefix')?.text ?? textOf(rule, 'Prefix') ?? ''
+}
+
+/** What a rule is for. Several conditions are within an `And`. */
+function conditionsOf(rule: XmlElement): readonly XmlElement[] {
   const [filter] = childrenOf(rule, 'Filter')
-  return (filter && textOf(filter, 'Prefix')) ?? textOf(rule, 'Prefix') ?? ''
+  const [and] = filter ? childrenOf(filter, 'And') : []
+  return (and ?? filter)?.children ?? []
 }
 
 function textsOf(rule: XmlElement, name: string): string[] {

@@ -3,7 +3,7 @@ import { isProblem, Problem, type StorageErrorCode } from '../../errors.js'
 import { isNotLoaded, notLoaded } from '../../load.js'
 import { analyse, type Failure, isSetUpCode, retryOf } from './failures.js'
 import { sizeOf } from './read.js'
-import { S3Error } from './s3-error.js'
+import { PAGE, S3Error } from './s3-error.js'
 
 type Meaning = readonly [StorageErrorCode, string]
 
@@ -35,6 +35,7 @@ const FULL: Meaning = ['Full', 'the storage server is full']
 
 const BY_CODE: Readonly<Record<string, Meaning>> = {
   InvalidBucketName: ['Misconfigured', 'the server refuses the name of the bucket'],
+  [PAGE]: NOT_S3,
   NoSuchUpload: ['Unavailable', 'somebody else aborted the multipart upload: try again'],
   Unauthorized: UNKNOWN_KEY,
   InvalidAccessKeyId: UNKNOWN_KEY,
@@ -110,7 +111,7 @@ export function classify(error: unknown, bucket: string): Problem {
   if (isNotLoaded(error.cause)) return notLoaded(error.cause)
   const failure = analyse(error)
   const [code, reason] = meaningOf(failure, bucket)
-  const detail = [failure.code, failure.status].filter(Boolean).join(' ')
+  const detail = [failure.code === PAGE ? '' : failure.code, failure.status].filter(Boolean).join(' ')
   const size = code === 'RangeNotSatisfiable' ? sizeOf(failure) : undefined
   return new Problem(code, detail ? `${reason} (${detail})` : reason, { cause: error, size })
 }

@@ -3,6 +3,7 @@ import { isAwsHost, isR2Host } from './address.js'
 import type { S3Config } from './config.js'
 import type { Contact } from './contact.js'
 import { isSetUpCode } from './failures.js'
+import { PAGE } from './s3-error.js'
 
 /** Codes of S3 that say that a key is unknown, wrong or has ended, and what to do. */
 const KEYS: Readonly<Record<string, readonly [string, string]>> = {
@@ -78,7 +79,7 @@ export function checkEndpoint(config: S3Config, made: Contact): CheckOutcome {
     )
   }
   if (status === undefined) return unreachable(proxy?.url.host, host, code)
-  if (status >= 300 && code !== '') {
+  if (status >= 300 && code !== '' && code !== PAGE) {
     if (status < 500 || code === 'NotImplemented') return answers
     return failed(
       `${host} answers, but has a problem: ${reason}.`,

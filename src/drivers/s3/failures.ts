@@ -1,6 +1,6 @@
 import { isProblem } from '../../errors.js'
 import { isNotLoaded } from '../../load.js'
-import { S3Error } from './s3-error.js'
+import { PAGE, S3Error } from './s3-error.js'
 
 /** The cause of a failed request, as far as the error says. */
 export interface Failure {
@@ -55,6 +55,12 @@ export function analyse(error: unknown): Failure {
   const passing = status < 300 || status === 408 || (status >= 500 && status !== 501 && status !== 507)
   const retry = status === 429 ? 'later' : (retryOf(code) ?? (passing ? 'soon' : 'no'))
   return { status, code, headers, attempts, retry, ambiguous: passing }
+}
+
+/** Whether an S3 server says that there is no such object or upload. */
+export function isMissing(error: unknown): boolean {
+  const { status, code } = analyse(error)
+  return status === 404 && code !== 'NoSuchBucket' && code !== PAGE
 }
 
 /** An error of our own making, or of the caller's. */

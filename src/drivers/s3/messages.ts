@@ -1,7 +1,7 @@
 import { Problem } from '../../errors.js'
 import { toDate } from './headers.js'
 import type { DeleteResult, ListPage, Part, PartPage, UploadMarker, UploadPage } from './object-api.js'
-import { S3Error } from './s3-error.js'
+import { PAGE, S3Error } from './s3-error.js'
 import { childrenOf, escapeXml, parseXml, textOf, type XmlDocument } from './xml.js'
 
 const NAMESPACE = 'xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
@@ -111,8 +111,14 @@ export async function readError(
   const isError = root?.name === 'Error'
   const code = isError ? textOf(root, 'Code') : undefined
   const message = isError ? textOf(root, 'Message') : undefined
+  if (UNKNOWING.has(status) && HTML.test(text))
+    return new S3Error('a page came', { status, code: PAGE, headers })
   return new S3Error(message || `the server answered ${status}`, { status, code, headers })
 }
+
+const HTML = /^\s*<(?:!doctype\s+)?html/i
+/** A portal, a proxy or a website knows nothing of files, whatever it answers. */
+const UNKNOWING: ReadonlySet<number> = new Set([404, 405, 410, 501])
 
 /** Makes keys of a page's text: some servers ignore `encoding-type=url`, and say so by leaving it out. */
 export function keyDecoder(encoding: string | undefined): (text: string) => string {

@@ -5,7 +5,7 @@ import type { Name } from '../../names.js'
 import { resolveRange } from '../../ranges.js'
 import { toFileState } from './attributes.js'
 import type { S3Connection } from './connection.js'
-import { analyse } from './failures.js'
+import { isMissing } from './failures.js'
 import { headObject, type SizedObject } from './head.js'
 import { explainHead, explainRead } from './look.js'
 import { isPlaceholder } from './publishers/placeholder.js'
@@ -77,8 +77,7 @@ export class Reader {
       const { body } = await openObject(this.#connection, name, undefined, signal)
       await body.close()
     } catch (error) {
-      const { code, status } = analyse(error)
-      if (code === 'NoSuchBucket' || status !== 404) throw error
+      if (!isMissing(error)) throw error
     }
     this.#bucketSeen = true
   }

@@ -33,6 +33,9 @@ export class S3Error extends Error {
   }
 }
 
+/** The code of a page that says what only an S3 server can know, such as 404. */
+export const PAGE = 'Page'
+
 /** A success that lacks what every S3 server sends: the page of a proxy or a captive portal. A retry may cure it. */
 export function notFromS3(status: number, headers: Readonly<Record<string, string>> = {}): S3Error {
   return new S3Error('the response is not from an S3 server', { status, headers })

@@ -47,6 +47,6 @@ export async function checkLifecycle(
     return ok('The bucket removes uploads that were never completed.')
   return warning(
     'No lifecycle rule removes uploads that were never completed; they are paid for and nobody sees them.',
-    'Call setLifecycle with your expiry rules, which adds such a rule, or call sweep from a nightly job.',
+    'Run `stowage sweep` every night, or write expiry rules by `stowage lifecycle` or setLifecycle: such a rule comes with them.',
   )
 }

@@ -15,7 +15,7 @@ import {
 import { toObjectAttributes } from './attributes.js'
 import type { S3Connection } from './connection.js'
 import { deleteKeys } from './delete.js'
-import { analyse } from './failures.js'
+import { analyse, isMissing } from './failures.js'
 import { headObject, type SizedObject } from './head.js'
 import { HiddenObject, hasMark, type StageHidden } from './hidden-object.js'
 import { listKeys } from './listing.js'
@@ -168,11 +168,6 @@ function encode(uploadId: string): string {
 
 function hashOf(name: Name): string {
   return createHash('sha256').update(name).digest('hex').slice(0, 32)
-}
-
-function isMissing(error: unknown): boolean {
-  const { status, code } = analyse(error)
-  return status === 404 && code !== 'NoSuchBucket'
 }
 
 /** Refusals of a completion that are the client's own mistake. */
