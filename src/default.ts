@@ -1,7 +1,7 @@
 import { silence } from './content.js'
 import { createDefaultStorage } from './create-storage.js'
 import { ConfigurationError } from './errors.js'
-import { DRIVER, driverOf, Storage } from './storage.js'
+import { BEHIND, DRIVER, driverOf, Storage } from './storage.js'
 
 interface Shared {
   /** The storage of the environment, once it was made. */
@@ -33,6 +33,29 @@ function current(): Storage {
   return shared.made
 }
 
+/** The methods of every storage, passed on. They need no receiver, so they may be detached and spied on. */
+const methods: Storage = Object.create(Storage.prototype)
+for (const method of Object.getOwnPropertyNames(Storage.prototype)) {
+  if (method === 'constructor' || method === 'tee') continue // `tee` is synchronous, and made of `save`.
+  Object.defineProperty(methods, method, { value: passedOn(method), writable: true, configurable: true })
+}
+
+function passedOn(method: string): unknown {
+  if (method === 'toString') return describe
+  if (method === 'url') return (name: string) => current().url(name)
+  if (method === 'list') {
+    return async function* (...options: Parameters<Storage['list']>) {
+      yield* current().list(...options)
+    }
+  }
+  // If the environment is wrong, a method rejects, as for every other error.
+  return async (...given: unknown[]) => {
+    if (method === 'save') silence(given[1])
+    const storage = current()
+    return Reflect.apply(Reflect.get(storage, method), storage, given)
+  }
+}
+
 /**
  * The storage of the application. Its first use reads the environment, see {@link createDefaultStorage}; the import does
  * not. Tests replace it with {@link setDefaultStorage}.
@@ -41,46 +64,22 @@ function current(): Storage {
  * import { defaultStorage, documentPath } from 'stowage'
  * const name = await defaultStorage.save(documentPath(roomId, file.name), file)
  */
-export const defaultStorage: Storage = new Proxy<Storage>(Object.create(Storage.prototype), {
+export const defaultStorage: Storage = new Proxy<Storage>(Object.create(methods), {
   get(target, property) {
     if (property === DRIVER) return driverOf(current())
-    if (property === 'toString') return describe
+    if (property === BEHIND) return current()
     // `then` of an await, `inspect` and properties that a test has set do not read the environment.
-    if (typeof property === 'symbol' || PROBED.has(property) || (property in target && !isMethod(property))) {
+    if (typeof property === 'symbol' || PROBED.has(property) || property in target) {
       return Reflect.get(target, property)
     }
-    if (property === 'url') return (name: string) => current().url(name)
-    if (property === 'list') {
-      return async function* (...options: Parameters<Storage['list']>) {
-        yield* current().list(...options)
-      }
-    }
-    if (!isMethod(property)) {
-      const value: unknown = Reflect.get(current(), property)
-      return typeof value === 'function' ? value.bind(current()) : value
-    }
-    // If the environment is wrong, a method rejects, as for every other error.
-    return async (...given: unknown[]) => {
-      if (property === 'save') silence(given[1])
-      const storage = current()
-      return Reflect.apply(Reflect.get(storage, property), storage, given)
-    }
+    const value: unknown = Reflect.get(current(), property)
+    return typeof value === 'function' ? value.bind(current()) : value
   },
 })
 
 /** Does not make the storage: a log line before the first use must not read the environment. */
 function describe(): string {
   return String(shared.set.at(-1)?.storage ?? shared.made ?? 'defaultStorage, not used yet')
-}
-
-/** Whether a property is a method of `Storage` that no test has replaced. */
-function isMethod(property: string | symbol): boolean {
-  return (
-    property !== 'constructor' &&
-    property !== 'tee' && // It is synchronous, and made of `save`.
-    Object.hasOwn(Storage.prototype, property) &&
-    !Object.hasOwn(defaultStorage, property)
-  )
 }
 
 /** Properties that the language and tools look up on every object. */

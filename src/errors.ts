@@ -307,7 +307,7 @@ function compose({
   file,
   reason,
 }: Pick<StorageErrorInit, 'operation' | 'file' | 'reason'>): string {
-  const subject = [operation, file === undefined ? undefined : quote(file)].filter(Boolean).join(' ')
+  const subject = [operation, file && quote(file)].filter(Boolean).join(' ')
   return subject ? `${subject}: ${reason}` : reason
 }
 

@@ -9,7 +9,16 @@ export async function observed<T>(
   work: () => Promise<T>,
 ): Promise<T> {
   if (!isObserved() || !isStorage(storage)) return work()
-  return observe(eventOf(operation, driverOf(storage).label, file), work)
+  return observe(eventOf(operation, driverOf(storage).label, file), async (event) => {
+    try {
+      const result = await work()
+      finish(event)
+      return result
+    } catch (error) {
+      finish(event, { error })
+      throw error
+    }
+  })
 }
 
 /** The same for a call that gives items one by one. It ends when they end, fail or are left. */

@@ -65,6 +65,15 @@ export function driverOf(storage: Storage): StorageDriver {
   return Reflect.get(storage, DRIVER)
 }
 
+/** The storage that a stand-in such as the default storage passes its calls on to. */
+export const BEHIND = Symbol.for('stowage.behind')
+
+/** The driver of a storage whose `method` is the one below. A subclass or a test may have put another in its place. */
+export function driverBehind(storage: Storage, method: 'list' | 'open'): StorageDriver | undefined {
+  const behind: Storage = (!Object.hasOwn(storage, method) && Reflect.get(storage, BEHIND)) || storage
+  return behind[method] === Storage.prototype[method] ? driverOf(behind) : undefined
+}
+
 /**
  * A place for files. `Storage` holds all policy, once: names, defaults, collisions, limits, errors. Its driver does the
  * I/O: see {@link StorageDriver} for how to write a backend.
@@ -343,7 +352,12 @@ export abstract class Storage {
    * @example for await (const { name, size } of storage.list('documents/42')) console.log(name, size)
    */
   async *list(prefix = '', options: ListOptions = {}): AsyncIterable<ListedFile> {
-    for await (const files of listed(this.#driver, prefix, options)) for (const file of files) yield file
+    for await (const files of listed(this.#driver, prefix, options)) {
+      for (const file of files) {
+        yield file
+        if (options.signal?.aborted) break // The next batch rejects.
+      }
+    }
   }
 
   /**

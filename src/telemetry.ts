@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { tracingChannel } from 'node:diagnostics_channel'
-import { isStorageError } from './errors.js'
+import { isStorageError, withoutQuery } from './errors.js'
 
 /**
  * One call of a storage, as the tracing channel `stowage:operation` of `node:diagnostics_channel` reports it. The object
@@ -46,10 +46,9 @@ export function observe<T>(event: OperationEvent, work: (event: OperationEvent) 
   })
 }
 
-/** An event of a call that begins. A name that is an address may be a signed one: its query is left out. */
+/** An event of a call that begins. */
 export function eventOf(operation: string, storage: string, file: unknown): OperationEvent {
-  const name = typeof file === 'string' ? file : undefined
-  return { operation, storage, file: name && /^https?:/i.test(name) ? name.split('?')[0] : name }
+  return { operation, storage, file: withoutQuery(typeof file === 'string' ? file : undefined) }
 }
 
 /** Reports the start of a call that is no promise, such as a listing. Undefined where nobody listens. */

@@ -115,7 +115,7 @@ async function fetchOne(
   if (!/^https?:\/\//i.test(url)) {
     throw new Problem(
       'Unsupported',
-      'warm needs absolute public addresses: give a publicBaseUrl or a baseUrl',
+      'the public addresses must be absolute: give a publicBaseUrl or a baseUrl',
     )
   }
   const context = { operation: 'warm', file: name, storage: String(storage) }

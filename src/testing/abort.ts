@@ -232,9 +232,14 @@ export const abortCases: readonly ConformanceCase[] = cases('abort', {
   'a listing that is aborted on its way says so': async (storage) => {
     for (const name of ['a.txt', 'b.txt', 'c.txt']) await storage.save(name, 'content')
     const controller = new AbortController()
+    const listed: string[] = []
     const listing = async () => {
-      for await (const _ of storage.list('', { signal: controller.signal })) controller.abort(REASON)
+      for await (const { name } of storage.list('', { signal: controller.signal })) {
+        listed.push(name)
+        controller.abort(REASON)
+      }
     }
     assert.equal((await rejects('Aborted', listing)).cause, REASON)
+    assert.deepEqual(listed, ['a.txt'])
   },
 })

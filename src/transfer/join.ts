@@ -1,6 +1,6 @@
 import { listed } from '../listed.js'
 import { compareNames, isReserved } from '../names.js'
-import { driverOf, Storage } from '../storage.js'
+import { driverBehind, type Storage } from '../storage.js'
 import type { ListedFile, ListOptions } from '../types.js'
 import { corrupt } from './failures.js'
 import type { Plan } from './plan.js'
@@ -138,8 +138,8 @@ function batchesOf(
   folder: string,
   options: ListOptions,
 ): AsyncIterable<readonly ListedFile[]> {
-  if (storage.list === Storage.prototype.list) return listed(driverOf(storage), folder, options)
-  return alone(storage.list(folder, options))
+  const driver = driverBehind(storage, 'list')
+  return driver ? listed(driver, folder, options) : alone(storage.list(folder, options))
 }
 
 async function* alone(files: AsyncIterable<ListedFile>): AsyncIterable<readonly ListedFile[]> {

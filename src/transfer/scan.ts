@@ -1,6 +1,6 @@
 import { toName } from '../names.js'
 import { explain, perform } from '../operation.js'
-import { driverOf, Storage } from '../storage.js'
+import { driverBehind, type Storage } from '../storage.js'
 import { isObserved } from '../telemetry.js'
 import { readBytes, SMALL_FILE } from './read-bytes.js'
 
@@ -12,7 +12,7 @@ type Take = (piece: Uint8Array) => void
  */
 export async function scan(storage: Storage, name: string, take: Take, signal: AbortSignal): Promise<void> {
   // A subclass may override `open`; then its bytes are compared, because they are the ones that are copied.
-  const driver = storage.open === Storage.prototype.open ? driverOf(storage) : undefined
+  const driver = driverBehind(storage, 'open')
   if (driver?.scan === undefined) {
     const file = await storage.open(name, { signal })
     if (file.size <= SMALL_FILE) take(await readBytes(file, signal))

@@ -265,6 +265,18 @@ describe('defaultStorage', () => {
     assert.equal(await defaultStorage.save('a.txt', 'x'), 'elsewhere')
     spy.mockRestore()
     assert.equal(await defaultStorage.save('a.txt', 'x'), 'a.txt')
+    const calls = {
+      open: vi.spyOn(defaultStorage, 'open'),
+      url: vi.spyOn(defaultStorage, 'url'),
+      list: vi.spyOn(defaultStorage, 'list'),
+    }
+    assert.equal(await (await defaultStorage.open('a.txt')).text(), 'x')
+    assert.equal(defaultStorage.url('a.txt'), '/uploads/a.txt')
+    for await (const { name } of defaultStorage.list()) assert.equal(name, 'a.txt')
+    for (const call of Object.values(calls)) {
+      assert.equal(call.mock.calls.length, 1)
+      call.mockRestore()
+    }
   })
 
   it('rejects and no more when a broken stream meets a wrong environment', async () => {

@@ -7,8 +7,18 @@ import { truncateSync } from 'node:fs'
 import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { compare, driverOf, FileSystemStorage, MemoryStorage, migrate, prefixed, readThrough } from 'stowage'
-import { afterAll, describe, it } from 'vitest'
+import {
+  compare,
+  defaultStorage,
+  driverOf,
+  FileSystemStorage,
+  MemoryStorage,
+  migrate,
+  prefixed,
+  readThrough,
+  setDefaultStorage,
+} from 'stowage'
+import { afterAll, describe, it, vi } from 'vitest'
 import { Pace } from '../../src/drivers/filesystem/pace.js'
 import { ContentHash } from '../../src/transfer/etag-hash.js'
 import { scan } from '../../src/transfer/scan.js'
@@ -158,6 +168,27 @@ describe('a transfer', () => {
     await target.save('a', 'text')
     const { skipped, failed } = await migrate(new Lower(options), target)
     assert.deepEqual([skipped, failed], [1, []])
+  })
+
+  it('takes the short ways through the default storage, unless a test has replaced a method', async () => {
+    const disk = new FileSystemStorage({ location: await folder(), fsync: false })
+    await disk.save('d/a', 'text')
+    const target = new MemoryStorage()
+    await migrate(disk, target)
+    let scans = 0
+    const counting = altered(disk, (driver) => ({
+      scan: async (request) => {
+        scans += 1
+        await driver.scan?.(request)
+      },
+    }))
+    using _ = setDefaultStorage(counting)
+    assert.equal((await migrate(defaultStorage, target)).skipped, 1)
+    assert.equal(scans, 1)
+    using spy = vi.spyOn(defaultStorage, 'open')
+    assert.equal((await migrate(defaultStorage, target)).skipped, 1)
+    assert.equal(scans, 1)
+    assert.equal(spy.mock.calls.length, 1)
   })
 
   it('needs no scan of a driver', async () => {
