@@ -77,6 +77,7 @@ const PRIVATE: readonly { what: RegExp; to: RegExp }[] = [
 
 /** Everything that is not this package's own, and where it may be imported. What is not here may be imported nowhere. */
 const OUTSIDE: readonly { what: RegExp; in: RegExp }[] = [
+  { what: /^node:v8$/, in: /^cli\.ts$/ },
   { what: /^node:(?:crypto|events|path|stream|util)$/, in: /./ },
   { what: /^node:(?:async_hooks|diagnostics_channel)$/, in: /^telemetry\.ts$/ },
   { what: /^node:timers(?:\/promises)?$/, in: /^timers\.ts$/ },
