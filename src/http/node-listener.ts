@@ -139,10 +139,25 @@ async function sendBody(
   incoming: IncomingMessage,
   outgoing: ServerResponse,
 ): Promise<void> {
+  const isWhole = incoming.complete || outgoing.shouldKeepAlive
   if (body === null || incoming.method === 'HEAD') {
-    outgoing.end()
+    if (isWhole) outgoing.end()
+    else outgoing.flushHeaders()
     await body?.cancel()
   } else {
-    await pipeline(Readable.fromWeb(body as Parameters<typeof Readable.fromWeb>[0]), outgoing)
+    const source = Readable.fromWeb(body as Parameters<typeof Readable.fromWeb>[0])
+    await pipeline(source, outgoing, { end: isWhole })
   }
+  if (isWhole) return
+  // Node closes the connection with the end of the answer. A client that still sends would lose the answer.
+  await readRest(incoming)
+  outgoing.end()
+}
+
+/** Reads the rest of a request and forgets it, within bounds. */
+async function readRest(incoming: IncomingMessage): Promise<void> {
+  if (incoming.readableEnded || incoming.destroyed) return
+  const over = new Promise((resolve) => incoming.once('end', resolve).once('close', resolve))
+  releaseStream(incoming)
+  await over
 }

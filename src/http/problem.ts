@@ -91,11 +91,14 @@ export function problemResponse(
   headers: Readonly<Record<string, string>> = {},
   more: Readonly<Record<string, string>> = {},
 ): Response {
-  return new Response(JSON.stringify({ title: message, status, code, ...more }), {
+  const body = JSON.stringify({ title: message, status, code, ...more })
+  return new Response(body, {
     status,
     statusText: message, // Some clients show nothing else.
     headers: {
       'content-type': 'application/problem+json',
+      // So a client that still sends knows that it has the whole answer.
+      'content-length': String(Buffer.byteLength(body)),
       'cache-control': 'no-store',
       'x-content-type-options': 'nosniff',
       ...headers,
