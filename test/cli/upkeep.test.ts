@@ -135,7 +135,7 @@ describe('stowage warm', () => {
     ])
     assert.deepEqual([nowhere.code, nowhere.stderr], [1, 'error: there are no files in nowhere\n'])
     assert.equal(relative.code, 64)
-    assert.match(relative.stderr, /^error: .*absolute public addresses.*\n$/)
+    assert.match(relative.stderr, /^error: warm: the public addresses must be absolute: .*\n$/)
     assert.equal(dead.code, 2)
     assert.match(dead.stderr, /^failed: warm "a\.txt": the public address cannot be fetched\n$/)
   })
