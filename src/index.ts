@@ -23,6 +23,7 @@ export type {
   Entry,
   FileState,
   OpenedFile,
+  Place,
   ReadRequest,
   RemoveFailure,
   ScanRequest,
