@@ -239,11 +239,11 @@ class ReadThroughDriver implements StorageDriver {
     return newer && guarded(newer, (staged, signal) => this.#guard(staged, signal))
   }
 
-  /** Those of the newer storage, and what is read of the older one. */
   placesOf(folder: Folder): readonly Place[] {
     return this.#places(folder)
   }
 
+  /** Those of the newer storage, and what is read of the older one. */
   async checks(): Promise<readonly Check[]> {
     const older = (await this.#older().checks()).flatMap((check): Check[] => {
       if (check.writes) return []
