@@ -79,6 +79,11 @@ const OVERRIDES: Fault = {
   error: /strictly equal/,
 }
 
+const UPLOADS: Fault = {
+  reason: 'it has neither ListParts nor ListMultipartUploads',
+  error: /not ?implemented/i,
+}
+
 /** By the name of the case. One that passes must not be here, so that the list can only get shorter. */
 const FAULTS: Readonly<Record<string, Fault>> = {
   'names: every method keeps names of Unicode': {
@@ -93,6 +98,19 @@ const FAULTS: Readonly<Record<string, Fault>> = {
   'metadata: 8,000 bytes of keys and values come back, more are refused': METADATA,
   'signed URL: with download makes browsers save the file, under its own or another name': OVERRIDES,
   'signed URL: with contentType serves the file as that type': OVERRIDES,
+  'direct upload: becomes a file of its type and metadata, with its parts in any order': UPLOADS,
+  'direct upload: gives the same answer when it is completed again': UPLOADS,
+  'direct upload: is not found by another name, or another id': UPLOADS,
+  'direct upload: is refused by the size of all parts, and leaves nothing': UPLOADS,
+  'direct upload: is refused by the type of its bytes, and leaves nothing': UPLOADS,
+  'direct upload: leaves out parts that the completion does not name, or refuses it': UPLOADS,
+  'direct upload: lists its parts in the order of their numbers, with ETags and sizes': UPLOADS,
+  'direct upload: of one empty part is an empty file': UPLOADS,
+  'direct upload: refuses a missing part, and one that is named twice; then it can be completed': UPLOADS,
+  'direct upload: stays when a sweep finds it too young, and is gone when a sweep removes it': UPLOADS,
+  'direct upload: takes a part that is sent again for the first one': UPLOADS,
+  'direct upload: that is completed twice at the same time is one file': UPLOADS,
+  'direct upload: that is given up is gone': UPLOADS,
 }
 
 describe.skipIf(!there).each([
