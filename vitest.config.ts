@@ -28,8 +28,11 @@ const SLOW = [
   'test/integration/readers.test.ts',
   'test/integration/s3-abandoned.test.ts',
   'test/integration/s3-addresses.test.ts',
+  'test/integration/s3-credential-chain.test.ts',
   'test/integration/s3-hostile.test.ts',
+  'test/integration/s3-listing-rights.test.ts',
   'test/integration/s3-lost-answers.test.ts',
+  'test/integration/s3-multipart.test.ts',
   'test/integration/s3-retries.test.ts',
   'test/integration/s3-unreachable.test.ts',
   'test/integration/secrets.test.ts',
@@ -39,6 +42,7 @@ const SLOW = [
   'test/operations/undoable-sqlite.test.ts',
   'test/package.test.ts',
   'test/servers/ceph.test.ts',
+  'test/servers/r2-connections.test.ts',
 ]
 
 /** These have a configuration of their own. */
