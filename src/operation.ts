@@ -9,7 +9,7 @@ import {
   toStorageError,
 } from './errors.js'
 import { toSignal } from './options.js'
-import { eventOf, finish, isObserved, type OperationEvent, observe } from './telemetry.js'
+import { begin, eventOf, finish, isObserved, type OperationEvent } from './telemetry.js'
 import type { AbortOptions } from './types.js'
 
 /**
@@ -24,7 +24,7 @@ export function perform<T>(
   work: Work<T>,
 ): Promise<T> {
   if (!isObserved()) return performNow(driver, operation, file, options, work, undefined)
-  return observe(eventOf(operation, driver.label, file), (event) =>
+  return begin(eventOf(operation, driver.label, file), (event) =>
     performNow(driver, operation, file, options, work, event),
   )
 }

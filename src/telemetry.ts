@@ -37,8 +37,22 @@ export function isObserved(): boolean {
   return channel.hasSubscribers
 }
 
-/** Runs a call whose start is reported. `work` reports its outcome by {@link finish}. */
-export function observe<T>(event: OperationEvent, work: (event: OperationEvent) => Promise<T>): Promise<T> {
+/** Runs a call whose start, end and outcome are reported. */
+export function observe<T>(event: OperationEvent, work: () => Promise<T>): Promise<T> {
+  return begin(event, async () => {
+    try {
+      const result = await work()
+      finish(event)
+      return result
+    } catch (error) {
+      finish(event, { error })
+      throw error
+    }
+  })
+}
+
+/** Runs a call whose start is reported. `work` reports its outcome by {@link finish}, which saves a promise. */
+export function begin<T>(event: OperationEvent, work: (event: OperationEvent) => Promise<T>): Promise<T> {
   return channel.start.runStores(event, () => {
     const working = isCounting ? current.run(event, work, event) : work(event)
     channel.end.publish(event)
@@ -51,15 +65,6 @@ export function eventOf(operation: string, storage: string, file: unknown): Oper
   return { operation, storage, file: withoutQuery(typeof file === 'string' ? file : undefined) }
 }
 
-/** Reports the start of a call that is no promise, such as a listing. Undefined where nobody listens. */
-export function start(operation: string, storage: string, file: string): OperationEvent | undefined {
-  if (!channel.hasSubscribers) return undefined
-  const event = eventOf(operation, storage, file)
-  channel.start.publish(event)
-  channel.end.publish(event)
-  return event
-}
-
 /** Reports how a call ended. */
 export function finish(event: OperationEvent, failure?: { readonly error: unknown }): void {
   event.outcome =
@@ -69,8 +74,14 @@ export function finish(event: OperationEvent, failure?: { readonly error: unknow
   channel.asyncEnd.publish(event)
 }
 
-/** The items of a listing, whose requests count for its call. */
-export async function* within<T>(event: OperationEvent, items: AsyncIterable<T>): AsyncIterable<T> {
+/** Gives items one by one, such as those of a listing, as one call. It ends when they end, fail or are left. */
+export async function* observeItems<T>(
+  event: OperationEvent,
+  items: AsyncIterable<T>,
+): AsyncGenerator<T, void, undefined> {
+  channel.start.publish(event)
+  channel.end.publish(event)
+  let failure: { readonly error: unknown } | undefined
   const iterator = items[Symbol.asyncIterator]()
   try {
     for (;;) {
@@ -78,8 +89,15 @@ export async function* within<T>(event: OperationEvent, items: AsyncIterable<T>)
       if (done) return
       yield value
     }
+  } catch (error) {
+    failure = { error }
+    throw error
   } finally {
-    await iterator.return?.()
+    try {
+      await iterator.return?.()
+    } finally {
+      finish(event, failure)
+    }
   }
 }
 

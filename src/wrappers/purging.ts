@@ -20,7 +20,7 @@ import { checksOf, hasFile, sweepBelow } from '../driver.js'
 import type { Problem } from '../errors.js'
 import type { Folder, Name } from '../names.js'
 import { wrap } from '../operation.js'
-import { eventOf, finish, observe } from '../telemetry.js'
+import { eventOf, observe } from '../telemetry.js'
 import { clearTimeout, setTimeout } from '../timers.js'
 import type { ListedFile, Purge } from '../types.js'
 import type { UploadDriver } from '../upload-driver.js'
@@ -95,12 +95,10 @@ export class PurgingDriver implements StorageDriver {
     const purging = observe(event, async () => {
       try {
         await this.#purge(names.map((name) => this.#inner.locate(name)))
-        finish(event)
       } catch (error) {
-        const context = { operation: 'purge', file: first, storage: this.label }
-        finish(event, { error: wrap(this.#inner, error, context) }) // Told there only.
+        throw wrap(this.#inner, error, { operation: 'purge', file: first, storage: this.label })
       }
-    })
+    }).catch(() => {}) // The channel has it.
     await within(PATIENCE, purging)
   }
 

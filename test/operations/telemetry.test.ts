@@ -176,6 +176,18 @@ describe('the channel', () => {
     )
   })
 
+  it('tells with the first item what is wrong with a storage, not at the call', async () => {
+    listen()
+    const broken = new Proxy(new MemoryStorage(), {
+      get: (storage, property) => {
+        if (property === Symbol.for('stowage.driver')) throw new Error('misconfigured')
+        return Reflect.get(storage, property)
+      },
+    })
+    const items = orphans(broken, (names) => names)[Symbol.asyncIterator]()
+    await assert.rejects(items.next(), /misconfigured/)
+  })
+
   it('keeps the query of an address to itself that somebody takes for a name', async () => {
     const { ended } = listen()
     const addresses = ['https://cdn.example.com/a.png', ' https://cdn.example.com/a.png', '/uploads/a.png']
