@@ -6,6 +6,7 @@ import type {
   ServiceInputTypes,
   ServiceOutputTypes,
 } from '@aws-sdk/client-s3'
+import { lazily } from '../../load.js'
 import { clearTimeout, setTimeout } from '../../timers.js'
 import { type BucketAddress, pathOf } from './address.js'
 import { MAX_ANSWER_BYTES, TimeoutError, tooLong } from './bounds.js'
@@ -14,6 +15,9 @@ import { type ForwardProxy, proxyFor } from './proxy.js'
 import { notFromS3 } from './s3-error.js'
 import type { Signer } from './signer.js'
 import { tunnelAgent } from './tunnel.js'
+
+/** The AWS SDK, loaded on first use. */
+export const loadSdk = lazily(() => import('@aws-sdk/client-s3'))
 
 /** A command of the SDK. */
 export type SdkCommand<Input extends ServiceInputTypes, Output extends ServiceOutputTypes> = $Command<

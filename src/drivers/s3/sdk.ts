@@ -11,12 +11,13 @@ import {
   createClient,
   dropChecksums,
   keepAnswer,
+  loadSdk,
   type SdkCommand,
   sendWithin,
 } from './sdk-client.js'
 import { fromSdkError } from './sdk-errors.js'
 import { fieldsOf, isAnswer, stateOf, tagOf } from './sdk-fields.js'
-import { loadSdk, SdkPresigner } from './sdk-presigner.js'
+import { SdkPresigner } from './sdk-presigner.js'
 import { SdkStream } from './sdk-stream.js'
 import type { Signer } from './signer.js'
 import type { WriteHeaders } from './write-headers.js'
