@@ -99,7 +99,7 @@ export class S3Storage extends Storage {
   async getLifecycleRules(options: AbortOptions = {}): Promise<LifecycleRule[]> {
     return this.perform('getLifecycleRules', undefined, options, async (signal) => {
       checkOptions(options, ABORT_OPTIONS)
-      return (await this.#driver.config()).lifecycle(signal)
+      return (await this.#driver.config()).lifecycle(this.#prefix, signal)
     })
   }
 

@@ -133,6 +133,16 @@ describe('stowage lifecycle', () => {
     )
   })
 
+  it('shows the rule of another storage in the bucket beside an equal one of its own', async () => {
+    const mine = { R2_PREFIX: 'mine' }
+    for (const more of [{}, { R2_PREFIX: 'other' }, mine]) await run('lifecycle --rule exports=9 --yes', more)
+    const lines = (await run('lifecycle', mine)).stdout
+      .split('\n')
+      .filter((line) => line.includes(': 9 days'))
+    assert.equal(lines[0], 'exports: 9 days')
+    assert.deepEqual(lines.slice(1).sort(), ['exports/: 9 days', 'other/exports/: 9 days'])
+  })
+
   it('asks on a terminal', async () => {
     const start = () =>
       place.program.startInTerminal(['lifecycle', '--rule', 'tmp=1'], {

@@ -41,11 +41,11 @@ export function addLifecycle(program: Command, run: Run): void {
         const { signal } = cli
         const rules = await rulesOf(flags)
         const remove = (flags.remove ?? []).map(withoutSlash)
-        const before = await storage.getLifecycle({ signal })
         if (rules.length + remove.length === 0) {
-          await showAll(cli, before, await storage.getLifecycleRules({ signal }))
+          await showAll(cli, await storage.getLifecycleRules({ signal }))
           return undefined
         }
+        const before = await storage.getLifecycle({ signal })
         for (const folder of remove) {
           if (rules.some(({ prefix }) => prefix === folder))
             throw usage(`there is a rule for ${folder}, and --remove`)
@@ -73,16 +73,13 @@ export function addLifecycle(program: Command, run: Run): void {
 }
 
 /** The rules of this storage as `--rule` takes them, then all others of the bucket. */
-async function showAll(
-  { terminal }: Cli,
-  own: readonly ExpiryRule[],
-  all: readonly LifecycleRule[],
-): Promise<void> {
-  for (const rule of own) await terminal.record({ own: true, ...rule }, lineOf(rule))
-  const isShown = ({ own: isOwn, prefix, days }: LifecycleRule) => {
-    return isOwn && own.some((rule) => rule.days === days && prefix.endsWith(`${rule.prefix}/`))
+async function showAll({ terminal }: Cli, all: readonly LifecycleRule[]): Promise<void> {
+  for (const { folder: prefix, days } of all) {
+    if (prefix === undefined) continue
+    const rule = { prefix, days: Number(days) }
+    await terminal.record({ own: true, ...rule }, lineOf(rule))
   }
-  for (const rule of all) if (!isShown(rule)) await terminal.record(rule, otherLineOf(rule))
+  for (const rule of all) if (rule.folder === undefined) await terminal.record(rule, otherLineOf(rule))
   if (all.length === 0) terminal.say('the bucket has no lifecycle rules')
 }
 

@@ -24,13 +24,15 @@ export interface LifecycleRule {
   readonly prefix: string
   /** Whether `setLifecycle` has written it. */
   readonly own: boolean
+  /** The folder in this storage that it expires, as `getLifecycle` names it. Missing for all other rules. */
+  readonly folder?: string
   /** Whether the server follows it. */
   readonly enabled: boolean
   /** Days after the last write that files are deleted. Undefined: it deletes none by their age. */
   readonly days: number | undefined
   /** Days after their begin that multipart uploads are aborted. Undefined: it aborts none. */
   readonly abortDays: number | undefined
-  /** What else it says, by the names that S3 has for it, such as `Transition` or `Tag`. */
+  /** S3's names of its other actions and conditions, such as `Transition` or `Tag`. */
   readonly others: readonly string[]
 }
 
@@ -64,17 +66,14 @@ export class BucketConfig {
 
   /** The expiry rules of this package below a prefix, relative to it. */
   async expiry(prefix: string, signal: AbortSignal | undefined): Promise<ExpiryRule[]> {
-    return (await this.#rules('lifecycle', signal)).flatMap((rule) => {
-      const full = prefixOf(rule)
-      if (!isOwn(rule, EXPIRE) || !full.startsWith(prefix)) return []
-      const days = Number(childrenOf(rule, 'Expiration').map((each) => textOf(each, 'Days'))[0])
-      return [{ prefix: full.slice(prefix.length).replace(/\/$/, ''), days }]
-    })
+    return (await this.lifecycle(prefix, signal)).flatMap(({ folder, days }) =>
+      folder === undefined ? [] : [{ prefix: folder, days: Number(days) }],
+    )
   }
 
-  /** All lifecycle rules. */
-  async lifecycle(signal: AbortSignal | undefined): Promise<LifecycleRule[]> {
-    return (await this.#rules('lifecycle', signal)).map(toLifecycleRule)
+  /** All lifecycle rules. Folders are relative to a prefix. */
+  async lifecycle(prefix: string, signal: AbortSignal | undefined): Promise<LifecycleRule[]> {
+    return (await this.#rules('lifecycle', signal)).map((rule) => toLifecycleRule(rule, prefix))
   }
 
   /**
@@ -166,7 +165,7 @@ export class BucketConfig {
   }
 }
 
-function toLifecycleRule(rule: XmlElement): LifecycleRule {
+function toLifecycleRule(rule: XmlElement, start: string): LifecycleRule {
   const daysOf = (action: string, field: string) => {
     const [days] = childrenOf(rule, action).map((each) => textOf(each, field))
     return days === undefined ? undefined : Number(days)
@@ -176,10 +175,13 @@ function toLifecycleRule(rule: XmlElement): LifecycleRule {
   const known = new Set(['ID', 'Prefix', 'Status', 'Filter'])
   if (days !== undefined) known.add('Expiration')
   if (abortDays !== undefined) known.add('AbortIncompleteMultipartUpload')
+  const prefix = prefixOf(rule)
+  const isHere = isOwn(rule, EXPIRE) && prefix.startsWith(start)
   return {
     id: textOf(rule, 'ID') ?? '',
-    prefix: prefixOf(rule),
+    prefix,
     own: isOwn(rule, EXPIRE) || isOwn(rule, ABORT),
+    ...(isHere && { folder: prefix.slice(start.length).replace(/\/$/, '') }),
     enabled: textOf(rule, 'Status') === 'Enabled',
     days,
     abortDays,
