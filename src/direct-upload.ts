@@ -185,7 +185,7 @@ function isGone(error: unknown, driver: StorageDriver): boolean {
   return code === 'NotFound' || code === 'BadRequest'
 }
 
-/** Free names after which no more are looked at: some of those that were taken may be free again, or crashes held them. */
+/** The search ends after so many free names. It goes past some, because a name that was taken may be free again. */
 const FREE_NAMES = 3
 
 /** The name that an upload was published under, as long as the file is there. */

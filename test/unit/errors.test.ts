@@ -237,7 +237,7 @@ describe('no secret', () => {
     }
   })
 
-  it('but a name with a question mark is told as it is', async () => {
+  it('shows a name with a question mark unchanged', async () => {
     await assert.rejects(new MemoryStorage().open('what?.txt'), { file: 'what?.txt' })
   })
 

@@ -1,8 +1,7 @@
 import { S3Client } from '@aws-sdk/client-s3'
 
 /**
- * The AWS SDK client of all contestants that take one. The checksum settings are those that Cloudflare recommends for
- * R2. `timeout` adds the three settings that end a request; without it they are the SDK's own defaults.
+ * Makes the AWS SDK client for every contestant that takes one. Cloudflare recommends these checksum settings for R2. `timeout` adds the three settings that end a request; without it they are the SDK's own defaults.
  */
 export function newClient({ options: { endpoint, region = 'auto', accessKeyId, secretAccessKey } }, timeout) {
   return new S3Client({
